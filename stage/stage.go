@@ -1,0 +1,105 @@
+// Package stage names the seven stages of a transfer session and their order,
+// carries what every stage needs (Env), and runs them one after the other so that
+// a crash costs only the stage that it interrupted.
+//
+// It belongs to the stages layer. It imports the words and tables layers, and
+// none of its subpackages: the stages come in as functions. On a row's path it is
+// the conveyor belt.
+package stage
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"github.com/morango-go/morango/db"
+	"github.com/morango-go/morango/ident"
+	"github.com/morango-go/morango/model"
+	"github.com/morango-go/morango/store"
+)
+
+// Stage is one step of a transfer session, with its name on the wire.
+type Stage string
+
+// The stages in the order in which every transfer session passes them.
+const (
+	Initializing  Stage = "initializing"
+	Serializing   Stage = "serializing"
+	Queuing       Stage = "queuing"
+	Transferring  Stage = "transferring"
+	Dequeuing     Stage = "dequeuing"
+	Deserializing Stage = "deserializing"
+	Cleanup       Stage = "cleanup"
+)
+
+// Status says how far a stage has come, with its name on the wire.
+type Status string
+
+// The statuses of a stage.
+const (
+	Pending   Status = "pending"
+	Started   Status = "started"
+	Completed Status = "completed"
+	Errored   Status = "errored"
+)
+
+// All returns the stages in order.
+func All() []Stage {
+	return []Stage{Initializing, Serializing, Queuing, Transferring, Dequeuing, Deserializing, Cleanup}
+}
+
+// Valid reports whether s is one of the seven stages.
+func (s Stage) Valid() bool { return slices.Contains(All(), s) }
+
+// Before reports whether s comes before t. The empty stage comes before all.
+func (s Stage) Before(t Stage) bool {
+	return slices.Index(All(), s) < slices.Index(All(), t)
+}
+
+// Event tells what happens in a transfer session, for progress lines, pages and
+// metrics. Counts are of records; Total is 0 while unknown.
+type Event struct {
+	Time            time.Time
+	SyncSession     string
+	TransferSession string
+	Push            bool
+	Stage           Stage
+	Status          Status
+	Done, Total     int64
+	BytesSent       int64
+	BytesReceived   int64
+	Err             error
+}
+
+// Sink receives events. It must return quickly and must not call back into the
+// node. A nil Sink drops them.
+type Sink func(Event)
+
+// Env is what every stage needs of the peer it runs in. Events may be nil; all
+// other fields are set.
+type Env struct {
+	DB      *db.DB
+	Profile *model.Profile
+	Machine store.Machine
+	Now     func() time.Time
+	Rand    io.Reader
+	Events  Sink
+}
+
+// Emit passes an event on, stamped with the time, when somebody listens.
+func (e Env) Emit(ev Event) {
+	if e.Events != nil {
+		ev.Time = e.Now()
+		e.Events(ev)
+	}
+}
+
+// NewID returns a fresh random id.
+func (e Env) NewID() (string, error) {
+	id, err := ident.New(e.Rand)
+	if err != nil {
+		return "", fmt.Errorf("make a random id: %w", err)
+	}
+	return id, nil
+}
