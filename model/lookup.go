@@ -40,11 +40,12 @@ func (m *Model) Column(name string) (*Column, bool) {
 	return nil, false
 }
 
-// SelfReference returns the column that refers to the same model, nil when the
-// model is not a tree.
+// SelfReference returns the column that refers to the model's own table, nil
+// when the model is not a tree. Where models share a table, its target may be a
+// row of another of them: a classroom's parent is a facility.
 func (m *Model) SelfReference() *Column {
 	for i := range m.Columns {
-		if r := m.Columns[i].References; r != nil && r.Model == m.Name {
+		if r := m.Columns[i].References; r != nil && (r.Model == m.Name || r.Table == m.Table) {
 			return &m.Columns[i]
 		}
 	}

@@ -126,8 +126,12 @@ type Default struct {
 }
 
 // Reference is a foreign key to the id of another model, or of the same (a tree).
+// Deleting the target deletes the row.
 type Reference struct {
 	Model string
+	// Table is the target's table; Validate fills it in. Where several models
+	// share it, the target may be a row of any of them.
+	Table string
 }
 
 // Constraint is checked when a record arrives. The zero value checks nothing.
