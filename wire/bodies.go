@@ -1,27 +1,35 @@
 package wire
 
+import (
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/morango-go/morango/cert"
+)
+
 // Info is the answer of morangoinfo: who this peer is and what it can.
 type Info struct {
-	InstanceHash string            `json:"instance_hash"` // proquint of the instance id's first 8 digits
-	InstanceID   string            `json:"instance_id"`
-	SystemOS     string            `json:"system_os"` // such as "Linux", "Windows", "Darwin"
-	Version      string            `json:"version"`
-	Capabilities []Capability      `json:"capabilities"`
-	Extra        map[string]string `json:",inline"` // what the application says of itself; never overrides the above
+	InstanceHash string       `json:"instance_hash"` // proquint of the instance id's first 8 digits
+	InstanceID   string       `json:"instance_id"`
+	SystemOS     string       `json:"system_os"` // such as "Linux", "Windows", "Darwin"
+	Version      string       `json:"version"`
+	Capabilities []Capability `json:"capabilities"`
+	// Extra is what the application says of itself; it never overrides the above.
+	Extra map[string]jsontext.Value `json:",inline"`
 }
 
 // Instance is what a peer tells of its instance when a sync session begins. It
 // travels as JSON text inside a string.
 type Instance struct {
-	ID         string            `json:"id"`
-	Platform   string            `json:"platform"`
-	Hostname   string            `json:"hostname"`
-	SysVersion string            `json:"sysversion"`
-	NodeID     string            `json:"node_id"`
-	Database   string            `json:"database"`
-	DBPath     string            `json:"db_path"`
-	SystemID   string            `json:"system_id"`
-	Extra      map[string]string `json:",inline"`
+	ID         string `json:"id"`
+	Platform   string `json:"platform"`
+	Hostname   string `json:"hostname"`
+	SysVersion string `json:"sysversion"`
+	NodeID     string `json:"node_id"`
+	Database   string `json:"database"`
+	DBPath     string `json:"db_path"`
+	SystemID   string `json:"system_id"`
+	// Extra is what the application says of itself; it never overrides the above.
+	Extra map[string]jsontext.Value `json:",inline"`
 }
 
 // PublicKey is one element of the answer of publickey: a key for which a client
@@ -40,18 +48,7 @@ type Nonce struct {
 
 // Certificate is a certificate as the certificates endpoint shows it, and an
 // element of a chain.
-type Certificate struct {
-	ID              string  `json:"id"`
-	Parent          *string `json:"parent"` // nil at a root
-	Profile         string  `json:"profile"`
-	ScopeDefinition string  `json:"scope_definition"`
-	ScopeVersion    int     `json:"scope_version"`
-	ScopeParams     string  `json:"scope_params"` // JSON object as text
-	PublicKey       string  `json:"public_key"`
-	Serialized      string  `json:"serialized"`
-	Signature       string  `json:"signature"`
-	Salt            string  `json:"salt"`
-}
+type Certificate = cert.Link
 
 // CertificateRequest is the body of a POST of certificates, a request for a
 // certificate under the parent, with HTTP Basic credentials. The answer is a

@@ -1,0 +1,247 @@
+package wire
+
+import (
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// decoder reads records token by token: no reflection, no copy of the body, and a
+// field that is missing or of the wrong type is told by name. After the first
+// error, kept in err, it does nothing more.
+type decoder struct {
+	tokens *jsontext.Decoder
+	err    error
+}
+
+func newDecoder(r io.Reader) *decoder { return &decoder{tokens: jsontext.NewDecoder(r)} }
+
+// fail keeps the first error; errors of the reader below pass unchanged.
+func (d *decoder) fail(err error) {
+	if d.err != nil {
+		return
+	}
+	var format *FormatError
+	var fields FieldErrors
+	switch {
+	case errors.Is(err, ErrTooLarge), errors.As(err, &fields):
+		d.err = err
+	case errors.As(err, &format):
+		d.err = format
+	default:
+		d.err = explain(err)
+	}
+}
+
+func (d *decoder) peek() jsontext.Kind {
+	if d.err != nil {
+		return 0
+	}
+	kind := d.tokens.PeekKind()
+	if kind == jsontext.KindInvalid {
+		_, err := d.tokens.ReadToken()
+		d.fail(err)
+	}
+	return kind
+}
+
+// token reads the next token, which must be of one of the kinds.
+func (d *decoder) token(field, reason string, kinds ...jsontext.Kind) (jsontext.Token, bool) {
+	kind := d.peek()
+	if d.err != nil {
+		return jsontext.Token{}, false
+	}
+	for _, k := range kinds {
+		if k != kind {
+			continue
+		}
+		token, err := d.tokens.ReadToken()
+		if err != nil {
+			d.fail(err)
+			return jsontext.Token{}, false
+		}
+		return token, true
+	}
+	if kind == 'n' {
+		reason = textNull
+	}
+	if field == "" {
+		d.fail(&FormatError{Reason: "Invalid data. " + reason})
+	} else {
+		d.fail(fieldError(field, reason))
+	}
+	return jsontext.Token{}, false
+}
+
+func (d *decoder) text(field string) string {
+	token, ok := d.token(field, textString, '"')
+	if !ok {
+		return ""
+	}
+	return token.String()
+}
+
+func (d *decoder) optionalText(field string) *string {
+	if d.peek() == 'n' {
+		d.token(field, textString, 'n')
+		return nil
+	}
+	text := d.text(field)
+	return &text
+}
+
+func (d *decoder) boolean(field string) bool {
+	token, ok := d.token(field, textBoolean, 't', 'f')
+	return ok && token.Bool()
+}
+
+// integer reads a whole number, refusing 1.0, 1e3 and what exceeds 64 bits.
+func (d *decoder) integer(field string) int64 {
+	token, ok := d.token(field, textInteger, '0')
+	if !ok {
+		return 0
+	}
+	var number int64
+	if n, err := fmt.Sscanf(token.String(), "%d", &number); n != 1 || err != nil || fmt.Sprint(number) != token.String() {
+		d.fail(fieldError(field, textInteger))
+	}
+	return number
+}
+
+// object reads an object. value is called for each name and reads its value, or
+// returns false to have it passed over. All names of required must appear.
+func (d *decoder) object(field string, value func(name string) bool, required ...string) {
+	if _, ok := d.token(field, "Expected a JSON object.", '{'); !ok {
+		return
+	}
+	seen := make(map[string]bool, len(required))
+	for d.peek() != '}' {
+		token, ok := d.token(field, textString, '"')
+		if !ok {
+			return
+		}
+		name := token.String()
+		seen[name] = true
+		if !value(name) {
+			if err := d.tokens.SkipValue(); err != nil {
+				d.fail(err)
+			}
+		}
+		if d.err != nil {
+			return
+		}
+	}
+	d.token(field, "", '}')
+	for _, name := range required {
+		if !seen[name] {
+			d.fail(fieldError(name, textRequired))
+		}
+	}
+}
+
+// list reads a list, at most limit elements.
+func (d *decoder) list(field string, limit int, element func()) {
+	if _, ok := d.token(field, "Expected a list.", '['); !ok {
+		return
+	}
+	for n := 0; d.peek() != ']'; n++ {
+		if d.err != nil {
+			return
+		}
+		if n == limit {
+			d.fail(fmt.Errorf("%w: more than %d records", ErrTooLarge, limit))
+			return
+		}
+		element()
+	}
+	d.token(field, "", ']')
+}
+
+// end checks that nothing follows.
+func (d *decoder) end() {
+	if d.err != nil {
+		return
+	}
+	if _, err := d.tokens.ReadToken(); err == nil {
+		d.fail(&FormatError{Reason: "JSON parse error - something follows after the end"})
+	} else if !errors.Is(err, io.EOF) {
+		d.fail(err)
+	}
+}
+
+func (d *decoder) records(limit int) []BufferRecord {
+	records := []BufferRecord{}
+	d.list("results", limit, func() { records = append(records, d.record()) })
+	return records
+}
+
+// record reads one record. Fields that the reference gives a default may be
+// missing; unknown ones are passed over.
+func (d *decoder) record() BufferRecord {
+	var b BufferRecord
+	d.object("", func(name string) bool {
+		switch name {
+		case "serialized":
+			b.Serialized = d.text(name)
+		case "deleted":
+			b.Deleted = d.boolean(name)
+		case "last_saved_instance":
+			b.LastSavedInstance = d.text(name)
+		case "last_saved_counter":
+			b.LastSavedCounter = d.integer(name)
+		case "hard_deleted":
+			b.HardDeleted = d.boolean(name)
+		case "partition":
+			b.Partition = d.text(name)
+		case "source_id":
+			b.SourceID = d.text(name)
+		case "model_name":
+			b.ModelName = d.text(name)
+		case "conflicting_serialized_data":
+			b.Conflicting = d.text(name)
+		case "model_uuid":
+			b.ModelUUID = d.text(name)
+		case "transfer_session":
+			b.TransferSession = d.text(name)
+		case "profile":
+			b.Profile = d.text(name)
+		case "rmcb_list":
+			b.RMCBList = d.counters()
+		case "_self_ref_fk":
+			b.SelfRef = d.text(name)
+		default:
+			return false
+		}
+		return true
+	}, "last_saved_instance", "last_saved_counter", "partition", "source_id", "model_name", "model_uuid", "transfer_session", "rmcb_list")
+	return b
+}
+
+// maxHistory bounds the instances that one record's history may name.
+const maxHistory = 100_000
+
+func (d *decoder) counters() []BufferCounter {
+	var counters []BufferCounter
+	d.list("rmcb_list", maxHistory, func() {
+		var c BufferCounter
+		d.object("rmcb_list", func(name string) bool {
+			switch name {
+			case "transfer_session":
+				c.TransferSession = d.text(name)
+			case "model_uuid":
+				c.ModelUUID = d.text(name)
+			case "instance_id":
+				c.InstanceID = d.text(name)
+			case "counter":
+				c.Counter = d.integer(name)
+			default:
+				return false
+			}
+			return true
+		}, "transfer_session", "model_uuid", "instance_id", "counter")
+		counters = append(counters, c)
+	})
+	return counters
+}
