@@ -76,7 +76,7 @@ func parsePKCS8(der []byte) (*rsa.PrivateKey, error) {
 // ParsePublic reads a public key: PKCS#1 or PKCS#8 (SubjectPublicKeyInfo), PEM
 // or only its base64 body, wrapped or on one line. Only RSA of 2048 bits is accepted.
 func ParsePublic(text string) (PublicKey, error) {
-	der, err := keyBytes(strings.Replace(text, publicHeader, "", 1))
+	der, err := keyBytes(text)
 	if err != nil {
 		return PublicKey{}, fmt.Errorf("public key: %w", err)
 	}
@@ -104,7 +104,7 @@ func keyBytes(text string) ([]byte, error) {
 			body.WriteString(strings.Join(strings.Fields(line), ""))
 		}
 	}
-	der, err := base64.StdEncoding.DecodeString(body.String())
+	der, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(body.String(), publicHeader))
 	if err != nil {
 		return nil, fmt.Errorf("not base64: %w", err)
 	}
