@@ -1,0 +1,143 @@
+package client
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/morango-go/morango/cert"
+	"github.com/morango-go/morango/db"
+	"github.com/morango-go/morango/partition"
+	"github.com/morango-go/morango/session"
+)
+
+// chooseCertificates finds an own certificate and one of the server's that come from
+// the same root.
+func (c *conversation) chooseCertificates(ctx context.Context, o Options) (own, other *cert.Certificate, err error) {
+	env := c.Engine.Env()
+	var owned []*cert.Certificate
+	roots := map[string]string{} // by own certificate
+	err = env.DB.Read(ctx, func(tx *db.Tx) (err error) {
+		if owned, err = session.Owned(ctx, tx, env.Profile.Name); err != nil {
+			return err
+		}
+		for _, mine := range owned {
+			chain, err := session.Ancestors(ctx, tx, mine.ID)
+			if err != nil {
+				return err
+			}
+			roots[mine.ID] = chain[0].ID
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, nil, fmt.Errorf("own certificates: %w", err)
+	}
+	asked := map[string][]*cert.Certificate{}
+	for _, mine := range owned {
+		if o.CertificateID != "" && mine.ID != o.CertificateID {
+			continue
+		}
+		root := roots[mine.ID]
+		if _, ok := asked[root]; !ok {
+			if asked[root], err = c.peer.Certificates(ctx, root); err != nil {
+				return nil, nil, err
+			}
+		}
+		if theirs := asked[root]; len(theirs) > 0 {
+			return mine, c.widest(ctx, theirs), nil
+		}
+	}
+	return nil, nil, fmt.Errorf("%w with %s for profile %s: this node holds %d certificates and the server has none under their roots; get one with a certificate request (--user)",
+		ErrNoCertificate, c.peer.BaseURL, env.Profile.Name, len(owned))
+}
+
+// widest returns the certificate that allows at least what the others do, or the
+// first when none does.
+func (c *conversation) widest(ctx context.Context, all []*cert.Certificate) *cert.Certificate {
+	best := all[0]
+	bestScope, err := c.scopeOf(ctx, best)
+	if err != nil {
+		return best
+	}
+	for _, other := range all[1:] {
+		scope, err := c.scopeOf(ctx, other)
+		if err == nil && bestScope.SubsetOf(scope) == nil {
+			best, bestScope = other, scope
+		}
+	}
+	return best
+}
+
+func (c *conversation) scopeOf(ctx context.Context, one *cert.Certificate) (s partition.Scope, err error) {
+	err = c.Engine.Env().DB.Read(ctx, func(tx *db.Tx) error {
+		defs, err := session.Definitions(ctx, tx)
+		if err != nil {
+			return err
+		}
+		s, err = one.Scope(defs)
+		return err
+	})
+	return s, err
+}
+
+// scopes reads the scopes of the session's two certificates.
+func (c *conversation) scopes(ctx context.Context) error {
+	for id, scope := range map[string]*partition.Scope{
+		c.sync.ClientCertificateID: &c.mine, c.sync.ServerCertificateID: &c.theirs,
+	} {
+		var one *cert.Certificate
+		err := c.Engine.Env().DB.Read(ctx, func(tx *db.Tx) (err error) {
+			one, err = session.Certificate(ctx, tx, id)
+			return err
+		})
+		if err == nil {
+			*scope, err = c.scopeOf(ctx, one)
+		}
+		if err != nil {
+			return fmt.Errorf("certificate %s of sync session %s: %w", id, c.sync.ID, err)
+		}
+	}
+	return nil
+}
+
+// filter returns what is to be transferred in one direction: what was asked for, or
+// all that both certificates allow.
+func (c *conversation) filter(push bool, asked partition.Filter) (partition.Filter, error) {
+	mine, theirs := c.mine.Read, c.theirs.Write
+	if push {
+		mine, theirs = c.mine.Write, c.theirs.Read
+	}
+	if asked.IsZero() {
+		both := common(mine, theirs)
+		if both.IsZero() {
+			return both, fmt.Errorf("%s with %s: %w: they have no partition in common in this direction",
+				directionName(push), c.peer.BaseURL, ErrScope)
+		}
+		return both, nil
+	}
+	for _, side := range []struct {
+		whose string
+		scope partition.Filter
+	}{{"ours", mine}, {"the server's", theirs}} {
+		if !asked.SubsetOf(side.scope) {
+			return asked, fmt.Errorf("%s of filter %q: %w: %s allows %q",
+				directionName(push), asked, ErrScope, side.whose, side.scope)
+		}
+	}
+	return asked, nil
+}
+
+// common is what lies in both filters: of each pair of prefixes of which one holds the
+// other, the narrower one.
+func common(a, b partition.Filter) partition.Filter {
+	var both partition.Filter
+	for _, pair := range [][2]partition.Filter{{a, b}, {b, a}} {
+		for _, prefix := range pair[0].Prefixes() {
+			one := partition.Of(prefix)
+			if one.SubsetOf(pair[1]) && !one.SubsetOf(both) {
+				both = both.Plus(one)
+			}
+		}
+	}
+	return both
+}

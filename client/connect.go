@@ -1,0 +1,247 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/morango-go/morango/cert"
+	"github.com/morango-go/morango/db"
+	"github.com/morango-go/morango/engine"
+	"github.com/morango-go/morango/partition"
+	"github.com/morango-go/morango/session"
+	"github.com/morango-go/morango/wire"
+)
+
+// ErrNoCertificate says that this node holds no certificate that the peer accepts.
+var ErrNoCertificate = errors.New("no certificate in common")
+
+// ErrScope says that the certificates do not allow what was asked for.
+var ErrScope = errors.New("outside the scope of the certificates")
+
+// conversation is one sync session with the peer, seen from the client.
+type conversation struct {
+	Syncer
+	peer           *Peer
+	async          bool // the peer works in the background and is asked how far it is
+	terms          engine.Terms
+	sync           session.Sync
+	mine, theirs   partition.Scope // of the two certificates
+	ownID, otherID string
+}
+
+// connect resumes the interrupted sync session with the peer, or opens a new one.
+func (s Syncer) connect(ctx context.Context, o Options, r *Result) (*conversation, error) {
+	info, err := s.Peer.Info(ctx)
+	if err != nil {
+		return nil, err
+	}
+	both := s.Peer.Capabilities.Intersect(wire.SetOf(info.Capabilities...))
+	c := &conversation{Syncer: s, peer: s.Peer,
+		async: both.Has(wire.AsyncOperations), terms: engine.Terms{V2: both.Has(wire.FSICv2Format)}}
+	r.ServerInstance = info.InstanceID
+	if !o.Fresh {
+		if ok, err := c.resume(ctx, o); err != nil || ok {
+			r.SyncSession, r.Resumed = c.sync.ID, ok
+			return c, err
+		}
+	}
+	if err := c.open(ctx, o); err != nil {
+		return nil, err
+	}
+	r.SyncSession = c.sync.ID
+	return c, nil
+}
+
+// resume looks for a sync session that was interrupted and is still open on both
+// sides. One that the peer has closed is closed here too.
+func (c *conversation) resume(ctx context.Context, o Options) (bool, error) {
+	env := c.Engine.Env()
+	var found session.Sync
+	err := env.DB.Read(ctx, func(tx *db.Tx) (err error) {
+		found, err = session.ResumableSync(ctx, tx, env.Profile.Name, c.peer.BaseURL)
+		return err
+	})
+	if errors.Is(err, session.ErrNotFound) || err == nil && o.CertificateID != "" && o.CertificateID != found.ClientCertificateID {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("look for an interrupted sync: %w", err)
+	}
+	_, err = c.peer.SyncSession(ctx, found.ID)
+	if IsNotFound(err) {
+		return false, c.forget(ctx, found.ID)
+	}
+	if err != nil {
+		return false, err
+	}
+	c.sync = found
+	err = env.DB.Write(ctx, func(tx *db.Tx) error {
+		return session.SetProcess(ctx, tx, found.ID, c.Process)
+	})
+	if err != nil {
+		return false, err
+	}
+	return true, c.scopes(ctx)
+}
+
+// forget closes a sync session that has ended on the other side, and its transfers.
+func (c *conversation) forget(ctx context.Context, id string) error {
+	env := c.Engine.Env()
+	for _, push := range []bool{false, true} {
+		var open []session.Transfer
+		err := env.DB.Read(ctx, func(tx *db.Tx) (err error) {
+			open, err = session.ActiveOfSync(ctx, tx, id, push)
+			return err
+		})
+		for _, t := range open {
+			err = errors.Join(err, c.Engine.Abandon(ctx, t.ID))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return env.DB.Write(ctx, func(tx *db.Tx) error { return session.CloseSync(ctx, tx, id, env.Now()) })
+}
+
+// open proves our certificate to the peer and has the peer prove its own.
+func (c *conversation) open(ctx context.Context, o Options) error {
+	own, other, err := c.chooseCertificates(ctx, o)
+	if err != nil {
+		return err
+	}
+	if err := c.saveServerChain(ctx, other); err != nil {
+		return err
+	}
+	env := c.Engine.Env()
+	nonce, err := c.peer.Nonce(ctx)
+	if err != nil {
+		return err
+	}
+	id, err := env.NewID()
+	if err != nil {
+		return err
+	}
+	request, err := c.request(ctx, id, nonce.ID, own, other)
+	if err != nil {
+		return err
+	}
+	answer, err := c.peer.CreateSyncSession(ctx, request)
+	if err != nil {
+		return err
+	}
+	if err := other.Verify(cert.SessionMessage(nonce.ID, id), answer.Signature); err != nil {
+		return fmt.Errorf("the server at %s does not prove its certificate %s: %w", c.peer.BaseURL, other.ID, err)
+	}
+	now := env.Now()
+	c.sync = session.Sync{
+		ID: id, StartTime: now, LastTime: now, Active: true, Profile: own.Profile,
+		ClientCertificateID: own.ID, ServerCertificateID: other.ID,
+		ConnectionKind: "network", ConnectionPath: c.peer.BaseURL,
+		ClientIP: request.ClientIP, ServerIP: request.ServerIP, ProcessID: c.Process,
+		ClientInstanceID: instanceID(request.Instance), ClientInstanceJSON: request.Instance,
+		ServerInstanceID: instanceID(answer.ServerInstance), ServerInstanceJSON: answer.ServerInstance,
+	}
+	if err := env.DB.Write(ctx, func(tx *db.Tx) error { return session.CreateSync(ctx, tx, c.sync) }); err != nil {
+		return fmt.Errorf("keep sync session %s: %w", id, err)
+	}
+	return c.scopes(ctx)
+}
+
+func (c *conversation) request(ctx context.Context, id, nonce string, own, other *cert.Certificate) (wire.SyncSessionRequest, error) {
+	env := c.Engine.Env()
+	var chain []*cert.Certificate
+	instance, err := c.Engine.InstanceJSON(ctx)
+	if err == nil {
+		err = env.DB.Read(ctx, func(tx *db.Tx) (err error) {
+			chain, err = session.Ancestors(ctx, tx, own.ID)
+			return err
+		})
+	}
+	if err != nil {
+		return wire.SyncSessionRequest{}, err
+	}
+	signature, err := own.Sign(cert.SessionMessage(nonce, id))
+	if err != nil {
+		return wire.SyncSessionRequest{}, err
+	}
+	client, server := addresses(ctx, c.peer.BaseURL)
+	return wire.SyncSessionRequest{
+		ID: id, ServerCertificateID: other.ID, ClientCertificateID: own.ID, Profile: own.Profile,
+		CertificateChain: cert.MarshalChain(chain), ConnectionPath: c.peer.BaseURL,
+		Instance: instance, Nonce: nonce, ClientIP: client, ServerIP: server, Signature: signature,
+	}, nil
+}
+
+// saveServerChain fetches the chain of the server's certificate when it is not known
+// here, and checks it.
+func (c *conversation) saveServerChain(ctx context.Context, other *cert.Certificate) error {
+	env := c.Engine.Env()
+	err := env.DB.Read(ctx, func(tx *db.Tx) error {
+		_, err := session.Certificate(ctx, tx, other.ID)
+		return err
+	})
+	if !errors.Is(err, session.ErrNotFound) {
+		return err
+	}
+	chain, err := c.peer.CertificateChain(ctx, other.ID)
+	if err != nil {
+		return err
+	}
+	err = env.DB.Write(ctx, func(tx *db.Tx) error {
+		_, err := session.SaveChain(ctx, tx, chain, other.ID)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("the certificate chain of %s: %w", c.peer.BaseURL, err)
+	}
+	return nil
+}
+
+// close ends the sync session on both sides.
+func (c *conversation) close(ctx context.Context) error {
+	if err := c.peer.CloseSyncSession(ctx, c.sync.ID); err != nil && !IsNotFound(err) {
+		return err
+	}
+	env := c.Engine.Env()
+	return env.DB.Write(ctx, func(tx *db.Tx) error {
+		return session.CloseSync(ctx, tx, c.sync.ID, env.Now())
+	})
+}
+
+// instanceID reads the id out of an instance's JSON text; "" when there is none.
+func instanceID(text string) string {
+	var i wire.Instance
+	if wire.Read(strings.NewReader(text), 1<<20, &i) != nil {
+		return ""
+	}
+	return i.ID
+}
+
+// addresses tells by which addresses the two peers see each other, as far as that can
+// be found out without the server's help. It is information for operators only.
+func addresses(ctx context.Context, base string) (client, server string) {
+	u, err := url.Parse(base)
+	if err != nil {
+		return "", ""
+	}
+	port := u.Port()
+	if port == "" {
+		port = u.Scheme
+	}
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	// A UDP "connection" sends nothing; it only asks the system for the route.
+	conn, err := (&net.Dialer{}).DialContext(ctx, "udp", net.JoinHostPort(u.Hostname(), port))
+	if err != nil {
+		return "", ""
+	}
+	defer conn.Close()
+	client, _, _ = net.SplitHostPort(conn.LocalAddr().String())
+	server, _, _ = net.SplitHostPort(conn.RemoteAddr().String())
+	return client, server
+}

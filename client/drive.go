@@ -1,0 +1,270 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/morango-go/morango/db"
+	"github.com/morango-go/morango/engine"
+	"github.com/morango-go/morango/partition"
+	"github.com/morango-go/morango/record"
+	"github.com/morango-go/morango/session"
+	"github.com/morango-go/morango/stage"
+	"github.com/morango-go/morango/stage/transfer"
+	"github.com/morango-go/morango/wire"
+)
+
+// errGone says that the peer cannot go on with the transfer session, so that it has to
+// be started over in a new sync session.
+var errGone = errors.New("the peer no longer goes on with this transfer session")
+
+// ErrPeerFailed says that a stage went wrong on the peer.
+var ErrPeerFailed = errors.New("the peer failed; its log says why")
+
+// drive is one transfer session on its way through the stages.
+type drive struct {
+	*conversation
+	t     session.Transfer
+	chunk int
+	// alone: the peer has ended the session, but all records are here already.
+	alone bool
+	done  int64 // records of a push that the peer has
+}
+
+// transfer takes one transfer session through all its stages, or through what is left
+// of them when it was interrupted.
+func (c *conversation) transfer(ctx context.Context, push bool, filter partition.Filter, chunk int) (Transfer, error) {
+	d := &drive{conversation: c, chunk: chunk}
+	err := d.begin(ctx, push, filter)
+	for _, s := range stage.All() {
+		if err != nil {
+			break
+		}
+		err = d.pass(ctx, s)
+	}
+	return Transfer{Session: d.t, Completed: err == nil, Report: c.Engine.Report(d.t.ID)}, err
+}
+
+// begin finds the interrupted transfer session, or opens one on both sides.
+func (d *drive) begin(ctx context.Context, push bool, filter partition.Filter) error {
+	env := d.Engine.Env()
+	var open []session.Transfer
+	err := env.DB.Read(ctx, func(tx *db.Tx) (err error) {
+		open, err = session.ActiveOfSync(ctx, tx, d.sync.ID, push)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	for _, t := range open {
+		if partition.Parse(t.Filter).Equal(filter) {
+			d.t = t
+			return d.rejoin(ctx)
+		}
+	}
+	id, err := env.NewID()
+	if err != nil {
+		return err
+	}
+	d.t, err = d.Engine.Begin(ctx, session.Transfer{ID: id, SyncSessionID: d.sync.ID, Filter: filter.String(), Push: push})
+	if err != nil || !d.async {
+		return err // without async operations the server wants our claim right away: after serializing
+	}
+	return d.create(ctx, "{}")
+}
+
+// rejoin asks the peer how far an interrupted transfer session has come there.
+func (d *drive) rejoin(ctx context.Context) error {
+	remote, err := d.peer.TransferSession(ctx, d.t.ID)
+	switch {
+	case IsNotFound(err) && !d.t.Push && stage.Reached(d.t, stage.Transferring):
+		d.alone = true
+		return nil
+	case IsNotFound(err) && !d.async && !stage.Reached(d.t, stage.Serializing):
+		return nil
+	case IsNotFound(err), err == nil && remote.TransferStageStatus == string(stage.Errored):
+		return errGone
+	case err != nil:
+		return err
+	}
+	d.done = remote.RecordsTransferred
+	return nil
+}
+
+// create opens the transfer session on the peer.
+func (d *drive) create(ctx context.Context, claim string) error {
+	remote, err := d.peer.CreateTransferSession(ctx, wire.TransferSessionRequest{
+		ID: d.t.ID, Filter: d.t.Filter, Push: d.t.Push, SyncSessionID: d.sync.ID, ClientFSIC: claim,
+	})
+	if err != nil {
+		return err
+	}
+	if remote.ID != d.t.ID {
+		return errGone // an older session is in the way there
+	}
+	if d.async {
+		return nil
+	}
+	return d.learn(ctx, remote)
+}
+
+// learn keeps what the peer says of its claim and, where it produces, of its records.
+func (d *drive) learn(ctx context.Context, remote wire.TransferSession) error {
+	u := engine.Update{ServerFSIC: &remote.ServerFSIC}
+	if !d.t.Push {
+		u.RecordsTotal = remote.RecordsTotal
+	}
+	t, err := d.Engine.Update(ctx, d.t.ID, u)
+	if err == nil {
+		d.t = t
+	}
+	return err
+}
+
+// pass takes both sides through one stage.
+func (d *drive) pass(ctx context.Context, s stage.Stage) error {
+	if s == stage.Cleanup {
+		return d.finish(ctx)
+	}
+	if s == stage.Transferring && !stage.Reached(d.t, s) {
+		if err := d.move(ctx); err != nil {
+			return err
+		}
+	}
+	t, err := d.Engine.Run(ctx, d.t.ID, s, d.terms)
+	if err != nil {
+		return err
+	}
+	d.t = t
+	if d.alone {
+		return nil
+	}
+	if !d.async {
+		return d.passLegacy(ctx, s)
+	}
+	return d.passRemote(ctx, s)
+}
+
+// passRemote asks the peer for its part of a stage, where it has one to play.
+func (d *drive) passRemote(ctx context.Context, s stage.Stage) error {
+	update := wire.TransferSessionUpdate{}
+	switch s {
+	case stage.Serializing:
+		update.ClientFSIC = &d.t.ClientFSIC
+	case stage.Queuing:
+		if d.t.Push {
+			update.RecordsTotal = d.t.RecordsTotal
+		}
+	case stage.Deserializing:
+		if !d.t.Push {
+			return nil
+		}
+	default:
+		return nil // dequeuing happens on the way to deserializing
+	}
+	remote, err := d.advance(ctx, s, update)
+	if err != nil || s == stage.Deserializing {
+		return err
+	}
+	return d.learn(ctx, remote)
+}
+
+// passLegacy plays the stages with a server that works only within a request: it
+// serializes and queues when the session is created, and merges when it is deleted.
+func (d *drive) passLegacy(ctx context.Context, s stage.Stage) error {
+	switch {
+	case s == stage.Serializing && d.t.ServerFSIC == "{}":
+		return d.create(ctx, d.t.ClientFSIC)
+	case s == stage.Queuing && d.t.Push:
+		_, err := d.peer.UpdateTransferSession(ctx, d.t.ID, wire.TransferSessionUpdate{RecordsTotal: d.t.RecordsTotal})
+		return err
+	}
+	return nil
+}
+
+// advance has the peer go through its stages up to s, and waits for it.
+func (d *drive) advance(ctx context.Context, s stage.Stage, update wire.TransferSessionUpdate) (wire.TransferSession, error) {
+	name := string(s)
+	update.TransferStage = &name
+	remote, err := d.peer.UpdateTransferSession(ctx, d.t.ID, update)
+	const askAgain = 30 * time.Second // a server that crashed leaves its stage pending
+	asked := time.Now()
+	for pause := 20 * time.Millisecond; err == nil; pause = min(2*pause, 2*time.Second) {
+		reached := session.Transfer{Stage: remote.TransferStage, Status: remote.TransferStageStatus}
+		switch {
+		case stage.Reached(reached, s):
+			return remote, nil
+		case remote.TransferStageStatus == string(stage.Errored):
+			return remote, fmt.Errorf("stage %s: %w", remote.TransferStage, ErrPeerFailed)
+		}
+		if err = wait(ctx, pause); err != nil {
+			break
+		}
+		if time.Since(asked) > askAgain {
+			asked = time.Now()
+			remote, err = d.peer.UpdateTransferSession(ctx, d.t.ID, update)
+		} else {
+			remote, err = d.peer.TransferSession(ctx, d.t.ID)
+		}
+	}
+	return remote, err
+}
+
+// move carries the records over.
+func (d *drive) move(ctx context.Context) error {
+	env, peer := d.Engine.Env(), carrier{d.peer}
+	if d.t.Push {
+		return transfer.Push(ctx, env, peer, &d.t, d.done, d.chunk)
+	}
+	if err := transfer.Pull(ctx, env, peer, &d.t, d.chunk); err != nil {
+		return err
+	}
+	name := string(stage.Transferring)
+	_, err := d.peer.UpdateTransferSession(ctx, d.t.ID, wire.TransferSessionUpdate{
+		TransferStage: &name, RecordsTransferred: &d.t.RecordsTransferred,
+		// Seen from the server: what we received, it sent.
+		BytesReceived: &d.t.BytesSent, BytesSent: &d.t.BytesReceived,
+	})
+	return err
+}
+
+// finish has the peer end the session first: if this is interrupted, ours is still
+// there to find out.
+func (d *drive) finish(ctx context.Context) error {
+	if !d.alone {
+		if err := d.peer.CloseTransferSession(ctx, d.t.ID); err != nil && !IsNotFound(err) {
+			return err
+		}
+	}
+	t, err := d.Engine.Run(ctx, d.t.ID, stage.Cleanup, d.terms)
+	if err == nil {
+		d.t = t
+	}
+	return err
+}
+
+func wait(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// carrier is a Peer as the transferring stage sees it.
+type carrier struct{ *Peer }
+
+// PutRecords posts one chunk.
+func (c carrier) PutRecords(ctx context.Context, transferID string, records []record.Record) error {
+	return c.PushBuffers(ctx, transferID, records)
+}
+
+// GetRecords reads one chunk.
+func (c carrier) GetRecords(ctx context.Context, transferID string, offset int64, limit int) ([]record.Record, error) {
+	return c.PullBuffers(ctx, transferID, offset, limit)
+}

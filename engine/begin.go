@@ -1,0 +1,223 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/morango-go/morango/buffer"
+	"github.com/morango-go/morango/db"
+	"github.com/morango-go/morango/partition"
+	"github.com/morango-go/morango/record"
+	"github.com/morango-go/morango/session"
+	"github.com/morango-go/morango/stage"
+	"github.com/morango-go/morango/stage/transfer"
+)
+
+// Begin opens a transfer session, with id, sync session, filter and direction of t.
+// When it is open already, it goes on as it is. Another one of the same sync session
+// and direction was abandoned by its client: it is closed and its buffer dropped.
+func (e *Engine) Begin(ctx context.Context, t session.Transfer) (session.Transfer, error) {
+	err := e.env.DB.Write(ctx, func(tx *db.Tx) error {
+		open, err := session.ActiveOfSync(ctx, tx, t.SyncSessionID, t.Push)
+		if err != nil {
+			return err
+		}
+		for _, old := range open {
+			if old.ID == t.ID {
+				t = old
+				return nil
+			}
+			if err := abandon(ctx, tx, old.ID, e.env.Now()); err != nil {
+				return err
+			}
+		}
+		t.Active = true
+		t.StartTime, t.LastTime = e.env.Now(), e.env.Now()
+		t.Stage, t.Status = string(stage.Initializing), string(stage.Completed)
+		if t.ClientFSIC == "" {
+			t.ClientFSIC = "{}"
+		}
+		t.ServerFSIC = "{}"
+		return session.CreateTransfer(ctx, tx, t)
+	})
+	if err != nil {
+		return t, fmt.Errorf("open transfer session %s: %w", t.ID, err)
+	}
+	return t, nil
+}
+
+func abandon(ctx context.Context, tx *db.Tx, id string, now time.Time) error {
+	if err := buffer.Drop(ctx, tx, id); err != nil {
+		return err
+	}
+	return session.CloseTransfer(ctx, tx, id, now)
+}
+
+// Abandon closes a transfer session that will not go on and drops its buffer.
+func (e *Engine) Abandon(ctx context.Context, id string) error {
+	err := e.env.DB.Write(ctx, func(tx *db.Tx) error { return abandon(ctx, tx, id, e.env.Now()) })
+	if err != nil {
+		return fmt.Errorf("close transfer session %s: %w", id, err)
+	}
+	return nil
+}
+
+// Update is what a peer tells of its side; nil where it tells nothing.
+type Update struct {
+	ClientFSIC, ServerFSIC                       *string
+	RecordsTotal                                 *int64
+	RecordsTransferred, BytesSent, BytesReceived *int64
+}
+
+// Update stores what the peer tells, all or nothing: ErrBadClaim, ErrBadCount. The
+// peer's claim is fixed once this side has queued against it, or taken it over.
+func (e *Engine) Update(ctx context.Context, id string, u Update) (t session.Transfer, err error) {
+	err = e.env.DB.Write(ctx, func(tx *db.Tx) error {
+		if t, err = session.ActiveTransfer(ctx, tx, id); err != nil {
+			return err
+		}
+		sync, err := session.GetSync(ctx, tx, t.SyncSessionID)
+		if err != nil {
+			return err
+		}
+		s := sideOf(t, sync)
+		if err := e.updateClaims(ctx, tx, &t, s, u); err != nil {
+			return err
+		}
+		return e.updateCounts(ctx, tx, &t, s, u)
+	})
+	if err != nil {
+		return t, fmt.Errorf("update transfer session %s: %w", id, err)
+	}
+	return t, nil
+}
+
+func (e *Engine) updateClaims(ctx context.Context, tx *db.Tx, t *session.Transfer, s side, u Update) error {
+	text, set := u.ServerFSIC, session.SetServerFSIC
+	if s.server {
+		text, set = u.ClientFSIC, session.SetClientFSIC
+	}
+	if text == nil || stage.Reached(*t, stage.Queuing) {
+		return nil
+	}
+	if _, err := readClaim(*text, partition.Parse(t.Filter)); err != nil {
+		return err
+	}
+	if s.server {
+		t.ClientFSIC = *text
+	} else {
+		t.ServerFSIC = *text
+	}
+	return set(ctx, tx, t.ID, *text)
+}
+
+// updateCounts believes the producer's total, and the receiver's progress.
+func (e *Engine) updateCounts(ctx context.Context, tx *db.Tx, t *session.Transfer, s side, u Update) error {
+	if u.RecordsTotal != nil && !s.producer && !stage.Reached(*t, stage.Transferring) {
+		if *u.RecordsTotal < t.RecordsTransferred {
+			return fmt.Errorf("a total of %d records when %d have come: %w", *u.RecordsTotal, t.RecordsTransferred, ErrBadCount)
+		}
+		if err := session.SetTotal(ctx, tx, t.ID, *u.RecordsTotal); err != nil {
+			return err
+		}
+		t.RecordsTotal = u.RecordsTotal
+	}
+	if !s.producer || (u.RecordsTransferred == nil && u.BytesSent == nil && u.BytesReceived == nil) {
+		return nil
+	}
+	if u.RecordsTransferred != nil {
+		if *u.RecordsTransferred < 0 || t.RecordsTotal == nil || *u.RecordsTransferred > *t.RecordsTotal {
+			return fmt.Errorf("%d records transferred: %w", *u.RecordsTransferred, ErrBadCount)
+		}
+		t.RecordsTransferred = *u.RecordsTransferred
+	}
+	t.BytesSent, t.BytesReceived = valueOr(u.BytesSent, t.BytesSent), valueOr(u.BytesReceived, t.BytesReceived)
+	return session.SetProgress(ctx, tx, t.ID, session.Progress{
+		RecordsTransferred: t.RecordsTransferred, BytesSent: t.BytesSent, BytesReceived: t.BytesReceived,
+	}, e.env.Now())
+}
+
+func valueOr(p *int64, otherwise int64) int64 {
+	if p == nil || *p < 0 {
+		return otherwise
+	}
+	return *p
+}
+
+// Receive takes one chunk of records that the peer sent: whole or not at all, see
+// transfer.Receive for the errors.
+func (e *Engine) Receive(ctx context.Context, id string, records []record.Record) (session.Transfer, error) {
+	t, err := e.Transfer(ctx, id)
+	if err != nil {
+		return t, err
+	}
+	s, err := e.side(ctx, t)
+	if err != nil {
+		return t, err
+	}
+	if s.producer {
+		return t, fmt.Errorf("transfer session %s: %w", id, ErrWrongDirection)
+	}
+	return transfer.Receive(ctx, e.env, t, records)
+}
+
+// Finish ends a transfer session: what is left of its stages runs, then its buffer
+// goes. One whose records have not all come stays as it is, so that its client can
+// go on with it or leave it to Sweep. wait is as in Advance.
+func (e *Engine) Finish(ctx context.Context, id string, terms Terms, wait time.Duration) (session.Transfer, error) {
+	return e.Advance(ctx, id, stage.Cleanup, terms, wait)
+}
+
+// Sweep closes sessions without activity since before and drops their buffers. It
+// returns how many sync sessions and transfer sessions it closed. A session with
+// a stage running in this process is left alone.
+func (e *Engine) Sweep(ctx context.Context, before time.Time) (syncs, transfers int, err error) {
+	const batch = 100
+	for {
+		n, m, err := e.sweepBatch(ctx, before, batch)
+		syncs, transfers = syncs+n, transfers+m
+		if err != nil {
+			return syncs, transfers, fmt.Errorf("close idle sessions: %w", err)
+		}
+		if n == 0 && m == 0 {
+			return syncs, transfers, nil
+		}
+	}
+}
+
+func (e *Engine) sweepBatch(ctx context.Context, before time.Time, batch int) (syncs, transfers int, err error) {
+	err = e.env.DB.Write(ctx, func(tx *db.Tx) error {
+		syncs, transfers = 0, 0
+		ids, err := session.IdleTransfers(ctx, tx, "", before, batch)
+		if err != nil {
+			return err
+		}
+		for _, id := range ids {
+			if e.busy(id) {
+				continue
+			}
+			transfers++
+			if err := abandon(ctx, tx, id, e.env.Now()); err != nil {
+				return err
+			}
+		}
+		if transfers > 0 {
+			return nil
+		}
+		idle, err := session.IdleSyncs(ctx, tx, before, batch)
+		for _, id := range idle {
+			syncs++
+			err = errors.Join(err, session.CloseSync(ctx, tx, id, e.env.Now()))
+		}
+		return err
+	})
+	return syncs, transfers, err
+}
+
+func (e *Engine) busy(id string) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.running[id] != nil
+}

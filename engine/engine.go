@@ -1,0 +1,146 @@
+// Package engine is one peer's side of the transfer sessions: it knows what this
+// side does at each stage, as client or server, as producer or receiver, and runs it.
+//
+// It stands above the stages layer, whose packages do not know each other, and below
+// client and server, which both drive it. On a row's path it hands the row from one
+// stage to the next.
+package engine
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"github.com/morango-go/morango/counter"
+	"github.com/morango-go/morango/db"
+	"github.com/morango-go/morango/partition"
+	"github.com/morango-go/morango/session"
+	"github.com/morango-go/morango/stage"
+	"github.com/morango-go/morango/stage/dequeue"
+	"github.com/morango-go/morango/stage/deserialize"
+	"github.com/morango-go/morango/stage/serialize"
+)
+
+// Errors on which a caller decides.
+var (
+	// ErrBadClaim says that a peer's filter max counters cannot be used; nothing was changed.
+	ErrBadClaim = errors.New("unusable filter max counters")
+	// ErrBadCount says that a peer gave an impossible number of records.
+	ErrBadCount = errors.New("impossible number of records")
+	// ErrWrongDirection says that records came for a session that does not receive.
+	ErrWrongDirection = errors.New("this transfer session does not receive records here")
+	// ErrNotReady says that a session has not come to the stage that is needed.
+	ErrNotReady = errors.New("the transfer session is not at the stage for this")
+	// ErrClosed says that the engine is shutting down; the session resumes after a restart.
+	ErrClosed = errors.New("the engine is shutting down")
+)
+
+// Terms is what the two peers agreed on for a transfer session.
+type Terms struct {
+	V2 bool // the filter max counters go in the v2 form
+}
+
+// Report sums up what the stages of one transfer session did on this side.
+type Report struct {
+	Serialized   serialize.Report
+	Queued       int64
+	Dequeued     dequeue.Report
+	Deserialized deserialize.Report
+}
+
+// Engine runs transfer sessions on this side. Make it with New; it is safe for
+// concurrent use.
+type Engine struct {
+	env    stage.Env
+	ctx    context.Context // ends when the engine closes: background stages stop at it
+	cancel context.CancelFunc
+	work   sync.WaitGroup
+
+	mu      sync.Mutex
+	running map[string]*task
+	reports map[string]*Report
+}
+
+// New returns an engine for the peer that env describes. Close it.
+func New(env stage.Env) *Engine {
+	ctx, cancel := context.WithCancel(context.Background())
+	return &Engine{env: env, ctx: ctx, cancel: cancel,
+		running: map[string]*task{}, reports: map[string]*Report{}}
+}
+
+// Env returns what the engine was made with.
+func (e *Engine) Env() stage.Env { return e.env }
+
+// Close stops stages that run in the background and waits for them. What they had
+// not finished goes on when the session is resumed.
+func (e *Engine) Close() {
+	e.mu.Lock()
+	e.cancel()
+	e.mu.Unlock()
+	e.work.Wait()
+}
+
+// Transfer returns a transfer session's row.
+func (e *Engine) Transfer(ctx context.Context, id string) (t session.Transfer, err error) {
+	err = e.env.DB.Read(ctx, func(tx *db.Tx) error {
+		t, err = session.GetTransfer(ctx, tx, id)
+		return err
+	})
+	return t, err
+}
+
+// Report returns what the stages of the session did so far in this process, and
+// forgets it.
+func (e *Engine) Report(id string) Report {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	r := e.reports[id]
+	delete(e.reports, id)
+	if r == nil {
+		return Report{}
+	}
+	return *r
+}
+
+func (e *Engine) note(id string, change func(*Report)) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	r := e.reports[id]
+	if r == nil {
+		r = &Report{}
+		e.reports[id] = r
+	}
+	change(r)
+}
+
+// side is this peer's part in one transfer session.
+type side struct {
+	server   bool
+	producer bool
+}
+
+// sideOf finds this peer's part: the client produces in a push, the server in a pull.
+func sideOf(t session.Transfer, s session.Sync) side {
+	return side{server: s.IsServer, producer: t.Push != s.IsServer}
+}
+
+// peerClaim returns what the peer advertised, expanded to the session's filter.
+func (s side) peerClaim(t session.Transfer) (counter.ByPartition, error) {
+	text := t.ServerFSIC
+	if s.server {
+		text = t.ClientFSIC
+	}
+	return readClaim(text, partition.Parse(t.Filter))
+}
+
+// readClaim understands filter max counters as they came over the wire.
+func readClaim(text string, filter partition.Filter) (counter.ByPartition, error) {
+	f, err := counter.Parse([]byte(text))
+	if err == nil {
+		err = f.Check(filter)
+	}
+	if err != nil {
+		return nil, errors.Join(ErrBadClaim, err)
+	}
+	return f.Expand(filter), nil
+}

@@ -1,0 +1,174 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/morango-go/morango/buffer"
+	"github.com/morango-go/morango/counter"
+	"github.com/morango-go/morango/db"
+	"github.com/morango-go/morango/partition"
+	"github.com/morango-go/morango/session"
+	"github.com/morango-go/morango/stage"
+	"github.com/morango-go/morango/stage/dequeue"
+	"github.com/morango-go/morango/stage/deserialize"
+	"github.com/morango-go/morango/stage/queue"
+	"github.com/morango-go/morango/stage/serialize"
+	"github.com/morango-go/morango/store"
+)
+
+// steps are the functions of the stages on this side, for a session with these terms.
+func (e *Engine) steps(terms Terms) map[stage.Stage]stage.Step {
+	return map[stage.Stage]stage.Step{
+		stage.Serializing: func(ctx context.Context, t *session.Transfer) (stage.Status, error) {
+			return e.serialize(ctx, t, terms)
+		},
+		stage.Queuing:       e.queue,
+		stage.Transferring:  e.transfer,
+		stage.Dequeuing:     e.dequeue,
+		stage.Deserializing: e.deserialize,
+		stage.Cleanup:       e.cleanup,
+	}
+}
+
+// serialize brings the producer's changes into the store and fixes this side's claim.
+// The claim is made once, before the first row is queued, and kept through every
+// resume: a later one could cover rows that are not in the buffer.
+func (e *Engine) serialize(ctx context.Context, t *session.Transfer, terms Terms) (stage.Status, error) {
+	s, err := e.side(ctx, *t)
+	if err != nil {
+		return stage.Errored, err
+	}
+	filter := partition.Parse(t.Filter)
+	if s.producer {
+		r, err := serialize.Run(ctx, e.env, filter, e.tick(*t))
+		if err != nil {
+			return stage.Errored, err
+		}
+		e.note(t.ID, func(all *Report) { all.Serialized = all.Serialized.Plus(r) })
+	}
+	return stage.Completed, e.env.DB.Write(ctx, func(tx *db.Tx) error {
+		f, err := store.FSIC(ctx, tx, filter, s.producer, terms.V2)
+		if err != nil {
+			return fmt.Errorf("filter max counters of transfer session %s: %w", t.ID, err)
+		}
+		if s.producer && terms.V2 {
+			// Expanded, so that also a peer that keeps only what is filed under the
+			// filter remembers everything that it was sent.
+			f = counter.Expanded(f.Expand(filter))
+		}
+		if s.server {
+			t.ServerFSIC = f.String()
+			return session.SetServerFSIC(ctx, tx, t.ID, t.ServerFSIC)
+		}
+		t.ClientFSIC = f.String()
+		return session.SetClientFSIC(ctx, tx, t.ID, t.ClientFSIC)
+	})
+}
+
+// queue fills the producer's buffer with what the receiver lacks.
+func (e *Engine) queue(ctx context.Context, t *session.Transfer) (stage.Status, error) {
+	s, err := e.side(ctx, *t)
+	if err != nil || !s.producer {
+		return stage.Completed, err
+	}
+	claim, err := s.peerClaim(*t)
+	if err != nil {
+		return stage.Errored, err
+	}
+	n, err := queue.Run(ctx, e.env, queue.Job{
+		TransferSession: t.ID, Profile: e.env.Profile.Name,
+		Filter: partition.Parse(t.Filter), Receiver: claim,
+	})
+	if err != nil {
+		return stage.Errored, err
+	}
+	e.note(t.ID, func(all *Report) { all.Queued = n })
+	t.RecordsTotal = &n
+	return stage.Completed, e.env.DB.Write(ctx, func(tx *db.Tx) error {
+		return session.SetTotal(ctx, tx, t.ID, n)
+	})
+}
+
+// transfer is finished when all records went over; they go over by Receive here and
+// by the client's reading of the buffer.
+func (e *Engine) transfer(_ context.Context, t *session.Transfer) (stage.Status, error) {
+	if t.RecordsTotal == nil || t.RecordsTransferred < *t.RecordsTotal {
+		return stage.Pending, nil
+	}
+	return stage.Completed, nil
+}
+
+// dequeue merges what the receiver got into its store and takes the claim over, also
+// when there was nothing to send: the peer may have superseded all that it knew.
+func (e *Engine) dequeue(ctx context.Context, t *session.Transfer) (stage.Status, error) {
+	s, err := e.side(ctx, *t)
+	if err != nil || s.producer {
+		return stage.Completed, err
+	}
+	claim, err := s.peerClaim(*t)
+	if err != nil {
+		return stage.Errored, err
+	}
+	r, err := dequeue.Run(ctx, e.env, dequeue.Job{
+		TransferSession: t.ID, Filter: partition.Parse(t.Filter), Sender: claim,
+	})
+	if err != nil {
+		return stage.Errored, err
+	}
+	e.note(t.ID, func(all *Report) { all.Dequeued = r })
+	return stage.Completed, nil
+}
+
+// deserialize brings what the receiver merged into the application's tables. What the
+// application changed meanwhile is serialized first, so that it meets the arrived
+// version in the store and not by overwriting.
+func (e *Engine) deserialize(ctx context.Context, t *session.Transfer) (stage.Status, error) {
+	s, err := e.side(ctx, *t)
+	if err != nil || s.producer {
+		return stage.Completed, err
+	}
+	filter := partition.Parse(t.Filter)
+	out, err := serialize.Run(ctx, e.env, filter, nil)
+	if err != nil {
+		return stage.Errored, err
+	}
+	in, err := deserialize.Run(ctx, e.env, filter, deserialize.Options{}, e.tick(*t))
+	if err != nil {
+		return stage.Errored, err
+	}
+	e.note(t.ID, func(all *Report) {
+		all.Serialized = all.Serialized.Plus(out)
+		all.Deserialized = in
+	})
+	return stage.Completed, nil
+}
+
+// cleanup drops the buffer and closes the session.
+func (e *Engine) cleanup(ctx context.Context, t *session.Transfer) (stage.Status, error) {
+	return stage.Completed, e.env.DB.Write(ctx, func(tx *db.Tx) error {
+		if err := buffer.Drop(ctx, tx, t.ID); err != nil {
+			return err
+		}
+		return session.CloseTransfer(ctx, tx, t.ID, e.env.Now())
+	})
+}
+
+func (e *Engine) side(ctx context.Context, t session.Transfer) (s side, err error) {
+	err = e.env.DB.Read(ctx, func(tx *db.Tx) error {
+		sync, err := session.GetSync(ctx, tx, t.SyncSessionID)
+		s = sideOf(t, sync)
+		return err
+	})
+	return s, err
+}
+
+// tick reports a running stage's progress.
+func (e *Engine) tick(t session.Transfer) func(done int64) {
+	return func(done int64) {
+		e.env.Emit(stage.Event{
+			SyncSession: t.SyncSessionID, TransferSession: t.ID, Push: t.Push,
+			Stage: stage.Stage(t.Stage), Status: stage.Started, Done: done,
+		})
+	}
+}

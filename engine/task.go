@@ -1,0 +1,125 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/morango-go/morango/session"
+	"github.com/morango-go/morango/stage"
+)
+
+// task is the run of one transfer session through its stages. There is at most one
+// for a session in a process; who asks for a later stage extends it.
+type task struct {
+	to   stage.Stage
+	done chan struct{}
+	err  error // valid once done is closed
+}
+
+// Advance takes the session through its stages up to to in the background and waits
+// at most wait for that. It returns the row as it is then: its stage tells whether
+// the work is done, goes on (started), or waits for the peer (pending). The error is
+// that of a stage that failed within the time; a later one is in the row's status.
+func (e *Engine) Advance(ctx context.Context, id string, to stage.Stage, terms Terms, wait time.Duration) (session.Transfer, error) {
+	tk, err := e.start(id, to, terms)
+	if err != nil {
+		return session.Transfer{}, err
+	}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-tk.done:
+		err = tk.err
+	case <-timer.C:
+	case <-ctx.Done():
+		return session.Transfer{}, ctx.Err()
+	}
+	t, loadErr := e.Transfer(ctx, id)
+	return t, errors.Join(err, loadErr)
+}
+
+// Run takes the session through its stages up to to and returns when that is done,
+// or when the session waits for the peer. It stops at the end of ctx.
+func (e *Engine) Run(ctx context.Context, id string, to stage.Stage, terms Terms) (session.Transfer, error) {
+	r := stage.Runner{Env: e.env, Steps: e.steps(terms)}
+	for {
+		t, more, err := r.Next(ctx, id, to)
+		if err != nil || !more {
+			return t, err
+		}
+	}
+}
+
+// start makes the session's task, or extends the one that runs.
+func (e *Engine) start(id string, to stage.Stage, terms Terms) (*task, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.ctx.Err() != nil {
+		return nil, ErrClosed
+	}
+	if tk := e.running[id]; tk != nil {
+		if tk.to.Before(to) {
+			tk.to = to
+		}
+		return tk, nil
+	}
+	tk := &task{to: to, done: make(chan struct{})}
+	e.running[id] = tk
+	e.work.Add(1)
+	go func() {
+		defer e.work.Done()
+		e.drive(id, tk, terms)
+	}()
+	return tk, nil
+}
+
+// drive runs stages until the task's goal, which may move while it runs.
+func (e *Engine) drive(id string, tk *task, terms Terms) {
+	r := stage.Runner{Env: e.env, Steps: e.steps(terms)}
+	goal := e.goal(tk)
+	for {
+		_, more, err := r.Next(e.ctx, id, goal)
+		if e.finished(id, tk, &goal, more, err) {
+			return
+		}
+	}
+}
+
+func (e *Engine) goal(tk *task) stage.Stage {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return tk.to
+}
+
+// finished ends the task when there is nothing more to run. That is decided under the
+// same lock under which others extend the goal, so that no wish is lost.
+func (e *Engine) finished(id string, tk *task, goal *stage.Stage, more bool, err error) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	extended := *goal != tk.to
+	*goal = tk.to
+	if err == nil && (more || extended) {
+		return false
+	}
+	tk.err = err
+	delete(e.running, id)
+	close(tk.done)
+	return true
+}
+
+// Nudge starts the session's current stage again when it was left unfinished by a
+// process that ended, so that a client that only asks and waits comes to its end.
+func (e *Engine) Nudge(ctx context.Context, id string, terms Terms) (session.Transfer, error) {
+	t, err := e.Transfer(ctx, id)
+	if err != nil {
+		return t, err
+	}
+	unfinished := t.Active && t.Status == string(stage.Started)
+	if unfinished {
+		if _, err := e.start(id, stage.Stage(t.Stage), terms); err != nil {
+			return t, err
+		}
+	}
+	return t, nil
+}
