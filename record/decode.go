@@ -1,10 +1,20 @@
 package record
 
 import (
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/morango-go/morango/model"
 )
+
+// partitionLength is what the application's partition column holds.
+const partitionLength = 128
 
 // FieldError says why a record cannot become a row. Its text is what goes into
 // the store row's deserialization_error.
@@ -28,5 +38,161 @@ func (e *FieldError) Error() string {
 // is an error. now and random fill defaults; random returns a fresh id. Any error
 // is a *FieldError.
 func Decode(m *model.Model, id, sourceID, partition, serialized string, now time.Time, random func() string) ([]any, error) {
-	panic("not written")
+	list, err := members(serialized)
+	if err != nil {
+		return nil, &FieldError{Reason: err.Error()}
+	}
+	texts := make(map[string]string, len(list))
+	for _, mem := range list {
+		texts[mem.key] = mem.raw
+	}
+	if err := identityCheck(texts, id, sourceID, partition); err != nil {
+		return nil, err
+	}
+	values := make([]any, len(m.Columns))
+	for i := range m.Columns {
+		c := &m.Columns[i]
+		switch c.Name {
+		case model.ColumnID:
+			values[i] = id
+			continue
+		case model.ColumnSourceID:
+			values[i] = sourceID
+			continue
+		case model.ColumnPartition:
+			values[i] = partition
+			continue
+		}
+		raw, sent := texts[c.Name]
+		v, err := column(c, raw, sent && !c.Local, now, random)
+		if err != nil {
+			return nil, &FieldError{Column: c.Name, Reason: err.Error()}
+		}
+		values[i] = v
+	}
+	return values, nil
+}
+
+// identityCheck compares the id in the text, if there is one, with the store
+// row's, and checks what goes into the row unseen.
+func identityCheck(texts map[string]string, id, sourceID, partition string) error {
+	if raw, sent := texts[model.ColumnID]; sent && (raw[0] != '"' || unquote(raw) != id) {
+		return &FieldError{Column: model.ColumnID, Reason: fmt.Sprintf("the text names another id than the record's own, %s", id)}
+	}
+	for _, text := range []string{id, sourceID, partition} {
+		if !utf8.ValidString(text) || strings.IndexByte(text, 0) >= 0 {
+			return &FieldError{Reason: "id, source id or partition is no valid text"}
+		}
+	}
+	if utf8.RuneCountInString(partition) > partitionLength {
+		return &FieldError{Column: model.ColumnPartition, Reason: fmt.Sprintf("longer than %d characters", partitionLength)}
+	}
+	return nil
+}
+
+// column gives one column its value from the text, or its default.
+func column(c *model.Column, raw string, sent bool, now time.Time, random func() string) (any, error) {
+	d := c.Default
+	if !sent || d != nil && d.WhenEmpty && (raw == "null" || raw == `""`) {
+		switch {
+		case d == nil && (c.Nullable || c.Local):
+			return nil, nil
+		case d == nil:
+			return nil, errors.New("this column is required, and the record lacks it")
+		case d.Now:
+			return nowFor(c.Type, now), nil
+		case d.Random:
+			return random(), nil
+		}
+		return defaultFor(c.Type, d.Value), nil
+	}
+	v, err := cell(c, raw)
+	if err != nil {
+		return nil, err
+	}
+	if v == nil {
+		if !c.Nullable {
+			return nil, errors.New("this column cannot be null")
+		}
+		return nil, nil
+	}
+	return v, constraint(c, v)
+}
+
+// nowFor is the moment in the canonical form of a type, with the microseconds
+// that databases keep.
+func nowFor(t model.Type, now time.Time) any {
+	now = now.UTC().Truncate(time.Microsecond)
+	if t == model.DateTimeTZ {
+		return now.Format("2006-01-02 15:04:05.000000") + "(UTC)"
+	}
+	return now
+}
+
+// defaultFor is a declared default in the canonical form of a type.
+func defaultFor(t model.Type, v any) any {
+	if n, ok := v.(int64); ok && t == model.Float {
+		return float64(n)
+	}
+	return v
+}
+
+// constraint checks what the profile demands of a value. As in the reference an
+// empty text passes everything but a least length.
+func constraint(c *model.Column, v any) error {
+	text, isText := v.(string)
+	if isText {
+		length := utf8.RuneCountInString(text)
+		if c.Length > 0 && length > c.Length {
+			return fmt.Errorf("longer than %d characters", c.Length)
+		}
+		if length < c.Check.MinLength {
+			return fmt.Errorf("shorter than %d characters", c.Check.MinLength)
+		}
+		if text == "" {
+			return nil
+		}
+	} else {
+		text = fmt.Sprint(v)
+	}
+	if len(c.Check.Choices) > 0 && !slices.Contains(c.Check.Choices, text) {
+		return fmt.Errorf("%s is none of the choices", quoteShort(text))
+	}
+	if c.Check.Pattern != "" {
+		form, err := regexp.Compile(`\A(?:` + c.Check.Pattern + `)\z`)
+		if err != nil {
+			return fmt.Errorf("the profile's pattern is broken: %w", err)
+		}
+		if !form.MatchString(text) {
+			return fmt.Errorf("%s does not have the form that the profile demands", quoteShort(text))
+		}
+	}
+	return bounds(c, text)
+}
+
+// bounds checks the least and the greatest value, also of numbers kept as text.
+func bounds(c *model.Column, text string) error {
+	if c.Check.Min == nil && c.Check.Max == nil {
+		return nil
+	}
+	n, err := strconv.ParseFloat(text, 64)
+	if err != nil && !errors.Is(err, strconv.ErrRange) {
+		return fmt.Errorf("%s is not a number", quoteShort(text))
+	}
+	if c.Check.Min != nil && n < *c.Check.Min {
+		return fmt.Errorf("less than %v", *c.Check.Min)
+	}
+	if c.Check.Max != nil && n > *c.Check.Max {
+		return fmt.Errorf("greater than %v", *c.Check.Max)
+	}
+	return nil
+}
+
+// quoteShort quotes the start of a value for a message.
+func quoteShort(text string) string {
+	runes := []rune(text)
+	if len(runes) > 40 {
+		text = string(runes[:40]) + "…"
+	}
+	return strconv.Quote(text)
 }

@@ -1,5 +1,11 @@
 package record
 
+import (
+	"maps"
+
+	"github.com/morango-go/morango/counter"
+)
+
 // Relation says how a version of a record stands to another of the same record.
 type Relation int
 
@@ -12,4 +18,75 @@ const (
 )
 
 // Compare returns how theirs stands to mine.
-func Compare(mine, theirs Record) Relation { panic("not written") }
+func Compare(mine, theirs Record) Relation {
+	switch {
+	case mine.Version == theirs.Version:
+		return Same
+	case seen(mine, theirs.Version):
+		return Older
+	case seen(theirs, mine.Version):
+		return Newer
+	default:
+		return Conflict
+	}
+}
+
+// seen reports whether a record's history includes a version.
+func seen(r Record, v counter.Version) bool {
+	n, ok := r.History[v.Instance]
+	return ok && n >= v.Counter
+}
+
+// SameContent reports whether two versions of one record say the same, so that
+// joining them needs no new version.
+func SameContent(mine, theirs Record) bool {
+	return mine.Serialized == theirs.Serialized && mine.Conflicting == theirs.Conflicting &&
+		mine.Deleted == theirs.Deleted && mine.HardDeleted == theirs.HardDeleted
+}
+
+// Merge joins two versions of one record that are in conflict, mine being the
+// receiver's. Equal content is joined without a new version: histories are united
+// and the greater of both versions stays. Else next, a fresh version of the
+// receiver, is the result's: its text stays, the other goes to the head of the
+// conflicting texts, deleted flags are OR-ed, and a hard deletion on either side
+// leaves no text at all.
+func Merge(mine, theirs Record, next counter.Version) Record {
+	merged := mine
+	merged.History = united(mine.History, theirs.History)
+	if SameContent(mine, theirs) {
+		if less(mine.Version, theirs.Version) {
+			merged.Version = theirs.Version
+		}
+		return merged
+	}
+	merged.Version = next
+	merged.History[next.Instance] = next.Counter
+	merged.Deleted = mine.Deleted || theirs.Deleted
+	merged.HardDeleted = mine.HardDeleted || theirs.HardDeleted
+	if merged.HardDeleted {
+		merged.Serialized, merged.Conflicting = "{}", ""
+	} else {
+		merged.Conflicting = theirs.Serialized + "\n" + mine.Conflicting
+	}
+	return merged
+}
+
+// united is the greater counter of each instance.
+func united(a, b counter.Counters) counter.Counters {
+	all := maps.Clone(a)
+	if all == nil {
+		all = counter.Counters{}
+	}
+	for instance, n := range b {
+		all[instance] = max(all[instance], n)
+	}
+	return all
+}
+
+// less orders versions by counter, then by instance.
+func less(a, b counter.Version) bool {
+	if a.Counter != b.Counter {
+		return a.Counter < b.Counter
+	}
+	return a.Instance < b.Instance
+}

@@ -1,0 +1,238 @@
+package record
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"unicode/utf8"
+)
+
+// maxDepth bounds the nesting of a record's JSON, far above what any
+// application writes and below what the reference can read.
+const maxDepth = 500
+
+// errNotObject tells that a text is JSON, but no object.
+var errNotObject = errors.New("the JSON text is not an object")
+
+// member is one key of an object with its value, both as they stand in the text.
+type member struct {
+	key    string // unescaped
+	rawKey string
+	raw    string
+}
+
+// members splits the text of a JSON object. It reads what the reference reads:
+// JSON with NaN and Infinity, and with lone surrogates in escapes. Of a key that
+// stands twice the last value counts, at the place of the first.
+func members(text string) ([]member, error) {
+	if !utf8.ValidString(text) {
+		return nil, errors.New("the JSON text is not valid UTF-8")
+	}
+	s := scanner{text: text}
+	if s.space(); s.peek() != '{' {
+		if err := s.skip(0); err != nil {
+			return nil, err
+		}
+		return nil, errors.Join(errNotObject, s.end())
+	}
+	list := make([]member, 0, 16)
+	err := s.group('}', func() error {
+		m, err := s.member(1)
+		if err == nil {
+			list = append(list, m)
+		}
+		return err
+	})
+	if err == nil {
+		err = s.end()
+	}
+	if err != nil {
+		return nil, err
+	}
+	return lastWins(list), nil
+}
+
+// lastWins folds members with one key together.
+func lastWins(list []member) []member {
+	place := make(map[string]int, len(list))
+	kept := list[:0]
+	for _, m := range list {
+		if i, twice := place[m.key]; twice {
+			kept[i].raw = m.raw
+			continue
+		}
+		place[m.key] = len(kept)
+		kept = append(kept, m)
+	}
+	return kept
+}
+
+// scanner walks over JSON text without building values.
+type scanner struct {
+	text string
+	pos  int
+}
+
+func (s *scanner) fail(want string) error {
+	return fmt.Errorf("the JSON text is broken at byte %d: expected %s", s.pos, want)
+}
+
+func (s *scanner) space() {
+	for s.pos < len(s.text) && strings.IndexByte(" \t\n\r", s.text[s.pos]) >= 0 {
+		s.pos++
+	}
+}
+
+// peek returns the next byte, 0 at the end.
+func (s *scanner) peek() byte {
+	if s.pos < len(s.text) {
+		return s.text[s.pos]
+	}
+	return 0
+}
+
+func (s *scanner) end() error {
+	if s.space(); s.pos < len(s.text) {
+		return s.fail("the end")
+	}
+	return nil
+}
+
+// group reads the bracket at pos and its items up to the closing bracket.
+func (s *scanner) group(closing byte, item func() error) error {
+	s.pos++
+	if s.space(); s.peek() == closing {
+		s.pos++
+		return nil
+	}
+	for {
+		if err := item(); err != nil {
+			return err
+		}
+		s.space()
+		switch s.peek() {
+		case ',':
+			s.pos++
+		case closing:
+			s.pos++
+			return nil
+		default:
+			return s.fail(fmt.Sprintf("a comma or %q", closing))
+		}
+	}
+}
+
+// member reads one key with its value, at the given depth.
+func (s *scanner) member(depth int) (member, error) {
+	s.space()
+	start := s.pos
+	if s.peek() != '"' {
+		return member{}, s.fail("a key in quotes")
+	}
+	if err := s.str(); err != nil {
+		return member{}, err
+	}
+	m := member{rawKey: s.text[start:s.pos]}
+	m.key = unquote(m.rawKey)
+	if s.space(); s.peek() != ':' {
+		return member{}, s.fail("a colon")
+	}
+	s.pos++
+	s.space()
+	start = s.pos
+	if err := s.skip(depth); err != nil {
+		return member{}, err
+	}
+	m.raw = s.text[start:s.pos]
+	return m, nil
+}
+
+// skip reads one value of any kind.
+func (s *scanner) skip(depth int) error {
+	if depth > maxDepth {
+		return fmt.Errorf("the JSON text is nested deeper than %d", maxDepth)
+	}
+	s.space()
+	switch c := s.peek(); {
+	case c == '{':
+		return s.group('}', func() error {
+			_, err := s.member(depth + 1)
+			return err
+		})
+	case c == '[':
+		return s.group(']', func() error { return s.skip(depth + 1) })
+	case c == '"':
+		return s.str()
+	case c == '-' || c >= '0' && c <= '9':
+		return s.number()
+	}
+	for _, word := range []string{"true", "false", "null", "NaN", "Infinity"} {
+		if strings.HasPrefix(s.text[s.pos:], word) {
+			s.pos += len(word)
+			return nil
+		}
+	}
+	return s.fail("a value")
+}
+
+// str reads a string up to its closing quote.
+func (s *scanner) str() error {
+	for s.pos++; s.pos < len(s.text); s.pos++ {
+		switch c := s.text[s.pos]; {
+		case c == '"':
+			s.pos++
+			return nil
+		case c < ' ':
+			return s.fail("no control character in a string")
+		case c == '\\':
+			if s.pos++; s.peek() == 'u' {
+				if _, ok := hex4(s.text, s.pos+1); !ok {
+					return s.fail("four hex digits")
+				}
+				s.pos += 4
+			} else if strings.IndexByte(`"\/bfnrt`, s.peek()) < 0 {
+				return s.fail("an escape")
+			}
+		}
+	}
+	return s.fail("the end of the string")
+}
+
+// number reads a number, or -Infinity.
+func (s *scanner) number() error {
+	if s.peek() == '-' {
+		if s.pos++; strings.HasPrefix(s.text[s.pos:], "Infinity") {
+			s.pos += len("Infinity")
+			return nil
+		}
+	}
+	if s.peek() == '0' {
+		s.pos++
+	} else if !s.digits() {
+		return s.fail("a digit")
+	}
+	if s.peek() == '.' {
+		if s.pos++; !s.digits() {
+			return s.fail("a digit")
+		}
+	}
+	if c := s.peek(); c == 'e' || c == 'E' {
+		s.pos++
+		if c := s.peek(); c == '+' || c == '-' {
+			s.pos++
+		}
+		if !s.digits() {
+			return s.fail("a digit")
+		}
+	}
+	return nil
+}
+
+// digits reads decimal digits and reports whether there was one.
+func (s *scanner) digits() bool {
+	start := s.pos
+	for c := s.peek(); c >= '0' && c <= '9'; c = s.peek() {
+		s.pos++
+	}
+	return s.pos > start
+}

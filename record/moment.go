@@ -1,0 +1,103 @@
+package record
+
+import (
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/morango-go/morango/model"
+)
+
+// The forms of dates and times that the reference reads.
+const (
+	dateForm = `(\d{4})-(\d{1,2})-(\d{1,2})`
+	timeForm = `(\d{1,2}):(\d{1,2})(?::(\d{1,2})(?:[.,](\d{1,6})\d{0,6})?)?`
+	zoneForm = `(Z|[+-]\d{2}(?::?\d{2})?)?`
+)
+
+var (
+	onlyDate   = regexp.MustCompile(`\A` + dateForm + `\z`)
+	onlyTime   = regexp.MustCompile(`\A` + timeForm + `\z`)
+	fullMoment = regexp.MustCompile(`\A` + dateForm + `[T ]` + timeForm + zoneForm + `\z`)
+	namedZone  = regexp.MustCompile(`\([^()]{1,64}\)\z`)
+)
+
+// timeCell reads a moment, a date or a time of day. A moment without a zone is
+// UTC, a date alone is its midnight.
+func timeCell(t model.Type, text string) (any, error) {
+	switch t {
+	case model.DateTimeTZ:
+		if _, err := moment(strings.TrimRight(namedZone.ReplaceAllString(text, ""), " ")); err != nil {
+			return nil, err
+		}
+		return text, nil
+	case model.Date:
+		if parts := onlyDate.FindStringSubmatch(text); parts != nil {
+			return build(text, parts[1:], nil, "")
+		}
+	case model.Time:
+		if parts := onlyTime.FindStringSubmatch(text); parts != nil {
+			return build(text, []string{"1", "1", "1"}, parts[1:], "")
+		}
+	default:
+		return moment(text)
+	}
+	return nil, fmt.Errorf("%s is not a %s", quoteShort(text), t)
+}
+
+// moment reads a moment in time.
+func moment(text string) (any, error) {
+	if parts := fullMoment.FindStringSubmatch(text); parts != nil {
+		return build(text, parts[1:4], parts[4:8], parts[8])
+	}
+	if parts := onlyDate.FindStringSubmatch(text); parts != nil {
+		return build(text, parts[1:], nil, "")
+	}
+	return nil, fmt.Errorf("%s is not a date and time", quoteShort(text))
+}
+
+// build puts the parts of a moment together, in UTC. day holds year, month and
+// day; clock hour, minute, second and fraction, or nothing.
+func build(text string, day, clock []string, zone string) (any, error) {
+	number := func(parts []string, i int) int {
+		if i >= len(parts) || parts[i] == "" {
+			return 0
+		}
+		n, _ := strconv.Atoi(parts[i]) // the form allows digits only
+		return n
+	}
+	micros := 0
+	if len(clock) == 4 && clock[3] != "" {
+		micros, _ = strconv.Atoi((clock[3] + "00000")[:6])
+	}
+	year, month, date := number(day, 0), number(day, 1), number(day, 2)
+	hour, minute, second := number(clock, 0), number(clock, 1), number(clock, 2)
+	at := time.Date(year, time.Month(month), date, hour, minute, second, micros*1000, time.UTC)
+	if year < 1 || at.Month() != time.Month(month) || at.Day() != date ||
+		at.Hour() != hour || at.Minute() != minute || at.Second() != second {
+		return nil, fmt.Errorf("%s has the form of a date or time, but there is none such", quoteShort(text))
+	}
+	if at = at.Add(-offset(zone)); at.Year() < 1 || at.Year() > 9999 {
+		return nil, fmt.Errorf("%s lies outside the years 1 to 9999", quoteShort(text))
+	}
+	return at, nil
+}
+
+// offset is how far a zone lies ahead of UTC.
+func offset(zone string) time.Duration {
+	if zone == "" || zone == "Z" {
+		return 0
+	}
+	hours, _ := strconv.Atoi(zone[1:3])
+	minutes := 0
+	if len(zone) > 3 {
+		minutes, _ = strconv.Atoi(zone[len(zone)-2:])
+	}
+	ahead := time.Duration(hours)*time.Hour + time.Duration(minutes)*time.Minute
+	if zone[0] == '-' {
+		return -ahead
+	}
+	return ahead
+}

@@ -1,0 +1,149 @@
+package record
+
+import (
+	"math"
+	"strconv"
+	"strings"
+	"unicode/utf16"
+	"unicode/utf8"
+)
+
+// hex4 reads four hex digits at pos.
+func hex4(text string, pos int) (rune, bool) {
+	if pos+4 > len(text) || strings.IndexByte("+-_", text[pos]) >= 0 {
+		return 0, false
+	}
+	n, err := strconv.ParseUint(text[pos:pos+4], 16, 16)
+	return rune(n), err == nil
+}
+
+// unquote returns the text of a JSON string that the scanner has accepted. A lone
+// surrogate becomes its three-byte form, which is no valid UTF-8.
+func unquote(raw string) string {
+	raw = raw[1 : len(raw)-1]
+	if strings.IndexByte(raw, '\\') < 0 {
+		return raw
+	}
+	out := make([]byte, 0, len(raw))
+	for i := 0; i < len(raw); i++ {
+		if raw[i] != '\\' {
+			out = append(out, raw[i])
+			continue
+		}
+		i++
+		if raw[i] != 'u' {
+			out = append(out, "\"\\/\b\f\n\r\t"[strings.IndexByte(`"\/bfnrt`, raw[i])])
+			continue
+		}
+		r, _ := hex4(raw, i+1)
+		i += 4
+		if utf16.IsSurrogate(r) && strings.HasPrefix(raw[i+1:], `\u`) {
+			low, _ := hex4(raw, i+3)
+			if pair := utf16.DecodeRune(r, low); pair != utf8.RuneError {
+				r, i = pair, i+6
+			}
+		}
+		out = appendRune(out, r)
+	}
+	return string(out)
+}
+
+// appendRune appends a rune, a lone surrogate in its three-byte form.
+func appendRune(dst []byte, r rune) []byte {
+	if utf16.IsSurrogate(r) {
+		return append(dst, 0xE0|byte(r>>12), 0x80|byte(r>>6)&0x3F, 0x80|byte(r)&0x3F)
+	}
+	return utf8.AppendRune(dst, r)
+}
+
+// runeAt decodes the rune at the start of s, also a lone surrogate.
+func runeAt(s string) (rune, int) {
+	r, size := utf8.DecodeRuneInString(s)
+	if r == utf8.RuneError && size == 1 && len(s) >= 3 && s[0] == 0xED && s[1] >= 0xA0 {
+		return rune(s[0]&0x0F)<<12 | rune(s[1]&0x3F)<<6 | rune(s[2]&0x3F), 3
+	}
+	return r, size
+}
+
+// appendQuoted appends s as a JSON string of printable ASCII, with the escapes
+// that the reference writes.
+func appendQuoted(dst []byte, s string) []byte {
+	const digits = "0123456789abcdef"
+	unit := func(dst []byte, r rune) []byte {
+		return append(dst, '\\', 'u', digits[r>>12&15], digits[r>>8&15], digits[r>>4&15], digits[r&15])
+	}
+	dst = append(dst, '"')
+	for i := 0; i < len(s); {
+		c := s[i]
+		if c >= ' ' && c < 0x7F {
+			if c == '"' || c == '\\' {
+				dst = append(dst, '\\')
+			}
+			dst = append(dst, c)
+			i++
+			continue
+		}
+		if at := strings.IndexByte("\b\f\n\r\t", c); at >= 0 {
+			dst = append(dst, '\\', "bfnrt"[at])
+			i++
+			continue
+		}
+		r, size := runeAt(s[i:])
+		if high, low := utf16.EncodeRune(r); high != utf8.RuneError {
+			dst = unit(unit(dst, high), low)
+		} else {
+			dst = unit(dst, r)
+		}
+		i += size
+	}
+	return append(dst, '"')
+}
+
+// appendNormal appends a value that the scanner has accepted in the reference's
+// spelling: its separators and escapes, while numbers keep every digit.
+func appendNormal(dst []byte, raw string) []byte {
+	for i := 0; i < len(raw); {
+		switch c := raw[i]; c {
+		case ' ', '\t', '\n', '\r':
+			i++
+		case '"':
+			end := i + 1
+			for ; raw[end] != '"'; end++ {
+				if raw[end] == '\\' {
+					end++
+				}
+			}
+			dst = appendQuoted(dst, unquote(raw[i:end+1]))
+			i = end + 1
+		case ',', ':':
+			dst = append(dst, c, ' ')
+			i++
+		default:
+			dst = append(dst, c)
+			i++
+		}
+	}
+	return dst
+}
+
+// appendFloat appends a float as the reference writes it: the shortest digits
+// that give the number back, ".0" after integral ones.
+func appendFloat(dst []byte, f float64) []byte {
+	switch {
+	case math.IsNaN(f):
+		return append(dst, "NaN"...)
+	case math.IsInf(f, 1):
+		return append(dst, "Infinity"...)
+	case math.IsInf(f, -1):
+		return append(dst, "-Infinity"...)
+	}
+	if size := math.Abs(f); size != 0 && (size < 1e-4 || size >= 1e16) {
+		return strconv.AppendFloat(dst, f, 'e', -1, 64)
+	}
+	start := len(dst)
+	dst = strconv.AppendFloat(dst, f, 'f', -1, 64)
+	if strings.IndexByte(string(dst[start:]), '.') < 0 {
+		dst = append(dst, ".0"...)
+	}
+	return dst
+}
