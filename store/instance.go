@@ -2,9 +2,17 @@ package store
 
 import (
 	"context"
+	"database/sql"
+	"errors"
+	"fmt"
 
+	"github.com/morango-go/morango/counter"
 	"github.com/morango-go/morango/db"
+	"github.com/morango-go/morango/ident"
 )
+
+// ErrCounterSpent says that an instance has saved as often as the tables can count.
+var ErrCounterSpent = errors.New("the instance's counter cannot rise any more: give the database a new database id")
 
 // Machine is what the caller knows of the machine and database file that the
 // engine runs on; it goes into the instance row and the instance JSON.
@@ -28,18 +36,127 @@ type Instance struct {
 
 // CurrentInstance returns the instance that the engine on machine m saves as, and
 // makes it, and the database id, when there are none. newID gives a random id for
-// a new database.
+// a new database. Nothing is written when nothing changed.
 func CurrentInstance(ctx context.Context, tx *db.Tx, m Machine, newID func() string) (Instance, error) {
-	panic("not written")
+	database, err := currentDatabase(ctx, tx, newID)
+	if err != nil {
+		return Instance{}, err
+	}
+	want := Instance{
+		ID: ident.Instance(database, m.SystemID, m.NodeID), DatabaseID: database,
+		SystemID: m.SystemID, NodeID: m.NodeID, Platform: m.Platform, Hostname: m.Hostname,
+		SysVersion: m.SysVersion, DBPath: m.DBPath,
+	}
+	have, current, err := instance(ctx, tx, want.ID)
+	if err != nil {
+		return Instance{}, err
+	}
+	want.Counter = have.Counter
+	if current && have == want {
+		return have, nil
+	}
+	if err := makeCurrent(ctx, tx, want); err != nil {
+		return Instance{}, fmt.Errorf("save instance %s as the current one: %w", want.ID, err)
+	}
+	return want, nil
+}
+
+// currentDatabase returns the database id in use, and makes one on an empty database.
+func currentDatabase(ctx context.Context, tx *db.Tx, newID func() string) (string, error) {
+	var id db.ID
+	err := tx.QueryRow(ctx, `SELECT id FROM morango_databaseidmodel WHERE current
+		ORDER BY date_generated DESC, id LIMIT 1`).Scan(&id)
+	if err == nil {
+		return string(id), nil
+	}
+	if !errors.Is(err, sql.ErrNoRows) {
+		return "", fmt.Errorf("read the database id: %w", err)
+	}
+	fresh := newID()
+	if !ident.Valid(fresh) {
+		return "", fmt.Errorf("make a database id: %q is not 32 lower-case hex digits", fresh)
+	}
+	// The moment is a note for people, nothing is decided by it.
+	if _, err := tx.Exec(ctx, `INSERT INTO morango_databaseidmodel (id, current, date_generated, initial_instance_id)
+		VALUES ($1, TRUE, CURRENT_TIMESTAMP, '')`, fresh); err != nil {
+		return "", fmt.Errorf("save the database id: %w", err)
+	}
+	return fresh, nil
+}
+
+// instance returns the row of an instance, the zero value when there is none, and
+// whether it is marked current.
+func instance(ctx context.Context, tx *db.Tx, id string) (i Instance, current bool, err error) {
+	var instanceID, databaseID db.ID
+	err = tx.QueryRow(ctx, `SELECT id, database_id, system_id, node_id, platform, hostname, sysversion, db_path,
+		counter, current FROM morango_instanceidmodel WHERE id = $1`, id).Scan(&instanceID, &databaseID, &i.SystemID,
+		&i.NodeID, &i.Platform, &i.Hostname, &i.SysVersion, &i.DBPath, &i.Counter, &current)
+	if errors.Is(err, sql.ErrNoRows) {
+		return Instance{}, false, nil
+	}
+	if err != nil {
+		return Instance{}, false, fmt.Errorf("read instance %s: %w", id, err)
+	}
+	i.ID, i.DatabaseID = string(instanceID), string(databaseID)
+	return i, current, nil
+}
+
+// makeCurrent saves the facts about an instance and marks it, and no other, current.
+// Its counter stays.
+func makeCurrent(ctx context.Context, tx *db.Tx, i Instance) error {
+	if _, err := tx.Exec(ctx, `UPDATE morango_instanceidmodel SET current = FALSE WHERE current AND id <> $1`, i.ID); err != nil {
+		return err
+	}
+	_, err := tx.Exec(ctx, `INSERT INTO morango_instanceidmodel
+		(id, database_id, system_id, node_id, platform, hostname, sysversion, db_path, counter, current)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 0, TRUE)
+		ON CONFLICT (id) DO UPDATE SET database_id = excluded.database_id, system_id = excluded.system_id,
+			node_id = excluded.node_id, platform = excluded.platform, hostname = excluded.hostname,
+			sysversion = excluded.sysversion, db_path = excluded.db_path, current = TRUE`,
+		i.ID, i.DatabaseID, i.SystemID, i.NodeID, i.Platform, i.Hostname, i.SysVersion, i.DBPath)
+	return err
 }
 
 // NextCounter raises the counter of the instance by one and returns it. It must run
-// in the transaction that stamps rows with the value.
+// in the transaction that stamps rows with the value, under the lock of their
+// partitions: a value that another transaction shares or sees too early loses rows.
 func NextCounter(ctx context.Context, tx *db.Tx, instanceID string) (int64, error) {
-	panic("not written")
+	changed, err := tx.Exec(ctx, `UPDATE morango_instanceidmodel SET counter = counter + 1
+		WHERE id = $1 AND counter < $2`, instanceID, int64(counter.Greatest))
+	if err != nil {
+		return 0, fmt.Errorf("raise the counter of instance %s: %w", instanceID, err)
+	}
+	i, _, err := instance(ctx, tx, instanceID)
+	switch {
+	case err != nil:
+		return 0, err
+	case changed == 1:
+		return i.Counter, nil
+	case i.ID == "":
+		return 0, fmt.Errorf("raise the counter of instance %s: this database has no such instance", instanceID)
+	default:
+		return 0, fmt.Errorf("instance %s: %w", instanceID, ErrCounterSpent)
+	}
 }
 
 // OwnInstances returns every instance id that this database has used, with its counter.
 func OwnInstances(ctx context.Context, tx *db.Tx) (map[string]int64, error) {
-	panic("not written")
+	rows, err := tx.Query(ctx, `SELECT id, counter FROM morango_instanceidmodel`)
+	if err != nil {
+		return nil, fmt.Errorf("read own instances: %w", err)
+	}
+	defer rows.Close()
+	own := map[string]int64{}
+	for rows.Next() {
+		var id db.ID
+		var n int64
+		if err := rows.Scan(&id, &n); err != nil {
+			return nil, fmt.Errorf("read own instances: %w", err)
+		}
+		own[string(id)] = n
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("read own instances: %w", err)
+	}
+	return own, nil
 }
