@@ -3,66 +3,147 @@ package db
 import (
 	"context"
 	"database/sql"
+	"fmt"
+	"slices"
+	"strings"
 	"time"
 
+	"github.com/morango-go/morango/db/postgres"
+	"github.com/morango-go/morango/db/sqlite"
 	"github.com/morango-go/morango/partition"
 )
 
 // Tx is a transaction. It belongs to one goroutine. Rows must be closed before the
 // next statement runs.
-type Tx struct{}
+type Tx struct {
+	tx      *sql.Tx
+	kind    Kind
+	dialect dialect
+	fresh   bool // begun by Write, and no statement has run: a lock may still move the snapshot
+	quiet   bool // capture is off
+}
+
+// dialect is what a transaction needs to know of the engine beyond SQL.
+type dialect interface {
+	// Time is what to bind for a moment.
+	Time(moment time.Time) any
+	// CodePoints makes a text column compare by code points.
+	CodePoints(column string) string
+	// Unpack is a subselect of the items of the JSON array in parameter $n.
+	Unpack(n int, ids bool) string
+	// Lock locks prefixes, or everything when there are none. When fresh, the
+	// transaction's snapshot is taken after the locks are held.
+	Lock(ctx context.Context, tx *sql.Tx, fresh bool, prefixes []string, shared bool) error
+	// Capture turns the capture of changes off and on.
+	Capture(ctx context.Context, tx *sql.Tx, on bool) error
+}
+
+func dialectOf(kind Kind) dialect {
+	if kind == Postgres {
+		return postgres.Dialect{}
+	}
+	return sqlite.Dialect{}
+}
 
 // Adopt wraps a transaction of the caller's own, so that Morango's writes commit
-// or roll back with the caller's.
-func Adopt(kind Kind, tx *sql.Tx) *Tx { panic("not written") }
+// or roll back with the caller's. The caller turns capture on again, if it turned
+// it off, before it commits. On PostgreSQL the transaction should be repeatable
+// read.
+func Adopt(kind Kind, tx *sql.Tx) *Tx {
+	return &Tx{tx: tx, kind: kind, dialect: dialectOf(kind)}
+}
 
 // Kind tells which engine the transaction runs on.
-func (t *Tx) Kind() Kind { panic("not written") }
+func (t *Tx) Kind() Kind { return t.kind }
 
 // Exec runs a statement and returns the number of rows it changed.
 func (t *Tx) Exec(ctx context.Context, query string, args ...any) (int64, error) {
-	panic("not written")
+	t.fresh = false
+	result, err := t.tx.ExecContext(ctx, query, args...)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
 }
 
 // Query runs a query that returns rows. The caller closes them.
 func (t *Tx) Query(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
-	panic("not written")
+	t.fresh = false
+	return t.tx.QueryContext(ctx, query, args...)
 }
 
 // QueryRow runs a query of which the first row is wanted; Scan gives
 // sql.ErrNoRows when there is none.
 func (t *Tx) QueryRow(ctx context.Context, query string, args ...any) *sql.Row {
-	panic("not written")
+	t.fresh = false
+	return t.tx.QueryRowContext(ctx, query, args...)
 }
 
 // Prepare prepares a statement for many runs in this transaction. The caller
 // closes it.
-func (t *Tx) Prepare(ctx context.Context, query string) (*sql.Stmt, error) { panic("not written") }
+func (t *Tx) Prepare(ctx context.Context, query string) (*sql.Stmt, error) {
+	t.fresh = false
+	return t.tx.PrepareContext(ctx, query)
+}
 
 // Lock locks the partitions of a filter until the transaction ends, in shared form
 // for reading. It keeps out other processes, Python ones too, that lock the same
-// way. On SQLite, where there is one writer, it does nothing. A filter without a
-// prefix locks everything.
-func (t *Tx) Lock(ctx context.Context, f partition.Filter, shared bool) error { panic("not written") }
+// way. It must be the first thing done in a transaction, so that the transaction
+// sees everything that the previous holder committed. On SQLite, where there is
+// one writer, it does nothing. A filter without a prefix locks everything.
+func (t *Tx) Lock(ctx context.Context, f partition.Filter, shared bool) error {
+	fresh := t.fresh
+	t.fresh = false
+	if err := t.dialect.Lock(ctx, t.tx, fresh, f.Prefixes(), shared); err != nil {
+		return fmt.Errorf("lock partitions: %w", err)
+	}
+	return nil
+}
 
 // Capture turns the capture of changes by triggers off (false) or on again (true)
 // for this transaction's own writes to application tables. Writes of other
 // transactions are captured all the while. The commit turns it on again.
-func (t *Tx) Capture(ctx context.Context, on bool) error { panic("not written") }
+func (t *Tx) Capture(ctx context.Context, on bool) error {
+	if t.quiet == !on {
+		return nil
+	}
+	t.fresh = false
+	if err := t.dialect.Capture(ctx, t.tx, on); err != nil {
+		return fmt.Errorf("turn the capture of changes on or off: %w", err)
+	}
+	t.quiet = !on
+	return nil
+}
 
 // Time is what to bind for a column that holds a moment in time.
-func (t *Tx) Time(moment time.Time) any { panic("not written") }
+func (t *Tx) Time(moment time.Time) any { return t.dialect.Time(moment) }
 
 // PrefixCond is a condition that column starts with one of the filter's prefixes.
 // Its parameters start at $firstParam and are returned as args. It is in
 // parentheses; for a filter that matches all, or has no prefix, it is "(TRUE)".
 func (t *Tx) PrefixCond(column string, f partition.Filter, firstParam int) (cond string, args []any) {
-	panic("not written")
+	prefixes := f.Prefixes()
+	if len(prefixes) == 0 || slices.Contains(prefixes, "") {
+		return "(TRUE)", nil
+	}
+	column = t.dialect.CodePoints(column)
+	conds := make([]string, 0, len(prefixes))
+	for _, prefix := range prefixes {
+		lo, hi, bounded := partition.Range(prefix)
+		args = append(args, lo)
+		c := fmt.Sprintf("%s >= $%d", column, firstParam+len(args)-1)
+		if bounded {
+			args = append(args, hi)
+			c += fmt.Sprintf(" AND %s < $%d", column, firstParam+len(args)-1)
+		}
+		conds = append(conds, c)
+	}
+	return "(" + strings.Join(conds, " OR ") + ")", args
 }
 
 // IDs is a subselect of the ids in parameter $n, to be bound with JSONList:
 // "id IN " + tx.IDs(1).
-func (t *Tx) IDs(n int) string { panic("not written") }
+func (t *Tx) IDs(n int) string { return t.dialect.Unpack(n, true) }
 
 // Texts is a subselect of the texts in parameter $n, to be bound with JSONList.
-func (t *Tx) Texts(n int) string { panic("not written") }
+func (t *Tx) Texts(n int) string { return t.dialect.Unpack(n, false) }

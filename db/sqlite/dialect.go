@@ -1,0 +1,97 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"fmt"
+	"io/fs"
+	"strings"
+	"time"
+)
+
+// Dialect says how things are written on SQLite.
+type Dialect struct{}
+
+// Time is a moment as Django writes it: UTC, microseconds only when there are any.
+func (Dialect) Time(moment time.Time) any {
+	moment = moment.UTC().Truncate(time.Microsecond)
+	if moment.Nanosecond() == 0 {
+		return moment.Format("2006-01-02 15:04:05")
+	}
+	return moment.Format("2006-01-02 15:04:05.000000")
+}
+
+// CodePoints makes a text column compare by code points; on SQLite it does anyway.
+func (Dialect) CodePoints(column string) string { return column }
+
+// Unpack is a subselect of the items of the JSON array in parameter $n.
+func (Dialect) Unpack(n int, _ bool) string {
+	return fmt.Sprintf("(SELECT value FROM json_each($%d))", n)
+}
+
+// Lock does nothing: there is one writer.
+func (Dialect) Lock(context.Context, *sql.Tx, bool, []string, bool) error { return nil }
+
+const (
+	hasFlag   = `SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'morango_applying'`
+	raiseFlag = `INSERT INTO morango_applying (applying) VALUES (0) ON CONFLICT (applying) DO NOTHING`
+	lowerFlag = `DELETE FROM morango_applying`
+)
+
+// Capture raises or lowers the flag that the capture triggers look at. Only this
+// transaction sees it raised, because it cannot be committed: see the schema.
+func (Dialect) Capture(ctx context.Context, tx *sql.Tx, on bool) error {
+	var flags int
+	if err := tx.QueryRowContext(ctx, hasFlag).Scan(&flags); err != nil || flags == 0 {
+		return err // without the table there are no triggers
+	}
+	query := raiseFlag
+	if on {
+		query = lowerFlag
+	}
+	_, err := tx.ExecContext(ctx, query)
+	return err
+}
+
+//go:embed schema/*.sql
+var schema embed.FS
+
+// Migrations returns the scripts that make and update the lean layout, in order.
+func (Dialect) Migrations() ([]string, error) {
+	names, err := fs.Glob(schema, "schema/*.sql")
+	if err != nil {
+		return nil, err
+	}
+	scripts := make([]string, 0, len(names))
+	for _, name := range names {
+		script, err := schema.ReadFile(name)
+		if err != nil {
+			return nil, err
+		}
+		scripts = append(scripts, string(script))
+	}
+	return scripts, nil
+}
+
+const columnsOf = `
+	SELECT t.name, c.name FROM sqlite_master t JOIN pragma_table_info(t.name) c
+	WHERE t.type = 'table' AND t.name >= 'morango_' AND t.name < 'morango` + "`" + `'`
+
+// Tables returns the tables whose names begin with morango_, with their columns.
+func (Dialect) Tables(ctx context.Context, tx *sql.Tx) (map[string][]string, error) {
+	rows, err := tx.QueryContext(ctx, columnsOf)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	tables := map[string][]string{}
+	for rows.Next() {
+		var table, column string
+		if err := rows.Scan(&table, &column); err != nil {
+			return nil, err
+		}
+		tables[table] = append(tables[table], strings.ToLower(column))
+	}
+	return tables, rows.Err()
+}
