@@ -1,0 +1,169 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/morango-go/morango/db"
+	"github.com/morango-go/morango/ident"
+	"github.com/morango-go/morango/model"
+)
+
+// ErrOtherModel says that a row's id belongs to a row of another model in the same
+// table, which must not be touched.
+var ErrOtherModel = errors.New("the id belongs to a row of another model in the same table")
+
+// Upsert writes rows with their dirty bit clear: new ones whole, known ones in the
+// columns that travel, so that local columns keep what they hold. It stops at the
+// first row that cannot be written; what was written before stays until the caller
+// rolls back. A row that the table's constraints refuse is an error that
+// db.IsConstraint knows; a row of another model's is ErrOtherModel. The caller
+// turns capture off.
+func Upsert(ctx context.Context, tx *db.Tx, m *model.Model, rows []Row) error {
+	if len(rows) == 0 {
+		return nil
+	}
+	query, fixed := upsertQuery(m)
+	statement, err := tx.Prepare(ctx, query)
+	if err != nil {
+		return fmt.Errorf("write into table %s: %w", m.Table, err)
+	}
+	defer statement.Close()
+	args := make([]any, 0, len(m.Columns)+len(fixed))
+	for _, row := range rows {
+		args = args[:0]
+		for i := range m.Columns {
+			args = append(args, Bind(tx.Kind(), &m.Columns[i], row.Values[i]))
+		}
+		args = append(args, fixed...)
+		result, err := statement.ExecContext(ctx, args...)
+		if err != nil {
+			return fmt.Errorf("write row %s into table %s: %w", row.ID, m.Table, err)
+		}
+		if n, err := result.RowsAffected(); err != nil {
+			return fmt.Errorf("write row %s into table %s: %w", row.ID, m.Table, err)
+		} else if n == 0 {
+			return fmt.Errorf("write row %s into table %s: %w", row.ID, m.Table, ErrOtherModel)
+		}
+	}
+	return nil
+}
+
+// upsertQuery builds the statement of Upsert. After the model's columns it takes
+// the discriminator's values, which are returned.
+func upsertQuery(m *model.Model) (query string, fixed []any) {
+	var names, values, sets, mine []string
+	for i, c := range m.Columns {
+		names = append(names, db.Quote(c.Name))
+		values = append(values, fmt.Sprintf("$%d", i+1))
+		if !c.Local && c.Name != model.ColumnID {
+			sets = append(sets, fmt.Sprintf("%s = excluded.%s", db.Quote(c.Name), db.Quote(c.Name)))
+		}
+	}
+	for _, where := range m.Where {
+		fixed = append(fixed, where.Value)
+		place := fmt.Sprintf("$%d", len(m.Columns)+len(fixed))
+		mine = append(mine, fmt.Sprintf("known.%s = %s", db.Quote(where.Column), place))
+		if _, listed := m.Column(where.Column); !listed {
+			names = append(names, db.Quote(where.Column))
+			values = append(values, place)
+		}
+	}
+	dirty := db.Quote(model.ColumnDirty)
+	query = fmt.Sprintf("INSERT INTO %s AS known (%s, %s) VALUES (%s, FALSE) ON CONFLICT (%s) DO UPDATE SET %s",
+		db.Quote(m.Table), strings.Join(names, ", "), dirty, strings.Join(values, ", "),
+		db.Quote(model.ColumnID), strings.Join(append(sets, dirty+" = FALSE"), ", "))
+	if len(mine) > 0 {
+		query += " WHERE " + strings.Join(mine, " AND ")
+	}
+	return query, fixed
+}
+
+// Delete deletes the model's rows of these ids and returns how many there were.
+// What refers to them must be gone before: see Children. The caller turns capture
+// off.
+func Delete(ctx context.Context, tx *db.Tx, m *model.Model, ids []string) (int64, error) {
+	cond, args := mine(m, 2)
+	n, err := tx.Exec(ctx, fmt.Sprintf("DELETE FROM %s WHERE %s IN %s%s",
+		db.Quote(m.Table), db.Quote(model.ColumnID), tx.IDs(1), cond), append([]any{db.JSONList(ids)}, args...)...)
+	if err != nil {
+		return 0, fmt.Errorf("delete from table %s: %w", m.Table, err)
+	}
+	return n, nil
+}
+
+// Children returns, in id order and at most limit of them, the ids greater than
+// after of the model's rows whose column refers to one of parents.
+func Children(ctx context.Context, tx *db.Tx, m *model.Model, column string, parents []string, after string, limit int) ([]string, error) {
+	cond, args := mine(m, 4)
+	id := db.Quote(model.ColumnID)
+	query := fmt.Sprintf("SELECT %s FROM %s WHERE %s IN %s AND %s > $2%s ORDER BY %s LIMIT $3",
+		id, db.Quote(m.Table), db.Quote(column), tx.IDs(1), id, cond, id)
+	return ids(ctx, tx, m.Table, query, append([]any{db.JSONList(parents), after, limit}, args...)...)
+}
+
+// Edited returns those of the ids whose rows the application has changed since
+// they were last serialized.
+func Edited(ctx context.Context, tx *db.Tx, m *model.Model, of []string) (map[string]bool, error) {
+	cond, args := mine(m, 2)
+	id := db.Quote(model.ColumnID)
+	query := fmt.Sprintf("SELECT %s FROM %s WHERE %s IN %s AND %s%s",
+		id, db.Quote(m.Table), id, tx.IDs(1), db.Quote(model.ColumnDirty), cond)
+	return set(ids(ctx, tx, m.Table, query, append([]any{db.JSONList(of)}, args...)...))
+}
+
+// Targets returns those of the ids that the table a foreign key refers to holds,
+// whichever of the models that share the table they belong to.
+func Targets(ctx context.Context, tx *db.Tx, table string, of []string) (map[string]bool, error) {
+	id := db.Quote(model.ColumnID)
+	query := fmt.Sprintf("SELECT %s FROM %s WHERE %s IN %s", id, db.Quote(table), id, tx.IDs(1))
+	return set(ids(ctx, tx, table, query, db.JSONList(of)))
+}
+
+// mine is the condition that a row of a shared table is the model's, to be put
+// after another condition; its parameters start at $first.
+func mine(m *model.Model, first int) (cond string, args []any) {
+	for i, where := range m.Where {
+		cond += fmt.Sprintf(" AND %s = $%d", db.Quote(where.Column), first+i)
+		args = append(args, where.Value)
+	}
+	return cond, args
+}
+
+// ids runs a query for ids.
+func ids(ctx context.Context, tx *db.Tx, table, query string, args ...any) ([]string, error) {
+	rows, err := tx.Query(ctx, query, args...)
+	if err != nil {
+		return nil, fmt.Errorf("read table %s: %w", table, err)
+	}
+	defer rows.Close()
+	var found []string
+	for rows.Next() {
+		var text string
+		if err := rows.Scan(&text); err != nil {
+			return nil, fmt.Errorf("read table %s: %w", table, err)
+		}
+		if id, err := ident.Parse(text); err == nil { // PostgreSQL shows dashes
+			text = id
+		}
+		found = append(found, text)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("read table %s: %w", table, err)
+	}
+	return found, nil
+}
+
+// set turns a list into a set, and passes an error on.
+func set(list []string, err error) (map[string]bool, error) {
+	if err != nil {
+		return nil, err
+	}
+	found := make(map[string]bool, len(list))
+	for _, id := range list {
+		found[id] = true
+	}
+	return found, nil
+}
