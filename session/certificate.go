@@ -2,44 +2,137 @@ package session
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"slices"
 
 	"github.com/morango-go/morango/cert"
 	"github.com/morango-go/morango/db"
 )
 
-// SaveCertificate stores a certificate that has been checked, after its parent.
-// A certificate that is here already is left as it is, but gets its private key
-// when it had none. The tree columns that Django reads are kept right.
-func SaveCertificate(ctx context.Context, tx *db.Tx, c *cert.Certificate) error {
-	panic("not written")
-}
+const certificateColumns = `id, parent_id, profile, scope_definition_id, scope_version, scope_params,
+	public_key, serialized, signature, salt, private_key`
 
-// SaveChain checks a presented chain against what is stored here and stores
-// what is new of it. It returns the last certificate, as stored. Errors are
-// those of cert.CheckChain; then nothing has been stored.
-func SaveChain(ctx context.Context, tx *db.Tx, chain []*cert.Certificate, expectedLastID string) (*cert.Certificate, error) {
-	panic("not written")
+func scanCertificate(row scanner) (*cert.Certificate, error) {
+	c := &cert.Certificate{}
+	err := row.Scan(scannedID{&c.ID}, scannedID{&c.ParentID}, &c.Profile, &c.ScopeDefinition, &c.ScopeVersion,
+		&c.ScopeParams, &c.PublicKey, &c.Serialized, &c.Signature, &c.Salt, scannedText{&c.PrivateKey})
+	return c, err
 }
 
 // Certificate reads one certificate; ErrNotFound.
 func Certificate(ctx context.Context, tx *db.Tx, id string) (*cert.Certificate, error) {
-	panic("not written")
+	row := tx.QueryRow(ctx, `SELECT `+certificateColumns+` FROM morango_certificate WHERE id = $1`, id)
+	return one(row, "certificate", id, scanCertificate)
 }
+
+// The tree columns order a list as Django shows it; what is in it never depends
+// on them.
+const treeOrder = ` ORDER BY tree_id, lft, id`
+
+const ownedCertificates = `SELECT ` + certificateColumns + ` FROM morango_certificate
+	WHERE private_key <> '' AND ($1 = '' OR profile = $1)` + treeOrder
 
 // Owned lists the certificates of a profile ("" for all) whose private key is here,
 // in tree order.
 func Owned(ctx context.Context, tx *db.Tx, profile string) ([]*cert.Certificate, error) {
-	panic("not written")
+	rows, err := tx.Query(ctx, ownedCertificates, profile)
+	return all(rows, err, "own certificates", scanCertificate)
 }
 
 // Ancestors reads a certificate's chain, root first, itself last; ErrNotFound.
 func Ancestors(ctx context.Context, tx *db.Tx, id string) ([]*cert.Certificate, error) {
-	panic("not written")
+	var chain []*cert.Certificate
+	for next := id; next != ""; {
+		if len(chain) == cert.MaxChain {
+			return nil, fmt.Errorf("certificate %.40q has more than %d ancestors", id, cert.MaxChain)
+		}
+		c, err := Certificate(ctx, tx, next)
+		if err != nil {
+			return nil, err
+		}
+		chain = append(chain, c)
+		next = c.ParentID
+	}
+	slices.Reverse(chain)
+	return chain, nil
 }
 
 // DescendantsOwned lists the certificates at and below the one named (the
 // primary partition) whose private key is here; of a profile when that is not
 // "". An unknown id gives none.
 func DescendantsOwned(ctx context.Context, tx *db.Tx, primaryPartition, profile string) ([]*cert.Certificate, error) {
-	panic("not written")
+	top, err := Certificate(ctx, tx, primaryPartition)
+	if errors.Is(err, ErrNotFound) || err == nil && profile != "" && top.Profile != profile {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	ids, err := descendants(ctx, tx, top.ID)
+	if err != nil {
+		return nil, err
+	}
+	query := `SELECT ` + certificateColumns + ` FROM morango_certificate
+		WHERE private_key <> '' AND id IN ` + tx.IDs(1) + treeOrder
+	rows, err := tx.Query(ctx, query, db.JSONList(ids))
+	return all(rows, err, "own certificates below "+top.ID, scanCertificate)
+}
+
+// descendants finds the ids at and below a certificate, one level a query.
+func descendants(ctx context.Context, tx *db.Tx, id string) ([]string, error) {
+	ids := []string{id}
+	query := `SELECT id FROM morango_certificate WHERE parent_id IN ` + tx.IDs(1)
+	for level, depth := ids, 1; len(level) > 0 && depth < cert.MaxChain; depth++ {
+		rows, err := tx.Query(ctx, query, db.JSONList(level))
+		if level, err = all(rows, err, "certificates below "+id, scanID); err != nil {
+			return nil, err
+		}
+		ids = append(ids, level...)
+	}
+	return ids, nil
+}
+
+// SaveChain checks a presented chain against what is stored here and stores
+// what is new of it. It returns the last certificate, as stored. Errors are
+// those of cert.CheckChain; then nothing has been stored.
+func SaveChain(ctx context.Context, tx *db.Tx, chain []*cert.Certificate, expectedLastID string) (*cert.Certificate, error) {
+	defs, err := Definitions(ctx, tx)
+	if err != nil {
+		return nil, err
+	}
+	stored, err := storedOf(ctx, tx, chain)
+	if err != nil {
+		return nil, err
+	}
+	known := func(id string) (*cert.Certificate, bool) { c, ok := stored[id]; return c, ok }
+	fresh, err := cert.CheckChain(chain, expectedLastID, defs, known)
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range fresh {
+		if err := SaveCertificate(ctx, tx, c); err != nil {
+			return nil, err
+		}
+	}
+	return Certificate(ctx, tx, chain[len(chain)-1].ID)
+}
+
+// storedOf reads those certificates of a chain that are kept here.
+func storedOf(ctx context.Context, tx *db.Tx, chain []*cert.Certificate) (map[string]*cert.Certificate, error) {
+	ids := make([]string, len(chain))
+	for i, c := range chain {
+		ids[i] = c.ID
+	}
+	query := `SELECT ` + certificateColumns + ` FROM morango_certificate WHERE id IN ` + tx.IDs(1)
+	rows, err := tx.Query(ctx, query, db.JSONList(ids))
+	list, err := all(rows, err, "certificates", scanCertificate)
+	if err != nil {
+		return nil, err
+	}
+	stored := map[string]*cert.Certificate{}
+	for _, c := range list {
+		stored[c.ID] = c
+	}
+	return stored, nil
 }

@@ -2,6 +2,9 @@ package session
 
 import (
 	"context"
+	"database/sql"
+	"errors"
+	"fmt"
 	"time"
 
 	"github.com/morango-go/morango/db"
@@ -18,13 +21,47 @@ type Nonce struct {
 }
 
 // CreateNonce stores a fresh nonce with the given random id.
-func CreateNonce(ctx context.Context, tx *db.Tx, n Nonce) error { panic("not written") }
+func CreateNonce(ctx context.Context, tx *db.Tx, n Nonce) error {
+	_, err := tx.Exec(ctx, `INSERT INTO morango_nonce (id, timestamp, ip) VALUES ($1, $2, $3)`, n.ID, tx.Time(n.Time), n.IP)
+	if err != nil {
+		return fmt.Errorf("storing nonce %s: %w", n.ID, err)
+	}
+	return nil
+}
 
 // UseNonce uses a nonce up: ErrNonceUnknown or ErrNonceExpired when it cannot be.
-// Of two transactions that use the same nonce only one succeeds. Commit tx also
-// after ErrNonceExpired, so that the nonce is gone.
-func UseNonce(ctx context.Context, tx *db.Tx, id string, now time.Time) error { panic("not written") }
+// Of two write transactions that use the same nonce only one succeeds. A nonce
+// from the future counts as expired: the clock was set back.
+func UseNonce(ctx context.Context, tx *db.Tx, id string, now time.Time) error {
+	var given db.Time
+	err := tx.QueryRow(ctx, `SELECT timestamp FROM morango_nonce WHERE id = $1`, id).Scan(&given)
+	if errors.Is(err, sql.ErrNoRows) {
+		return ErrNonceUnknown
+	}
+	if err != nil {
+		return fmt.Errorf("reading nonce %s: %w", id, err)
+	}
+	// Stored times have microseconds, so a nonce used at once may seem younger than now.
+	age := now.Truncate(time.Microsecond).Sub(given.Time.Truncate(time.Microsecond))
+	if age < 0 || age > NonceLife {
+		return ErrNonceExpired
+	}
+	switch n, err := tx.Exec(ctx, `DELETE FROM morango_nonce WHERE id = $1`, id); {
+	case err != nil:
+		return fmt.Errorf("using nonce %s: %w", id, err)
+	case n == 0:
+		return ErrNonceUnknown
+	}
+	return nil
+}
 
 // PurgeNonces deletes the nonces that can no longer be used and returns how many
 // there were.
-func PurgeNonces(ctx context.Context, tx *db.Tx, now time.Time) (int64, error) { panic("not written") }
+func PurgeNonces(ctx context.Context, tx *db.Tx, now time.Time) (int64, error) {
+	n, err := tx.Exec(ctx, `DELETE FROM morango_nonce WHERE timestamp < $1 OR timestamp > $2`,
+		tx.Time(now.Add(-NonceLife)), tx.Time(now.Add(NonceLife)))
+	if err != nil {
+		return 0, fmt.Errorf("purging nonces: %w", err)
+	}
+	return n, nil
+}

@@ -2,55 +2,139 @@ package session
 
 import (
 	"context"
+	"database/sql"
+	"fmt"
 	"time"
 
 	"github.com/morango-go/morango/db"
 )
 
+const transferColumns = `id, sync_session_id, filter, push, active,
+	records_transferred, records_total, bytes_sent, bytes_received,
+	start_timestamp, last_activity_timestamp, client_fsic, server_fsic,
+	transfer_stage, transfer_stage_status`
+
+func scanTransfer(row scanner) (Transfer, error) {
+	var t Transfer
+	var total, sent, received sql.NullInt64
+	var start, last db.Time
+	err := row.Scan(scannedID{&t.ID}, scannedID{&t.SyncSessionID}, &t.Filter, &t.Push, &t.Active,
+		&t.RecordsTransferred, &total, &sent, &received,
+		&start, &last, &t.ClientFSIC, &t.ServerFSIC,
+		scannedText{&t.Stage}, scannedText{&t.Status})
+	if total.Valid {
+		t.RecordsTotal = &total.Int64
+	}
+	t.BytesSent, t.BytesReceived = sent.Int64, received.Int64
+	t.StartTime, t.LastTime = start.Time, last.Time
+	return t, err
+}
+
+const insertTransfer = `INSERT INTO morango_transfersession (` + transferColumns + `)
+	VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
+	ON CONFLICT (id) DO NOTHING`
+
 // CreateTransfer stores a new transfer session. Empty FSICs become "{}".
 // ErrExists when the id is taken.
-func CreateTransfer(ctx context.Context, tx *db.Tx, t Transfer) error { panic("not written") }
+func CreateTransfer(ctx context.Context, tx *db.Tx, t Transfer) error {
+	var total any
+	if t.RecordsTotal != nil {
+		total = *t.RecordsTotal
+	}
+	n, err := tx.Exec(ctx, insertTransfer, t.ID, t.SyncSessionID, t.Filter, t.Push, t.Active,
+		t.RecordsTransferred, total, t.BytesSent, t.BytesReceived,
+		tx.Time(t.StartTime), tx.Time(t.LastTime), orObject(t.ClientFSIC), orObject(t.ServerFSIC),
+		null(t.Stage), null(t.Status))
+	return affected(n, err, ErrExists, "transfer session", t.ID)
+}
 
 // GetTransfer reads a transfer session, active or not; ErrNotFound.
-func GetTransfer(ctx context.Context, tx *db.Tx, id string) (Transfer, error) { panic("not written") }
+func GetTransfer(ctx context.Context, tx *db.Tx, id string) (Transfer, error) {
+	row := tx.QueryRow(ctx, `SELECT `+transferColumns+` FROM morango_transfersession WHERE id = $1`, id)
+	return one(row, "transfer session", id, scanTransfer)
+}
 
 // ActiveTransfer reads a transfer session that is still active; ErrNotFound.
 func ActiveTransfer(ctx context.Context, tx *db.Tx, id string) (Transfer, error) {
-	panic("not written")
+	row := tx.QueryRow(ctx, `SELECT `+transferColumns+` FROM morango_transfersession WHERE id = $1 AND active`, id)
+	return one(row, "active transfer session", id, scanTransfer)
 }
+
+const transfersOf = `SELECT ` + transferColumns + ` FROM morango_transfersession
+	WHERE sync_session_id = $1 ORDER BY start_timestamp, id`
 
 // Transfers lists all transfer sessions of a sync session, oldest first.
 func Transfers(ctx context.Context, tx *db.Tx, syncID string) ([]Transfer, error) {
-	panic("not written")
+	rows, err := tx.Query(ctx, transfersOf, syncID)
+	return all(rows, err, "transfer sessions", scanTransfer)
 }
+
+const activeOfSync = `SELECT ` + transferColumns + ` FROM morango_transfersession
+	WHERE sync_session_id = $1 AND push = $2 AND active ORDER BY last_activity_timestamp DESC, id`
 
 // ActiveOfSync lists the active transfer sessions of a sync session in one
 // direction, most recent first: the first is the one to resume.
 func ActiveOfSync(ctx context.Context, tx *db.Tx, syncID string, push bool) ([]Transfer, error) {
-	panic("not written")
+	rows, err := tx.Query(ctx, activeOfSync, syncID, push)
+	return all(rows, err, "active transfer sessions", scanTransfer)
 }
 
 // IdleTransfers lists active transfer sessions without activity since before, for
 // cleanup: at most limit. syncID restricts them to one sync session, "" does not.
 func IdleTransfers(ctx context.Context, tx *db.Tx, syncID string, before time.Time, limit int) ([]string, error) {
-	panic("not written")
+	query := `SELECT id FROM morango_transfersession WHERE active AND last_activity_timestamp < $1`
+	args := []any{tx.Time(before), limit}
+	if syncID != "" {
+		query += ` AND sync_session_id = $3`
+		args = append(args, syncID)
+	}
+	rows, err := tx.Query(ctx, query+` ORDER BY last_activity_timestamp, id LIMIT $2`, args...)
+	return all(rows, err, "idle transfer sessions", scanID)
+}
+
+// update runs an UPDATE of one transfer session, whose id is $1.
+func update(ctx context.Context, tx *db.Tx, set, id string, args ...any) error {
+	n, err := tx.Exec(ctx, `UPDATE morango_transfersession SET `+set+` WHERE id = $1`, append([]any{id}, args...)...)
+	return affected(n, err, ErrNotFound, "transfer session", id)
+}
+
+const touchSyncOf = `UPDATE morango_syncsession SET last_activity_timestamp = $2
+	WHERE id = (SELECT sync_session_id FROM morango_transfersession WHERE id = $1)`
+
+// touchSyncOfTransfer notes activity on a transfer session's sync session.
+func touchSyncOfTransfer(ctx context.Context, tx *db.Tx, id string, now time.Time) error {
+	if _, err := tx.Exec(ctx, touchSyncOf, id, tx.Time(now)); err != nil {
+		return fmt.Errorf("writing the sync session of transfer session %s: %w", id, err)
+	}
+	return nil
 }
 
 // SetStage stores how far a transfer session has come, and notes activity on it
 // and on its sync session.
 func SetStage(ctx context.Context, tx *db.Tx, id, stage, status string, now time.Time) error {
-	panic("not written")
+	err := update(ctx, tx, `transfer_stage = $2, transfer_stage_status = $3, last_activity_timestamp = $4`,
+		id, stage, status, tx.Time(now))
+	if err != nil {
+		return err
+	}
+	return touchSyncOfTransfer(ctx, tx, id, now)
 }
 
 // SetClientFSIC stores the client's filter max counters (JSON text).
-func SetClientFSIC(ctx context.Context, tx *db.Tx, id, fsic string) error { panic("not written") }
+func SetClientFSIC(ctx context.Context, tx *db.Tx, id, fsic string) error {
+	return update(ctx, tx, `client_fsic = $2`, id, orObject(fsic))
+}
 
 // SetServerFSIC stores the server's filter max counters (JSON text).
-func SetServerFSIC(ctx context.Context, tx *db.Tx, id, fsic string) error { panic("not written") }
+func SetServerFSIC(ctx context.Context, tx *db.Tx, id, fsic string) error {
+	return update(ctx, tx, `server_fsic = $2`, id, orObject(fsic))
+}
 
 // SetTotal stores the number of records of the transfer; it is known when
 // queuing is complete.
-func SetTotal(ctx context.Context, tx *db.Tx, id string, total int64) error { panic("not written") }
+func SetTotal(ctx context.Context, tx *db.Tx, id string, total int64) error {
+	return update(ctx, tx, `records_total = $2`, id, total)
+}
 
 // Progress is how much of a transfer session has gone over the wire: totals, not
 // increments.
@@ -59,11 +143,20 @@ type Progress struct{ RecordsTransferred, BytesSent, BytesReceived int64 }
 // SetProgress stores the progress and notes activity on the transfer session and
 // on its sync session.
 func SetProgress(ctx context.Context, tx *db.Tx, id string, p Progress, now time.Time) error {
-	panic("not written")
+	err := update(ctx, tx,
+		`records_transferred = $2, bytes_sent = $3, bytes_received = $4, last_activity_timestamp = $5`,
+		id, p.RecordsTransferred, p.BytesSent, p.BytesReceived, tx.Time(now))
+	if err != nil {
+		return err
+	}
+	return touchSyncOfTransfer(ctx, tx, id, now)
 }
 
 // CloseTransfer marks a transfer session as no longer active. Its buffers are the
 // buffer package's to drop. Closing twice is no error.
 func CloseTransfer(ctx context.Context, tx *db.Tx, id string, now time.Time) error {
-	panic("not written")
+	if err := update(ctx, tx, `active = FALSE, last_activity_timestamp = $2`, id, tx.Time(now)); err != nil {
+		return err
+	}
+	return touchSyncOfTransfer(ctx, tx, id, now)
 }
