@@ -1,0 +1,146 @@
+package store
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/morango-go/morango/counter"
+	"github.com/morango-go/morango/db"
+	"github.com/morango-go/morango/partition"
+)
+
+// FSIC returns what this database claims for the filter; the zero filter stands for
+// everything. In the second form (v2) the producer names only instances that rows
+// under the claim's partition still carry as last saved, the receiver those that the
+// histories of these rows name: claims about others would only travel for nothing.
+// In the first form (v1) both get, per instance, what holds under every prefix.
+func FSIC(ctx context.Context, tx *db.Tx, filter partition.Filter, producer, v2 bool) (counter.FSIC, error) {
+	filter = orAll(filter)
+	if !v2 {
+		claims, err := claimsAtOrAbove(ctx, tx, filter)
+		if err != nil {
+			return counter.FSIC{}, err
+		}
+		return counter.FSIC{Legacy: underEvery(filter, claims)}, nil
+	}
+	claims, err := claimsAround(ctx, tx, filter)
+	if err != nil {
+		return counter.FSIC{}, err
+	}
+	if claims, err = stillCarried(ctx, tx, filter, claims, producer); err != nil {
+		return counter.FSIC{}, err
+	}
+	fsic := counter.FSIC{Super: counter.ByPartition{}, Sub: counter.ByPartition{}}
+	for prefix, counters := range claims {
+		// With several prefixes in the filter one partition can lie above one of them
+		// and below another; then it stands in both, as peers expect.
+		if isAbove(prefix, filter) {
+			fsic.Super[prefix] = maps.Clone(counters)
+		}
+		if filter.Contains(prefix) {
+			fsic.Sub[prefix] = maps.Clone(counters)
+		}
+	}
+	return fsic.Reduce(), nil
+}
+
+// isAbove reports whether a partition is wider than some prefix of the filter.
+func isAbove(wide string, filter partition.Filter) bool {
+	return slices.ContainsFunc(filter.Prefixes(), func(prefix string) bool {
+		return prefix != wide && strings.HasPrefix(prefix, wide)
+	})
+}
+
+// underEvery returns, for each instance, the counter that is claimed under every
+// prefix of the filter. A producer must not say more either: the receiver files what
+// it says under each prefix.
+func underEvery(filter partition.Filter, claims counter.ByPartition) counter.Counters {
+	at := index(claims)
+	var all counter.Counters
+	for i, prefix := range filter.Prefixes() {
+		here := counter.Counters{}
+		at.beginning(prefix, func(wide string) { here = here.Max(claims[wide]) })
+		if i == 0 {
+			all = here
+			continue
+		}
+		for instance, n := range all {
+			if other, ok := here[instance]; ok {
+				all[instance] = min(n, other)
+			} else {
+				delete(all, instance)
+			}
+		}
+	}
+	return all
+}
+
+const (
+	lastSavers = `SELECT DISTINCT s.partition, s.last_saved_instance FROM morango_store s WHERE `
+	// CROSS JOIN keeps SQLite, which has no statistics, from starting with the counters.
+	pastSavers = `SELECT DISTINCT s.partition, r.instance_id FROM morango_store s CROSS JOIN morango_recordmaxcounter r
+		WHERE r.store_model_id = s.id AND `
+)
+
+// stillCarried returns those of the claims whose instance is still found on rows
+// under the claim's partition. One pass over the distinct partitions and instances,
+// ended as soon as nothing is left to be found.
+func stillCarried(ctx context.Context, tx *db.Tx, filter partition.Filter, claims counter.ByPartition, producer bool) (counter.ByPartition, error) {
+	if len(claims) == 0 {
+		return claims, nil
+	}
+	query := pastSavers
+	if producer {
+		query = lastSavers
+	}
+	condition, args := tx.PrefixCond("s.partition", searched(filter, claims), 1)
+	rows, err := tx.Query(ctx, query+condition, args...)
+	if err != nil {
+		return nil, fmt.Errorf("read which instances saved the rows: %w", err)
+	}
+	defer rows.Close()
+	wanted := 0
+	for _, counters := range claims {
+		wanted += len(counters)
+	}
+	at, found := index(claims), counter.ByPartition{}
+	for wanted > 0 && rows.Next() {
+		var text string
+		var instance db.ID
+		if err := rows.Scan(&text, &instance); err != nil {
+			return nil, fmt.Errorf("read which instances saved the rows: %w", err)
+		}
+		at.beginning(text, func(prefix string) {
+			n, claimed := claims[prefix][string(instance)]
+			if _, known := found[prefix][string(instance)]; !claimed || known {
+				return
+			}
+			if found[prefix] == nil {
+				found[prefix] = counter.Counters{}
+			}
+			found[prefix][string(instance)] = n
+			wanted--
+		})
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("read which instances saved the rows: %w", err)
+	}
+	return found, nil
+}
+
+// searched returns a filter of few prefixes under which all the claims lie.
+func searched(filter partition.Filter, claims counter.ByPartition) partition.Filter {
+	prefixes := filter.Prefixes()
+	for prefix := range claims {
+		if isAbove(prefix, filter) {
+			prefixes = append(prefixes, prefix)
+		}
+	}
+	return partition.Of(widest(prefixes)...)
+}
+
+func sortedKeys[K cmp.Ordered, V any](m map[K]V) []K { return slices.Sorted(maps.Keys(m)) }
