@@ -45,7 +45,7 @@ func (e *Engine) serialize(ctx context.Context, t *session.Transfer, terms Terms
 		if err != nil {
 			return stage.Errored, err
 		}
-		e.note(t.ID, func(all *Report) { all.Serialized = all.Serialized.Plus(r) })
+		e.note(t.ID, func(all *Report) { all.Serialized = plus(all.Serialized, r) })
 	}
 	return stage.Completed, e.env.DB.Write(ctx, func(tx *db.Tx) error {
 		f, err := store.FSIC(ctx, tx, filter, s.producer, terms.V2)
@@ -138,7 +138,7 @@ func (e *Engine) deserialize(ctx context.Context, t *session.Transfer) (stage.St
 		return stage.Errored, err
 	}
 	e.note(t.ID, func(all *Report) {
-		all.Serialized = all.Serialized.Plus(out)
+		all.Serialized = plus(all.Serialized, out)
 		all.Deserialized = in
 	})
 	return stage.Completed, nil
@@ -171,4 +171,15 @@ func (e *Engine) tick(t session.Transfer) func(done int64) {
 			Stage: stage.Stage(t.Stage), Status: stage.Started, Done: done,
 		})
 	}
+}
+
+// plus adds two reports of serialize: it can run twice in one transfer session.
+func plus(a, b serialize.Report) serialize.Report {
+	a.Records += b.Records
+	a.New += b.New
+	a.Changed += b.Changed
+	a.Deleted += b.Deleted
+	a.LeftOut = append(a.LeftOut, b.LeftOut...)
+	a.LeftOutTotal += b.LeftOutTotal
+	return a
 }
