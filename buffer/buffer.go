@@ -8,41 +8,30 @@ package buffer
 
 import (
 	"context"
-	"errors"
+	"fmt"
 
 	"github.com/morango-go/morango/db"
-	"github.com/morango-go/morango/record"
 )
-
-// ErrDifferentContent says that a record arrived again in the same session with
-// other content than is buffered.
-var ErrDifferentContent = errors.New("record is already buffered with other content")
 
 // Count returns the number of records in the session's buffer.
 func Count(ctx context.Context, tx *db.Tx, transferSessionID string) (int64, error) {
-	panic("not written")
-}
-
-// Page returns up to limit records of the session with ids greater than afterID,
-// in id order, with their histories. An empty afterID starts at the beginning.
-func Page(ctx context.Context, tx *db.Tx, transferSessionID, afterID string, limit int) ([]record.Record, error) {
-	panic("not written")
-}
-
-// PageOffset is Page for a peer that asks by offset. It costs time in proportion to
-// the offset; use Page where the key is known.
-func PageOffset(ctx context.Context, tx *db.Tx, transferSessionID string, offset, limit int) ([]record.Record, error) {
-	panic("not written")
-}
-
-// Put adds records to the session's buffer. A record that is already there with the
-// same content and history counts as repeated; with other content the error is
-// ErrDifferentContent, and the caller must let the transaction fail.
-func Put(ctx context.Context, tx *db.Tx, transferSessionID string, records []record.Record) (added, repeated int, err error) {
-	panic("not written")
+	var n int64
+	err := tx.QueryRow(ctx, `SELECT COUNT(*) FROM morango_buffer WHERE transfer_session_id = $1`, transferSessionID).Scan(&n)
+	if err != nil {
+		return 0, fmt.Errorf("count the buffer of transfer session %s: %w", transferSessionID, err)
+	}
+	return n, nil
 }
 
 // Drop removes the session's buffer.
 func Drop(ctx context.Context, tx *db.Tx, transferSessionID string) error {
-	panic("not written")
+	for _, query := range []string{
+		`DELETE FROM morango_recordmaxcounterbuffer WHERE transfer_session_id = $1`,
+		`DELETE FROM morango_buffer WHERE transfer_session_id = $1`,
+	} {
+		if _, err := tx.Exec(ctx, query, transferSessionID); err != nil {
+			return fmt.Errorf("drop the buffer of transfer session %s: %w", transferSessionID, err)
+		}
+	}
+	return nil
 }

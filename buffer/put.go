@@ -1,0 +1,152 @@
+package buffer
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/morango-go/morango/db"
+	"github.com/morango-go/morango/record"
+)
+
+// ErrDifferentContent says that a record arrived again in the same session with
+// other content than is buffered.
+var ErrDifferentContent = errors.New("record is already buffered with other content")
+
+// atOnce is how many records Put compares with the buffer in one go.
+const atOnce = 500
+
+// Put adds records to the session's buffer. A record that is already there with the
+// same content and history counts as repeated; with other content the error is
+// ErrDifferentContent, and the caller must let the transaction fail. The records
+// must have been checked: see record.Check.
+func Put(ctx context.Context, tx *db.Tx, transferSessionID string, records []record.Record) (added, repeated int, err error) {
+	for part := range slices.Chunk(records, atOnce) {
+		fresh, err := unbuffered(ctx, tx, transferSessionID, part)
+		if err == nil {
+			err = insert(ctx, tx, transferSessionID, fresh)
+		}
+		if err != nil {
+			return 0, 0, fmt.Errorf("buffer records of transfer session %s: %w", transferSessionID, err)
+		}
+		added += len(fresh)
+		repeated += len(part) - len(fresh)
+	}
+	return added, repeated, nil
+}
+
+// unbuffered returns those of the records that the buffer does not hold yet, each once.
+func unbuffered(ctx context.Context, tx *db.Tx, session string, records []record.Record) ([]record.Record, error) {
+	known, err := buffered(ctx, tx, session, records)
+	if err != nil {
+		return nil, err
+	}
+	var fresh []record.Record
+	for _, r := range records {
+		have, ok := known[r.ID]
+		switch {
+		case !ok:
+			known[r.ID] = r
+			fresh = append(fresh, r)
+		case !equal(have, r):
+			return nil, fmt.Errorf("record %s: %w", r.ID, ErrDifferentContent)
+		}
+	}
+	return fresh, nil
+}
+
+// buffered returns what the buffer holds under the ids of the records.
+func buffered(ctx context.Context, tx *db.Tx, session string, records []record.Record) (map[string]record.Record, error) {
+	ids := make([]string, len(records))
+	for i, r := range records {
+		ids[i] = r.ID
+	}
+	found, err := scan(ctx, tx, `SELECT `+columns+` FROM morango_buffer
+		WHERE transfer_session_id = $1 AND model_uuid IN `+tx.IDs(2), session, db.JSONList(ids))
+	if err != nil {
+		return nil, err
+	}
+	known := make(map[string]record.Record, len(records))
+	for _, r := range found {
+		known[r.ID] = r
+	}
+	if len(found) == 0 {
+		return known, nil
+	}
+	return known, addKnownHistories(ctx, tx, session, known)
+}
+
+// knownHistories is like histories, for ids that lie apart.
+const knownHistories = `SELECT r.model_uuid, r.instance_id, r.counter
+	FROM morango_buffer b CROSS JOIN morango_recordmaxcounterbuffer r
+	WHERE b.transfer_session_id = $1 AND r.model_uuid = b.model_uuid AND r.transfer_session_id IN ($1, $1)
+		AND b.model_uuid IN `
+
+func addKnownHistories(ctx context.Context, tx *db.Tx, session string, known map[string]record.Record) error {
+	ids := slices.Sorted(maps.Keys(known))
+	rows, err := tx.Query(ctx, knownHistories+tx.IDs(2), session, db.JSONList(ids))
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var id, instance db.ID
+		var n int64
+		if err := rows.Scan(&id, &instance, &n); err != nil {
+			return err
+		}
+		known[string(id)].History[string(instance)] = n
+	}
+	return rows.Err()
+}
+
+// equal reports whether two records are the same in all that travels.
+func equal(a, b record.Record) bool {
+	if !maps.Equal(a.History, b.History) {
+		return false
+	}
+	return a.ID == b.ID && a.Profile == b.Profile && a.Model == b.Model && a.Partition == b.Partition &&
+		a.SourceID == b.SourceID && a.Serialized == b.Serialized && a.Conflicting == b.Conflicting &&
+		a.SelfRef == b.SelfRef && a.Deleted == b.Deleted && a.HardDeleted == b.HardDeleted && a.Version == b.Version
+}
+
+func insert(ctx context.Context, tx *db.Tx, session string, records []record.Record) error {
+	if len(records) == 0 {
+		return nil
+	}
+	row, err := tx.Prepare(ctx, `INSERT INTO morango_buffer (transfer_session_id, `+columns+`)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`)
+	if err != nil {
+		return err
+	}
+	defer row.Close()
+	count, err := tx.Prepare(ctx, `INSERT INTO morango_recordmaxcounterbuffer
+		(transfer_session_id, model_uuid, instance_id, counter) VALUES ($1, $2, $3, $4)`)
+	if err != nil {
+		return err
+	}
+	defer count.Close()
+	for _, r := range records {
+		if err := insertOne(ctx, row, count, session, r); err != nil {
+			return fmt.Errorf("record %s: %w", r.ID, err)
+		}
+	}
+	return nil
+}
+
+func insertOne(ctx context.Context, row, count *sql.Stmt, session string, r record.Record) error {
+	_, err := row.ExecContext(ctx, session, r.ID, r.Profile, r.Model, r.Partition, r.SourceID, r.Serialized,
+		r.Conflicting, r.SelfRef, r.Deleted, r.HardDeleted, r.Version.Instance, r.Version.Counter)
+	if err != nil {
+		return err
+	}
+	for _, instance := range slices.Sorted(maps.Keys(r.History)) {
+		if _, err := count.ExecContext(ctx, session, r.ID, instance, r.History[instance]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
