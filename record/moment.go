@@ -15,6 +15,8 @@ const (
 	dateForm = `(\d{4})-(\d{1,2})-(\d{1,2})`
 	timeForm = `(\d{1,2}):(\d{1,2})(?::(\d{1,2})(?:[.,](\d{1,6})\d{0,6})?)?`
 	zoneForm = `(Z|[+-]\d{2}(?::?\d{2})?)?`
+
+	usualMoment = "2006-01-02T15:04:05Z"
 )
 
 var (
@@ -24,15 +26,23 @@ var (
 	namedZone  = regexp.MustCompile(`\([^()]{1,64}\)\z`)
 )
 
-// timeCell reads a moment, a date or a time of day. A moment without a zone is
-// UTC, a date alone is its midnight.
+// timeCell reads a column of moments, dates or times of day. A moment whose zone
+// has a name stays the text that it is.
 func timeCell(t model.Type, text string) (any, error) {
+	if t != model.DateTimeTZ {
+		return ParseTime(t, text)
+	}
+	if _, err := moment(strings.TrimRight(namedZone.ReplaceAllString(text, ""), " ")); err != nil {
+		return nil, err
+	}
+	return text, nil
+}
+
+// ParseTime reads the text of a moment (datetime), a date or a time of day in any
+// form that the reference reads. A moment without a zone is UTC, a date alone its
+// midnight, a time of day lies in the first day of year 1.
+func ParseTime(t model.Type, text string) (time.Time, error) {
 	switch t {
-	case model.DateTimeTZ:
-		if _, err := moment(strings.TrimRight(namedZone.ReplaceAllString(text, ""), " ")); err != nil {
-			return nil, err
-		}
-		return text, nil
 	case model.Date:
 		if parts := onlyDate.FindStringSubmatch(text); parts != nil {
 			return build(text, parts[1:], nil, "")
@@ -44,23 +54,26 @@ func timeCell(t model.Type, text string) (any, error) {
 	default:
 		return moment(text)
 	}
-	return nil, fmt.Errorf("%s is not a %s", quoteShort(text), t)
+	return time.Time{}, fmt.Errorf("%s is not a %s", quoteShort(text), t)
 }
 
 // moment reads a moment in time.
-func moment(text string) (any, error) {
+func moment(text string) (time.Time, error) {
+	if at, err := time.Parse(usualMoment, text); err == nil && at.Year() > 0 {
+		return at.Truncate(time.Microsecond), nil // what the reference writes, read ten times faster
+	}
 	if parts := fullMoment.FindStringSubmatch(text); parts != nil {
 		return build(text, parts[1:4], parts[4:8], parts[8])
 	}
 	if parts := onlyDate.FindStringSubmatch(text); parts != nil {
 		return build(text, parts[1:], nil, "")
 	}
-	return nil, fmt.Errorf("%s is not a date and time", quoteShort(text))
+	return time.Time{}, fmt.Errorf("%s is not a date and time", quoteShort(text))
 }
 
 // build puts the parts of a moment together, in UTC. day holds year, month and
 // day; clock hour, minute, second and fraction, or nothing.
-func build(text string, day, clock []string, zone string) (any, error) {
+func build(text string, day, clock []string, zone string) (time.Time, error) {
 	number := func(parts []string, i int) int {
 		if i >= len(parts) || parts[i] == "" {
 			return 0
@@ -77,10 +90,10 @@ func build(text string, day, clock []string, zone string) (any, error) {
 	at := time.Date(year, time.Month(month), date, hour, minute, second, micros*1000, time.UTC)
 	if year < 1 || at.Month() != time.Month(month) || at.Day() != date ||
 		at.Hour() != hour || at.Minute() != minute || at.Second() != second {
-		return nil, fmt.Errorf("%s has the form of a date or time, but there is none such", quoteShort(text))
+		return time.Time{}, fmt.Errorf("%s has the form of a date or time, but there is none such", quoteShort(text))
 	}
 	if at = at.Add(-offset(zone)); at.Year() < 1 || at.Year() > 9999 {
-		return nil, fmt.Errorf("%s lies outside the years 1 to 9999", quoteShort(text))
+		return time.Time{}, fmt.Errorf("%s lies outside the years 1 to 9999", quoteShort(text))
 	}
 	return at, nil
 }
