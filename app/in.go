@@ -115,11 +115,27 @@ func Edited(ctx context.Context, tx *db.Tx, m *model.Model, of []string) (map[st
 }
 
 // Targets returns those of the ids that the table a foreign key refers to holds,
-// whichever of the models that share the table they belong to.
-func Targets(ctx context.Context, tx *db.Tx, table string, of []string) (map[string]bool, error) {
+// whichever of the models that share the table they belong to, each with whether
+// the application has changed its row since it was last serialized.
+func Targets(ctx context.Context, tx *db.Tx, table string, of []string) (edited map[string]bool, err error) {
 	id := db.Quote(model.ColumnID)
-	query := fmt.Sprintf("SELECT %s FROM %s WHERE %s IN %s", id, db.Quote(table), id, tx.IDs(1))
-	return set(ids(ctx, tx, table, query, db.JSONList(of)))
+	all := fmt.Sprintf("SELECT %s FROM %s WHERE %s IN %s", id, db.Quote(table), id, tx.IDs(1))
+	present, err := ids(ctx, tx, table, all, db.JSONList(of))
+	if err != nil {
+		return nil, err
+	}
+	changed, err := ids(ctx, tx, table, all+" AND "+db.Quote(model.ColumnDirty), db.JSONList(of))
+	if err != nil {
+		return nil, err
+	}
+	edited = make(map[string]bool, len(present))
+	for _, id := range present {
+		edited[id] = false
+	}
+	for _, id := range changed {
+		edited[id] = true
+	}
+	return edited, nil
 }
 
 // mine is the condition that a row of a shared table is the model's, to be put

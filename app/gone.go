@@ -1,0 +1,44 @@
+package app
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/morango-go/morango/db"
+)
+
+// Deletions that the store does not know of yet wait here for the next serialize.
+const (
+	deletedTable     = "morango_deletedmodels"
+	hardDeletedTable = "morango_harddeletedmodels"
+)
+
+// PendingDeletions returns those of the ids whose deletion by the application
+// waits to be serialized.
+func PendingDeletions(ctx context.Context, tx *db.Tx, of []string) (map[string]bool, error) {
+	return set(ids(ctx, tx, deletedTable,
+		"SELECT id FROM "+deletedTable+" WHERE id IN "+tx.IDs(1), db.JSONList(of)))
+}
+
+// RecordDeletions notes that the rows of these ids are deleted, hard or not, so
+// that the next serialize stamps and propagates it. Only records that the store
+// holds are noted; with onlySettled, only those that the store holds neither as
+// deleted nor as still to be applied.
+func RecordDeletions(ctx context.Context, tx *db.Tx, of []string, hard, onlySettled bool) error {
+	cond := ""
+	if onlySettled {
+		cond = " AND NOT deleted AND NOT dirty_bit"
+	}
+	tables := []string{deletedTable}
+	if hard {
+		tables = append(tables, hardDeletedTable)
+	}
+	for _, table := range tables {
+		query := fmt.Sprintf("INSERT INTO %s (id, profile) SELECT id, profile FROM morango_store WHERE id IN %s%s "+
+			"ON CONFLICT (id) DO UPDATE SET profile = excluded.profile", table, tx.IDs(1), cond)
+		if _, err := tx.Exec(ctx, query, db.JSONList(of)); err != nil {
+			return fmt.Errorf("note deletions in %s: %w", table, err)
+		}
+	}
+	return nil
+}
