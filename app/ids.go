@@ -2,13 +2,143 @@ package app
 
 import (
 	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
 
 	"github.com/morango-go/morango/db"
+	"github.com/morango-go/morango/ident"
 	"github.com/morango-go/morango/model"
 )
 
-// FillIDs gives rows whose source id or partition is empty these by the profile's
-// rules. It never changes an id.
+// fillPage is how many rows FillIDs holds in memory at a time.
+const fillPage = 500
+
+// FillIDs gives dirty rows whose source id or partition is empty these by the
+// profile's rules. It never changes an id. A row for which the rules give nothing
+// (a column that they need is null) is left as it is: serialize reports it.
 func FillIDs(ctx context.Context, tx *db.Tx, p *model.Profile, m *model.Model, random func() string) error {
-	panic("not written")
+	for after := ""; ; {
+		rows, err := unfilled(ctx, tx, m, after)
+		if err != nil {
+			return fmt.Errorf("find rows without ids in the table %s: %w", m.Table, err)
+		}
+		if err := fill(ctx, tx, m, rows, random); err != nil {
+			return fmt.Errorf("fill in ids in the table %s: %w", m.Table, err)
+		}
+		if len(rows) < fillPage {
+			return nil
+		}
+		after = rows[len(rows)-1].ID
+	}
+}
+
+// unfilled reads a page of rows that lack a source id or a partition, in id order.
+func unfilled(ctx context.Context, tx *db.Tx, m *model.Model, after string) ([]Row, error) {
+	names := make([]string, len(m.Columns))
+	for i, c := range m.Columns {
+		names[i] = c.Name
+	}
+	var conds []string
+	var args []any
+	add := func(cond string, arg any) {
+		args = append(args, arg)
+		conds = append(conds, fmt.Sprintf(cond, len(args)))
+	}
+	if after != "" {
+		add("id > $%d", after)
+	}
+	for _, w := range m.Where {
+		add(db.Quote(w.Column)+" = $%d", w.Value)
+	}
+	conds = append(conds, model.ColumnDirty, fmt.Sprintf("(coalesce(%s, '') = '' OR coalesce(%s, '') = '')",
+		model.ColumnSourceID, model.ColumnPartition))
+	query := fmt.Sprintf("SELECT id, %s FROM %s WHERE %s ORDER BY id LIMIT %d",
+		quoteAll(names), db.Quote(m.Table), strings.Join(conds, " AND "), fillPage)
+	rows, err := tx.Query(ctx, query, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var page []Row
+	for rows.Next() {
+		var id db.ID
+		raw := make([]any, len(m.Columns))
+		into := []any{&id}
+		for i := range raw {
+			into = append(into, &raw[i])
+		}
+		if err := rows.Scan(into...); err != nil {
+			return nil, err
+		}
+		page = append(page, Row{ID: string(id), Values: raw})
+	}
+	return page, rows.Err()
+}
+
+// fill computes and writes what the rows lack.
+func fill(ctx context.Context, tx *db.Tx, m *model.Model, rows []Row, random func() string) error {
+	if len(rows) == 0 {
+		return nil
+	}
+	update, err := tx.Prepare(ctx, fmt.Sprintf("UPDATE %s SET %s = $1, %s = $2 WHERE id = $3",
+		db.Quote(m.Table), model.ColumnSourceID, model.ColumnPartition))
+	if err != nil {
+		return err
+	}
+	defer update.Close()
+	for _, row := range rows {
+		get := row.text(m)
+		oldSource, _ := get(model.ColumnSourceID)
+		oldPartition, _ := get(model.ColumnPartition)
+		source, err := m.SourceIDOf(get, random)
+		if err != nil {
+			continue
+		}
+		partition := oldPartition
+		if partition == "" {
+			if partition, err = m.PartitionOf(get); err != nil {
+				continue
+			}
+			partition = strings.ReplaceAll(partition, ident.Placeholder, row.ID)
+		}
+		if source == oldSource && partition == oldPartition {
+			continue // the model's partition is empty
+		}
+		if _, err := update.ExecContext(ctx, source, partition, row.ID); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// text reads columns of a row as text, the way the rules of a model want them. A
+// value that its column cannot hold counts as null: serialize reports it.
+func (r Row) text(m *model.Model) func(string) (string, bool) {
+	return func(name string) (string, bool) {
+		for i := range m.Columns {
+			if m.Columns[i].Name != name {
+				continue
+			}
+			value, err := FromDatabase(&m.Columns[i], r.Values[i])
+			if err != nil || value == nil {
+				return "", false
+			}
+			return textOf(value), true
+		}
+		return "", false
+	}
+}
+
+func textOf(value any) string {
+	switch v := value.(type) {
+	case string:
+		return v
+	case int64:
+		return strconv.FormatInt(v, 10)
+	case time.Time:
+		return v.UTC().Format("2006-01-02 15:04:05.999999")
+	}
+	return fmt.Sprint(value)
 }

@@ -8,6 +8,9 @@ package app
 
 import (
 	"context"
+	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/morango-go/morango/db"
 	"github.com/morango-go/morango/model"
@@ -17,4 +20,185 @@ import (
 // completes those that do: the primary key must be the column id, every column of
 // the profile must be there, and the three Morango columns are added when they are
 // missing. Rows that were there before become dirty.
-func CreateTables(ctx context.Context, tx *db.Tx, p *model.Profile) error { panic("not written") }
+func CreateTables(ctx context.Context, tx *db.Tx, p *model.Profile) error {
+	for _, t := range tablesOf(p) {
+		found, err := describe(ctx, tx, t.name)
+		if err != nil {
+			return fmt.Errorf("look at the table %s: %w", t.name, err)
+		}
+		if len(found) == 0 {
+			err = t.create(ctx, tx)
+		} else if err = t.check(tx.Kind(), found); err == nil {
+			err = t.complete(ctx, tx, found)
+		}
+		if err != nil {
+			return err
+		}
+		if p.Capture == model.CaptureApplication && len(found) > 0 {
+			continue // the application's own table: no index that its migrations do not know
+		}
+		query := fmt.Sprintf("CREATE INDEX IF NOT EXISTS %s ON %s (id) WHERE %s",
+			db.Quote(shorten("morango_dirty_"+t.name, maxName)), db.Quote(t.name), model.ColumnDirty)
+		if _, err := tx.Exec(ctx, query); err != nil {
+			return fmt.Errorf("make the index of dirty rows on the table %s: %w", t.name, err)
+		}
+	}
+	return nil
+}
+
+// create makes the table and the indexes of its foreign keys.
+func (t *table) create(ctx context.Context, tx *db.Tx) error {
+	definitions, err := t.definitions(tx.Kind())
+	if err != nil {
+		return err
+	}
+	query := fmt.Sprintf("CREATE TABLE %s (\n\t%s\n)", db.Quote(t.name), strings.Join(definitions, ",\n\t"))
+	if _, err := tx.Exec(ctx, query); err != nil {
+		return fmt.Errorf("create the table %s: %w", t.name, err)
+	}
+	for _, c := range t.columns {
+		if c.References == "" {
+			continue
+		}
+		query := fmt.Sprintf("CREATE INDEX %s ON %s (%s)",
+			db.Quote(shorten("morango_fk_"+t.name+"_"+c.Name, maxName)), db.Quote(t.name), db.Quote(c.Name))
+		if _, err := tx.Exec(ctx, query); err != nil {
+			return fmt.Errorf("make the index of %s.%s: %w", t.name, c.Name, err)
+		}
+	}
+	return nil
+}
+
+// definitions are the column definitions of CREATE TABLE, as Django writes them.
+// The Morango columns also have defaults, so that a program that knows nothing of
+// Morango can insert rows.
+func (t *table) definitions(kind db.Kind) ([]string, error) {
+	var definitions []string
+	for _, c := range t.columns {
+		if slices.Contains(morangoColumns, c.Name) {
+			continue
+		}
+		columnType, err := columnType(kind, c.Column)
+		if err != nil {
+			return nil, fmt.Errorf("column %s of the table %s: %w", c.Name, t.name, err)
+		}
+		d := db.Quote(c.Name) + " " + columnType
+		switch {
+		case c.Name == model.ColumnID:
+			d += " NOT NULL PRIMARY KEY"
+		case c.Nullable:
+			d += " NULL"
+		default:
+			d += " NOT NULL"
+		}
+		d += columnDefault(kind, c.Column)
+		if c.Unique {
+			d += " UNIQUE"
+		}
+		if c.References != "" {
+			d += fmt.Sprintf(" REFERENCES %s (id) DEFERRABLE INITIALLY DEFERRED", db.Quote(c.References))
+		}
+		definitions = append(definitions, d)
+		if c.Name == model.ColumnID {
+			for _, name := range morangoColumns {
+				definitions = append(definitions, name+" "+morangoColumn(kind, name))
+			}
+		}
+	}
+	return definitions, nil
+}
+
+// complete adds the Morango columns that the table lacks.
+func (t *table) complete(ctx context.Context, tx *db.Tx, found []foundColumn) error {
+	for _, name := range morangoColumns {
+		if _, ok := find(found, name); ok {
+			continue
+		}
+		query := fmt.Sprintf("ALTER TABLE %s ADD COLUMN %s %s", db.Quote(t.name), name, morangoColumn(tx.Kind(), name))
+		if _, err := tx.Exec(ctx, query); err != nil {
+			return fmt.Errorf("add the column %s to the table %s: %w", name, t.name, err)
+		}
+	}
+	return nil
+}
+
+// check refuses a table of the application that cannot be synced as the profile
+// says.
+func (t *table) check(kind db.Kind, found []foundColumn) error {
+	var key []string
+	for _, c := range found {
+		if c.key {
+			key = append(key, c.name)
+		}
+	}
+	if !slices.Equal(key, []string{model.ColumnID}) {
+		return fmt.Errorf("the table %s cannot be synced: its primary key is (%s), but must be the one column id",
+			t.name, strings.Join(key, ", "))
+	}
+	id, _ := find(found, model.ColumnID)
+	if !holdsID(kind, id.kind) {
+		return fmt.Errorf("the table %s cannot be synced: its column id has the type %q, but must hold 32 hex digits: "+
+			"char(32) or text on SQLite, uuid on PostgreSQL", t.name, id.kind)
+	}
+	for _, c := range t.columns {
+		if _, ok := find(found, c.Name); !ok && !slices.Contains(morangoColumns, c.Name) {
+			return fmt.Errorf("the table %s has no column %s: add it to the table, or take it out of the profile", t.name, c.Name)
+		}
+	}
+	return nil
+}
+
+// holdsID reports whether a column of a type keeps an id as it is. On SQLite the
+// type must have text affinity: "uuid" would turn digits into a number.
+func holdsID(kind db.Kind, columnType string) bool {
+	if kind == db.Postgres {
+		return columnType == "uuid"
+	}
+	columnType = strings.ToUpper(columnType)
+	return !strings.Contains(columnType, "INT") &&
+		(strings.Contains(columnType, "CHAR") || strings.Contains(columnType, "TEXT") || strings.Contains(columnType, "CLOB"))
+}
+
+// foundColumn is a column of a table in the database.
+type foundColumn struct {
+	name, kind string
+	key        bool
+}
+
+func find(found []foundColumn, name string) (foundColumn, bool) {
+	i := slices.IndexFunc(found, func(c foundColumn) bool { return c.name == name })
+	if i < 0 {
+		return foundColumn{}, false
+	}
+	return found[i], true
+}
+
+const (
+	describeSQLite   = `SELECT name, type, pk > 0 FROM pragma_table_info($1) ORDER BY cid`
+	describePostgres = `
+		SELECT a.attname, format_type(a.atttypid, NULL), coalesce(a.attnum = ANY (i.indkey), FALSE)
+		FROM pg_attribute a LEFT JOIN pg_index i ON i.indrelid = a.attrelid AND i.indisprimary
+		WHERE a.attrelid = to_regclass($1) AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum`
+)
+
+// describe lists the columns of a table; there are none when it does not exist.
+func describe(ctx context.Context, tx *db.Tx, name string) ([]foundColumn, error) {
+	query, arg := describeSQLite, name
+	if tx.Kind() == db.Postgres {
+		query, arg = describePostgres, db.Quote(name)
+	}
+	rows, err := tx.Query(ctx, query, arg)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var found []foundColumn
+	for rows.Next() {
+		var c foundColumn
+		if err := rows.Scan(&c.name, &c.kind, &c.key); err != nil {
+			return nil, err
+		}
+		found = append(found, c)
+	}
+	return found, rows.Err()
+}
