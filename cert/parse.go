@@ -134,9 +134,9 @@ func ParseChain(text []byte) ([]*Certificate, error) {
 	if len(text) > MaxChainBytes {
 		return nil, wrong(ErrMalformed, "", "a chain of %d bytes is too long, at most %d", len(text), MaxChainBytes)
 	}
-	var links []jsontext.Value
-	if err := json.Unmarshal(text, &links); err != nil {
-		return nil, wrong(ErrMalformed, "", "the chain is not a JSON list: %v", err)
+	links, err := splitList(text)
+	if err != nil {
+		return nil, err
 	}
 	if len(links) == 0 || len(links) > MaxChain {
 		return nil, wrong(ErrMalformed, "", "a chain has 1 to %d certificates, not %d", MaxChain, len(links))
@@ -144,14 +144,32 @@ func ParseChain(text []byte) ([]*Certificate, error) {
 	return parseLinks(links)
 }
 
+// ParseList reads a list of travelling certificates that need not belong
+// together; it may be empty. The caller bounds the text.
+func ParseList(text []byte) ([]*Certificate, error) {
+	links, err := splitList(text)
+	if err != nil {
+		return nil, err
+	}
+	return parseLinks(links)
+}
+
+func splitList(text []byte) ([]jsontext.Value, error) {
+	var links []jsontext.Value
+	if err := json.Unmarshal(text, &links); err != nil {
+		return nil, wrong(ErrMalformed, "", "not a JSON list of certificates: %v", err)
+	}
+	return links, nil
+}
+
 func parseLinks(links []jsontext.Value) ([]*Certificate, error) {
-	chain := make([]*Certificate, len(links))
+	list := make([]*Certificate, len(links))
 	for i, link := range links {
 		c, err := ParseLink(link)
 		if err != nil {
 			return nil, err
 		}
-		chain[i] = c
+		list[i] = c
 	}
-	return chain, nil
+	return list, nil
 }

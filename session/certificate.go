@@ -15,7 +15,7 @@ const certificateColumns = `id, parent_id, profile, scope_definition_id, scope_v
 
 func scanCertificate(row scanner) (*cert.Certificate, error) {
 	c := &cert.Certificate{}
-	err := row.Scan(scannedID{&c.ID}, scannedID{&c.ParentID}, &c.Profile, &c.ScopeDefinition, &c.ScopeVersion,
+	err := row.Scan((*db.ID)(&c.ID), (*db.ID)(&c.ParentID), &c.Profile, &c.ScopeDefinition, &c.ScopeVersion,
 		&c.ScopeParams, &c.PublicKey, &c.Serialized, &c.Signature, &c.Salt, scannedText{&c.PrivateKey})
 	return c, err
 }

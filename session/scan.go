@@ -4,27 +4,9 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"strings"
+
+	"github.com/morango-go/morango/db"
 )
-
-// scannedID reads an id column: 32 hex digits, dashes between them where the
-// engine has a type of its own for ids, null as "".
-type scannedID struct{ into *string }
-
-// Scan implements sql.Scanner.
-func (s scannedID) Scan(src any) error {
-	switch v := src.(type) {
-	case nil:
-		*s.into = ""
-	case string:
-		*s.into = strings.ReplaceAll(v, "-", "")
-	case []byte:
-		*s.into = strings.ReplaceAll(string(v), "-", "")
-	default:
-		return fmt.Errorf("an id column holds a %T", src)
-	}
-	return nil
-}
 
 // scannedText reads a text column, null as "".
 type scannedText struct{ into *string }
@@ -91,7 +73,7 @@ func all[T any](rows *sql.Rows, err error, what string, scan func(scanner) (T, e
 // scanID scans a row of one id.
 func scanID(row scanner) (string, error) {
 	var id string
-	err := row.Scan(scannedID{&id})
+	err := row.Scan((*db.ID)(&id))
 	return id, err
 }
 

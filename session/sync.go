@@ -17,11 +17,11 @@ func scanSync(row scanner) (Sync, error) {
 	var s Sync
 	var start, last db.Time
 	var process sql.NullInt64
-	err := row.Scan(scannedID{&s.ID}, &start, &last, &s.Active, &s.IsServer,
-		scannedID{&s.ClientCertificateID}, scannedID{&s.ServerCertificateID},
+	err := row.Scan((*db.ID)(&s.ID), &start, &last, &s.Active, &s.IsServer,
+		(*db.ID)(&s.ClientCertificateID), (*db.ID)(&s.ServerCertificateID),
 		&s.Profile, &s.ConnectionKind, &s.ConnectionPath,
-		&s.ClientIP, &s.ServerIP, scannedID{&s.ClientInstanceID}, &s.ClientInstanceJSON,
-		scannedID{&s.ServerInstanceID}, &s.ServerInstanceJSON, &s.ExtraFields, &process)
+		&s.ClientIP, &s.ServerIP, (*db.ID)(&s.ClientInstanceID), &s.ClientInstanceJSON,
+		(*db.ID)(&s.ServerInstanceID), &s.ServerInstanceJSON, &s.ExtraFields, &process)
 	s.StartTime, s.LastTime, s.ProcessID = start.Time, last.Time, int(process.Int64)
 	return s, err
 }

@@ -18,7 +18,7 @@ func scanTransfer(row scanner) (Transfer, error) {
 	var t Transfer
 	var total, sent, received sql.NullInt64
 	var start, last db.Time
-	err := row.Scan(scannedID{&t.ID}, scannedID{&t.SyncSessionID}, &t.Filter, &t.Push, &t.Active,
+	err := row.Scan((*db.ID)(&t.ID), (*db.ID)(&t.SyncSessionID), &t.Filter, &t.Push, &t.Active,
 		&t.RecordsTransferred, &total, &sent, &received,
 		&start, &last, &t.ClientFSIC, &t.ServerFSIC,
 		scannedText{&t.Stage}, scannedText{&t.Status})
