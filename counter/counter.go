@@ -7,10 +7,7 @@
 // what is claimed afterwards.
 package counter
 
-import (
-	"maps"
-	"strings"
-)
+import "maps"
 
 // Greatest is the highest counter that the tables of a peer can hold.
 const Greatest = 1<<31 - 1
@@ -56,10 +53,8 @@ func (b ByPartition) Covers(partition string, v Version) bool {
 // partition; 0 without a claim.
 func (b ByPartition) seen(partition, instance string) int64 {
 	var highest int64
-	for prefix, counters := range b {
-		if n := counters[instance]; n > highest && strings.HasPrefix(partition, prefix) {
-			highest = n
-		}
+	for _, counters := range b.covering(partition) {
+		highest = max(highest, counters[instance])
 	}
 	return highest
 }
@@ -73,7 +68,7 @@ func (b ByPartition) Max(other ByPartition) ByPartition {
 	}
 	for prefix, counters := range other {
 		if _, ok := all[prefix]; !ok {
-			all[prefix] = maps.Clone(counters)
+			all[prefix] = counters.clone()
 		}
 	}
 	return all

@@ -1,13 +1,65 @@
 package counter
 
+import (
+	"maps"
+	"slices"
+)
+
 // DiffLegacy returns, for each instance of which the sender has seen more than the
 // receiver, the counter above which records have to be sent.
-func DiffLegacy(sender, receiver Counters) Counters { panic("not written") }
+func DiffLegacy(sender, receiver Counters) Counters {
+	missing := Counters{}
+	for instance, n := range sender {
+		if seen := receiver[instance]; seen < n {
+			missing[instance] = seen
+		}
+	}
+	return missing
+}
 
 // Diff is DiffLegacy by partition: both sides expanded; what the receiver claims
-// under a wider prefix counts.
-func Diff(sender, receiver ByPartition) ByPartition { panic("not written") }
+// under a wider prefix counts. Partitions with nothing to send are left out.
+func Diff(sender, receiver ByPartition) ByPartition {
+	missing := ByPartition{}
+	for prefix, counters := range sender {
+		lower := Counters{}
+		for instance, n := range counters {
+			if seen := receiver.seen(prefix, instance); seen < n {
+				lower[instance] = seen
+			}
+		}
+		if len(lower) > 0 {
+			missing[prefix] = lower
+		}
+	}
+	return missing
+}
 
-// Chunk splits b into parts in sorted order, each with about size partitions and
-// instances together, for peers and statements that take only so many.
-func Chunk(b ByPartition, size int) []ByPartition { panic("not written") }
+// Chunk splits b into parts in sorted order, each with at most size partitions and
+// instances together, for statements that take only so many; a size below 2 counts
+// as 2, since an instance needs its partition. A partition may go on in the next
+// part. Partitions without instances are left out, and still count.
+func Chunk(b ByPartition, size int) []ByPartition {
+	var parts []ByPartition
+	part, left := ByPartition{}, size
+	for _, prefix := range slices.Sorted(maps.Keys(b)) {
+		left--
+		for _, instance := range slices.Sorted(maps.Keys(b[prefix])) {
+			if left <= 0 {
+				if len(part) > 0 {
+					parts = append(parts, part)
+				}
+				part, left = ByPartition{}, size-1
+			}
+			if part[prefix] == nil {
+				part[prefix] = Counters{}
+			}
+			part[prefix][instance] = b[prefix][instance]
+			left--
+		}
+	}
+	if len(part) > 0 {
+		parts = append(parts, part)
+	}
+	return parts
+}
