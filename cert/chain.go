@@ -136,6 +136,10 @@ func (c *Certificate) checkRoot(defs Definitions) error {
 // id that the last must have, or "".
 // It returns those that are new, root first, to be saved in that order.
 func CheckChain(chain []*Certificate, expectedLastID string, defs Definitions, known func(id string) (*Certificate, bool)) ([]*Certificate, error) {
+	// The reference takes a root that is given twice.
+	for len(chain) > 1 && chain[1].ParentID == "" && same(chain[0], chain[1]) {
+		chain = chain[1:]
+	}
 	if err := checkLinks(chain, expectedLastID); err != nil {
 		return nil, err
 	}
@@ -150,13 +154,18 @@ func CheckChain(chain []*Certificate, expectedLastID string, defs Definitions, k
 			}
 			fresh = append(fresh, c)
 			parent = c
-		case stored.Serialized != c.Serialized || stored.Signature != c.Signature:
+		case !same(stored, c):
 			return nil, wrong(ErrChain, c.ID, "differs from the certificate of that id that is kept here")
 		default:
 			parent = stored
 		}
 	}
 	return fresh, nil
+}
+
+// same says whether two certificates are the same text under the same signature.
+func same(a, b *Certificate) bool {
+	return a.Serialized == b.Serialized && a.Signature == b.Signature
 }
 
 // checkLinks checks that each certificate names the one before as its parent.
