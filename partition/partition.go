@@ -2,8 +2,8 @@
 // which subset of the records somebody may see or wants to transfer; the scopes
 // that certificates grant; and the templates that both are made from.
 //
-// It belongs to the words layer: pure values, no I/O. It imports only the
-// standard library. On a row's path it decides at every stage whether a row
+// It belongs to the words layer: pure values, no I/O. It imports nothing
+// of the project. On a row's path it decides at every stage whether a row
 // takes part.
 package partition
 
