@@ -54,20 +54,17 @@ func dirtyQuery(tx *db.Tx, m *model.Model, filter partition.Filter, after string
 	}
 	cond, args := tx.PrefixCond(db.Quote(model.ColumnPartition), filter, 2)
 	args = append([]any{after}, args...)
-	where := cond + discriminator(m, &args)
+	cond += discriminator(m, &args)
 	return fmt.Sprintf("SELECT %s FROM %s WHERE %s AND id > $1 AND %s ORDER BY id LIMIT %d",
-		strings.Join(cols, ", "), db.Quote(m.Table), db.Quote(model.ColumnDirty), where, limit), args
+		strings.Join(cols, ", "), db.Quote(m.Table), db.Quote(model.ColumnDirty), cond, limit), args
 }
 
 // discriminator is the condition that picks the model's rows out of a shared
 // table, to be put behind another; its values are added to args.
 func discriminator(m *model.Model, args *[]any) string {
-	var cond strings.Builder
-	for _, eq := range m.Where {
-		*args = append(*args, eq.Value)
-		fmt.Fprintf(&cond, " AND %s = $%d", db.Quote(eq.Column), len(*args))
-	}
-	return cond.String()
+	cond, values := mine(m, len(*args)+1)
+	*args = append(*args, values...)
+	return cond
 }
 
 // rowOf makes a row of what was scanned: the id, then the columns.
@@ -120,22 +117,7 @@ func ClearDirty(ctx context.Context, tx *db.Tx, m *model.Model, ids []string) er
 
 // Existing returns those of the ids that the model's table holds, whichever model
 // of a shared table they belong to.
-func Existing(ctx context.Context, tx *db.Tx, m *model.Model, ids []string) (map[string]bool, error) {
-	there := make(map[string]bool, len(ids))
-	if len(ids) == 0 {
-		return there, nil
-	}
-	found, err := tx.Query(ctx, fmt.Sprintf("SELECT id FROM %s WHERE id IN %s", db.Quote(m.Table), tx.IDs(1)), db.JSONList(ids))
-	if err != nil {
-		return nil, fmt.Errorf("look for rows of table %s: %w", m.Table, err)
-	}
-	defer found.Close()
-	for found.Next() {
-		var raw any
-		if err := found.Scan(&raw); err != nil {
-			return nil, fmt.Errorf("look for rows of table %s: %w", m.Table, err)
-		}
-		there[idText(tx.Kind(), raw)] = true
-	}
-	return there, found.Err()
+func Existing(ctx context.Context, tx *db.Tx, m *model.Model, of []string) (map[string]bool, error) {
+	query := fmt.Sprintf("SELECT %s FROM %s WHERE %s IN %s", db.Quote(model.ColumnID), db.Quote(m.Table), db.Quote(model.ColumnID), tx.IDs(1))
+	return set(ids(ctx, tx, m.Table, query, db.JSONList(of)))
 }

@@ -2,32 +2,34 @@ package db
 
 import (
 	"fmt"
-	"strings"
+
+	"github.com/morango-go/morango/ident"
 )
 
-// ID scans a column that holds an id, as 32 lower-case hex digits in whichever
-// form the engine returns it: PostgreSQL's uuid comes with dashes. Null is "".
+// ID scans a column that holds an id: 32 hex digits, whichever way the engine
+// shows it (PostgreSQL puts dashes into uuids). A text that is no id stays as it
+// is. Null is "".
 type ID string
 
 // Scan implements sql.Scanner.
-func (id *ID) Scan(src any) error {
-	switch src := src.(type) {
+func (i *ID) Scan(src any) error {
+	switch v := src.(type) {
 	case nil:
-		*id = ""
+		*i = ""
 	case string:
-		*id = ID(undashed(src))
+		*i = ID(bare(v))
 	case []byte:
-		*id = ID(undashed(string(src)))
+		*i = ID(bare(string(v)))
 	default:
-		return fmt.Errorf("an id came as %T, not as text", src)
+		return fmt.Errorf("an id cannot be read from %T", src)
 	}
 	return nil
 }
 
-// undashed takes the dashes out of a uuid's text, and leaves all else as it is.
-func undashed(text string) string {
-	if len(text) != len("00000000-0000-0000-0000-000000000000") {
-		return text
+// bare is an id without the dashes.
+func bare(text string) string {
+	if id, err := ident.Parse(text); err == nil {
+		return id
 	}
-	return strings.ReplaceAll(text, "-", "")
+	return text
 }

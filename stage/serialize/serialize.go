@@ -1,15 +1,32 @@
 // Package serialize is the stage that takes changed rows out of the
-// application's tables into the store and stamps them with a version.
+// application's tables into the store and stamps them with a version, together
+// with the deletions that the application made.
 //
 // It belongs to the stages layer. It imports the words and tables layers and
 // package stage. On a row's path it is the first step.
+//
+// The rows are taken in transactions of bounded length, so that the application
+// can write in between. Each transaction that stamps something raises the
+// instance counter and stamps with that value alone; a row and its history commit
+// together, and the dirty bits of exactly the rows that were read are cleared with
+// them. Only when everything is stamped does a last transaction claim it.
 package serialize
 
 import (
 	"context"
+	"fmt"
 
+	"github.com/morango-go/morango/app"
+	"github.com/morango-go/morango/db"
 	"github.com/morango-go/morango/partition"
 	"github.com/morango-go/morango/stage"
+	"github.com/morango-go/morango/store"
+)
+
+const (
+	transactionRows = 5000 // well under a quarter of a second of lock
+	pageRows        = 1000
+	problemsKept    = 100
 )
 
 // Report says what a run did. Records is the sum of New, Changed and Deleted.
@@ -30,7 +47,120 @@ type Problem struct {
 // filter means all) and all recorded deletions, then claims them. It works in
 // transactions of bounded length and can be run again at any time; with nothing
 // to do it writes nothing. tick, when not nil, is called after each transaction
-// with the number of records done so far.
+// with the number of records done so far. On an error the report says what the
+// transactions before it did.
+//
+// Whoever gives the profile a new column first has the store rows that carry it
+// already deserialized again: here the row's value wins.
 func Run(ctx context.Context, env stage.Env, filter partition.Filter, tick func(done int64)) (Report, error) {
-	panic("not written")
+	r := &run{env: env, filter: filter}
+	if err := r.fillIDs(ctx); err != nil {
+		return r.report, err
+	}
+	for !r.at.finished {
+		if err := r.transaction(ctx); err != nil {
+			return r.report, fmt.Errorf("serialize: %w", err)
+		}
+		if tick != nil {
+			tick(r.report.Records)
+		}
+	}
+	err := env.DB.Write(ctx, func(tx *db.Tx) error {
+		if err := tx.Lock(ctx, filter, false); err != nil {
+			return err
+		}
+		return store.ClaimOwn(ctx, tx, filter)
+	})
+	if err != nil {
+		return r.report, fmt.Errorf("serialize: claim what is serialized: %w", err)
+	}
+	return r.report, nil
+}
+
+// run is one run of the stage: how far it has come, and what it did.
+type run struct {
+	env    stage.Env
+	filter partition.Filter
+	at     position
+	report Report
+}
+
+// position is where the next transaction goes on: rows of model after id after;
+// then, when all models are through, deletions.
+type position struct {
+	model    int
+	after    string
+	finished bool
+}
+
+// fillIDs gives rows that an application wrote without source id or partition
+// what the profile's rules say.
+func (r *run) fillIDs(ctx context.Context) error {
+	for _, m := range r.env.Profile.Models {
+		err := r.env.DB.Write(ctx, func(tx *db.Tx) error {
+			var failed error
+			random := func() string {
+				id, err := r.env.NewID()
+				if err != nil {
+					failed = err
+				}
+				return id
+			}
+			if err := app.FillIDs(ctx, tx, r.env.Profile, m, random); err != nil {
+				return err
+			}
+			return failed
+		})
+		if err != nil {
+			return fmt.Errorf("serialize: source ids and partitions of model %s: %w", m.Name, err)
+		}
+	}
+	return nil
+}
+
+// transaction does the next bounded piece of work. Nothing of r changes unless it
+// commits, for the database may ask to run it again.
+func (r *run) transaction(ctx context.Context) error {
+	lock, err := r.lock(ctx)
+	if err != nil {
+		return err
+	}
+	var p *pass
+	err = r.env.DB.Write(ctx, func(tx *db.Tx) error {
+		p = &pass{run: r, tx: tx, at: r.at, budget: transactionRows}
+		if err := tx.Lock(ctx, lock, false); err != nil {
+			return err
+		}
+		return p.work(ctx)
+	})
+	if err != nil {
+		return err
+	}
+	r.at = p.at
+	r.report.add(p.report)
+	return nil
+}
+
+// lock returns what the next transaction has to lock: the filter, or everything
+// when deletions wait, because those are taken whatever their partition.
+func (r *run) lock(ctx context.Context) (partition.Filter, error) {
+	lock := r.filter
+	err := r.env.DB.Read(ctx, func(tx *db.Tx) error {
+		pending, err := deletionsWait(ctx, tx, r.env.Profile.Name)
+		if pending {
+			lock = partition.All()
+		}
+		return err
+	})
+	return lock, err
+}
+
+// add takes the counts of a committed transaction over.
+func (r *Report) add(more Report) {
+	r.New += more.New
+	r.Changed += more.Changed
+	r.Deleted += more.Deleted
+	r.Records = r.New + r.Changed + r.Deleted
+	r.LeftOutTotal += more.LeftOutTotal
+	r.LeftOut = append(r.LeftOut, more.LeftOut[:min(len(more.LeftOut), problemsKept-len(r.LeftOut))]...)
 }

@@ -1,0 +1,283 @@
+package serialize
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+
+	"github.com/morango-go/morango/app"
+	"github.com/morango-go/morango/db"
+	"github.com/morango-go/morango/model"
+	"github.com/morango-go/morango/record"
+	"github.com/morango-go/morango/store"
+)
+
+// pass is the work of one transaction.
+type pass struct {
+	run    *run
+	tx     *db.Tx
+	at     position
+	budget int // rows that may still be read
+	report Report
+
+	instance string // who stamps; "" until something is to be stamped
+	counter  int64
+}
+
+// work takes pages of changed rows, model by model in dependency order, then of
+// deletions, until nothing is left or the budget is spent.
+func (p *pass) work(ctx context.Context) error {
+	models := p.run.env.Profile.Models
+	for p.at.model < len(models) {
+		if p.budget <= 0 {
+			return nil
+		}
+		m, limit := models[p.at.model], min(p.budget, pageRows)
+		rows, err := app.DirtyPage(ctx, p.tx, m, p.run.filter, p.at.after, limit)
+		if err != nil {
+			return err
+		}
+		p.budget -= len(rows)
+		if err := p.rows(ctx, m, rows); err != nil {
+			return err
+		}
+		if len(rows) == limit {
+			p.at.after = rows[limit-1].ID
+		} else {
+			p.at.model, p.at.after = p.at.model+1, ""
+		}
+	}
+	var err error
+	p.at.finished, err = p.deletions(ctx)
+	return err
+}
+
+// version makes sure that this transaction has a counter of its own. It is called
+// only when something is going to be stamped with it.
+func (p *pass) version(ctx context.Context) error {
+	if p.instance != "" {
+		return nil
+	}
+	var failed error
+	newID := func() string {
+		id, err := p.run.env.NewID()
+		failed = err
+		return id
+	}
+	instance, err := store.CurrentInstance(ctx, p.tx, p.run.env.Machine, newID)
+	if err = errors.Join(err, failed); err != nil {
+		return err
+	}
+	p.instance = instance.ID
+	p.counter, err = store.NextCounter(ctx, p.tx, instance.ID)
+	return err
+}
+
+// known is what the store holds of a record that is serialized again.
+type known struct {
+	serialized, conflicting string
+	dirty                   bool
+}
+
+// entry is a store row to be written.
+type entry struct {
+	id, partition, sourceID          string
+	serialized, conflicting, selfRef string
+}
+
+// rows serializes one page of a model's rows and clears their dirty bits.
+func (p *pass) rows(ctx context.Context, m *model.Model, rows []app.Row) error {
+	ids := make([]string, 0, len(rows))
+	good := make([]app.Row, 0, len(rows))
+	shape := shapeOf(p.run.env.Profile, m)
+	for _, row := range rows {
+		if fault := shape.fault(row); fault != nil {
+			p.leaveOut(m, row, fault)
+			continue
+		}
+		good = append(good, row)
+		ids = append(ids, row.ID)
+	}
+	if len(good) == 0 {
+		return nil
+	}
+	stored, err := knownRows(ctx, p.tx, ids)
+	if err != nil {
+		return err
+	}
+	if err := p.version(ctx); err != nil {
+		return err
+	}
+	w, err := newWriter(ctx, p, m)
+	if err != nil {
+		return err
+	}
+	defer w.close()
+	for _, row := range good {
+		old, again := stored[row.ID]
+		e, err := shape.entry(row, old, again)
+		if err != nil {
+			return fmt.Errorf("record %s: %w", row.ID, err)
+		}
+		if err := w.write(ctx, e); err != nil {
+			return err
+		}
+		if again {
+			p.report.Changed++
+		} else {
+			p.report.New++
+		}
+	}
+	return app.ClearDirty(ctx, p.tx, m, ids)
+}
+
+// leaveOut reports a row that stays as it is.
+func (p *pass) leaveOut(m *model.Model, row app.Row, reason error) {
+	p.report.LeftOutTotal++
+	if len(p.report.LeftOut) < problemsKept {
+		p.report.LeftOut = append(p.report.LeftOut, Problem{Model: m.Name, ID: row.ID, Reason: reason.Error()})
+	}
+}
+
+// shape knows where in a model's rows stands what.
+type shape struct {
+	model               *model.Model
+	travels             []int // places of the serialized columns
+	sourceID, partition int
+	selfRef             int // place of the self-reference, -1 when there is none
+}
+
+// shapeOf finds the places. A foreign key into the model's own table makes a tree
+// too when several models share the table.
+func shapeOf(profile *model.Profile, m *model.Model) shape {
+	s := shape{model: m, selfRef: -1}
+	for i, c := range m.Columns {
+		if !c.Local {
+			s.travels = append(s.travels, i)
+		}
+		switch c.Name {
+		case model.ColumnSourceID:
+			s.sourceID = i
+		case model.ColumnPartition:
+			s.partition = i
+		}
+		if c.References == nil {
+			continue
+		}
+		if target, ok := profile.Model(c.References.Model); ok && target.Table == m.Table {
+			s.selfRef = i
+		}
+	}
+	return s
+}
+
+// fault tells why a row cannot be serialized.
+func (s shape) fault(row app.Row) error {
+	if row.Fault != nil {
+		return row.Fault
+	}
+	sourceID, _ := row.Values[s.sourceID].(string)
+	partition, _ := row.Values[s.partition].(string)
+	return s.model.CheckID(row.ID, partition, sourceID)
+}
+
+// entry makes the store row of an application row. Of a known record it keeps what
+// this build does not know, and what a peer sent but was not yet deserialized goes
+// to the head of the conflicting texts.
+func (s shape) entry(row app.Row, old known, again bool) (entry, error) {
+	values := make([]any, len(s.travels))
+	for i, place := range s.travels {
+		values[i] = row.Values[place]
+	}
+	e := entry{id: row.ID, conflicting: old.conflicting}
+	e.sourceID, _ = row.Values[s.sourceID].(string)
+	e.partition, _ = row.Values[s.partition].(string)
+	if s.selfRef >= 0 {
+		e.selfRef, _ = row.Values[s.selfRef].(string)
+	}
+	var err error
+	if !again {
+		e.serialized, err = record.Encode(s.model, values)
+		return e, err
+	}
+	if old.dirty {
+		e.conflicting = old.serialized + "\n" + old.conflicting
+	}
+	e.serialized, err = record.Update(old.serialized, s.model, values)
+	return e, err
+}
+
+// Of a known record everything that follows from the row is overwritten; what it
+// was created with, and the reason why it could not be deserialized, stay.
+const (
+	readStore = `SELECT id, serialized, conflicting_serialized_data, dirty_bit FROM morango_store WHERE id IN `
+
+	writeStore = `INSERT INTO morango_store (id, profile, model_name, partition, source_id, serialized,
+			conflicting_serialized_data, _self_ref_fk, last_saved_instance, last_saved_counter,
+			deleted, hard_deleted, dirty_bit, deserialization_error, last_transfer_session_id)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, FALSE, FALSE, FALSE, '', NULL)
+		ON CONFLICT (id) DO UPDATE SET serialized = excluded.serialized,
+			conflicting_serialized_data = excluded.conflicting_serialized_data, _self_ref_fk = excluded._self_ref_fk,
+			last_saved_instance = excluded.last_saved_instance, last_saved_counter = excluded.last_saved_counter,
+			deleted = FALSE, hard_deleted = FALSE, dirty_bit = FALSE, last_transfer_session_id = NULL`
+
+	writeHistory = `INSERT INTO morango_recordmaxcounter (store_model_id, instance_id, counter) VALUES ($1, $2, $3)
+		ON CONFLICT (store_model_id, instance_id) DO UPDATE SET counter = excluded.counter`
+)
+
+// knownRows reads what the store holds of these records.
+func knownRows(ctx context.Context, tx *db.Tx, ids []string) (map[string]known, error) {
+	rows, err := tx.Query(ctx, readStore+tx.IDs(1), db.JSONList(ids))
+	if err != nil {
+		return nil, fmt.Errorf("read the store: %w", err)
+	}
+	defer rows.Close()
+	stored := make(map[string]known, len(ids))
+	for rows.Next() {
+		var id db.ID
+		var k known
+		if err := rows.Scan(&id, &k.serialized, &k.conflicting, &k.dirty); err != nil {
+			return nil, fmt.Errorf("read the store: %w", err)
+		}
+		stored[string(id)] = k
+	}
+	return stored, rows.Err()
+}
+
+// writer writes store rows of one model with their histories.
+type writer struct {
+	pass           *pass
+	model          *model.Model
+	store, history *sql.Stmt
+}
+
+func newWriter(ctx context.Context, p *pass, m *model.Model) (*writer, error) {
+	rows, err := p.tx.Prepare(ctx, writeStore)
+	if err != nil {
+		return nil, fmt.Errorf("write the store: %w", err)
+	}
+	history, err := p.tx.Prepare(ctx, writeHistory)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("write the record max counters: %w", err), rows.Close())
+	}
+	return &writer{pass: p, model: m, store: rows, history: history}, nil
+}
+
+// write stamps a record with this transaction's version.
+func (w *writer) write(ctx context.Context, e entry) error {
+	_, err := w.store.ExecContext(ctx, e.id, w.pass.run.env.Profile.Name, w.model.Name, e.partition, e.sourceID,
+		e.serialized, e.conflicting, e.selfRef, w.pass.instance, w.pass.counter)
+	if err != nil {
+		return fmt.Errorf("write record %s into the store: %w", e.id, err)
+	}
+	if _, err := w.history.ExecContext(ctx, e.id, w.pass.instance, w.pass.counter); err != nil {
+		return fmt.Errorf("write the record max counter of record %s: %w", e.id, err)
+	}
+	return nil
+}
+
+func (w *writer) close() {
+	w.store.Close()
+	w.history.Close()
+}
