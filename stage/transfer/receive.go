@@ -6,11 +6,13 @@ import (
 	"fmt"
 
 	"github.com/morango-go/morango/buffer"
+	"github.com/morango-go/morango/counter"
 	"github.com/morango-go/morango/db"
 	"github.com/morango-go/morango/partition"
 	"github.com/morango-go/morango/record"
 	"github.com/morango-go/morango/session"
 	"github.com/morango-go/morango/stage"
+	"github.com/morango-go/morango/store"
 )
 
 // Errors for a chunk that is refused; nothing of it is kept, and the session goes on.
@@ -76,15 +78,23 @@ func receive(ctx context.Context, tx *db.Tx, env stage.Env, t *session.Transfer,
 }
 
 // repeated answers for a chunk that comes when all records have come: it is accepted
-// without a write when its records did travel in this session. After dequeuing, the
-// histories in the store say so.
+// without a write when its records did travel in this session. Until dequeuing the
+// buffer knows that, afterwards the histories in the store.
 func repeated(ctx context.Context, tx *db.Tx, t session.Transfer, records []record.Record) error {
-	known, err := buffer.Known(ctx, tx, t.ID, records)
-	if err != nil {
+	if stage.Stage(t.Stage).Before(stage.Dequeuing) {
+		added, _, err := buffer.Put(ctx, tx, t.ID, records)
+		if err == nil && added > 0 {
+			err = fmt.Errorf("all %d announced records had come before: %w", *t.RecordsTotal, ErrTooMany)
+		}
 		return err
 	}
-	if !known {
-		return fmt.Errorf("all %d announced records had come before: %w", *t.RecordsTotal, ErrTooMany)
+	versions := make(map[string]counter.Version, len(records))
+	for _, r := range records {
+		versions[r.ID] = r.Version
 	}
-	return nil
+	seen, err := store.Seen(ctx, tx, versions)
+	if err == nil && !seen {
+		err = fmt.Errorf("all %d announced records had come before: %w", *t.RecordsTotal, ErrTooMany)
+	}
+	return err
 }
