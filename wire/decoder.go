@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -103,8 +104,8 @@ func (d *decoder) integer(field string) int64 {
 	if !ok {
 		return 0
 	}
-	var number int64
-	if n, err := fmt.Sscanf(token.String(), "%d", &number); n != 1 || err != nil || fmt.Sprint(number) != token.String() {
+	number, err := strconv.ParseInt(token.String(), 10, 64)
+	if err != nil {
 		d.fail(fieldError(field, textInteger))
 	}
 	return number

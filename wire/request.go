@@ -2,6 +2,7 @@ package wire
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -60,6 +61,10 @@ func canonical(ids map[string]*string) error {
 	return nil
 }
 
+// CertificateRequestFields is the number of fields that a CertificateRequest must
+// have.
+const CertificateRequestFields = 5
+
 // ParseCertificateRequest reads the body of a POST of certificates. Parent is ""
 // when it is missing or null.
 func ParseCertificateRequest(text []byte) (CertificateRequest, error) {
@@ -91,7 +96,7 @@ func ParseTransferSessionRequest(text []byte) (TransferSessionRequest, error) {
 	if body.ClientFSIC == "" {
 		body.ClientFSIC = "{}"
 	}
-	if err := notNegative(map[string]*int64{"records_total": body.RecordsTotal}); err != nil {
+	if err := counts(map[string]*int64{"records_total": body.RecordsTotal}); err != nil {
 		return body, err
 	}
 	return body, canonical(map[string]*string{"id": &body.ID})
@@ -107,17 +112,25 @@ func ParseTransferSessionUpdate(text []byte) (TransferSessionUpdate, error) {
 	if err != nil {
 		return body, err
 	}
-	return body, notNegative(map[string]*int64{
+	return body, counts(map[string]*int64{
 		"records_total": body.RecordsTotal, "records_transferred": body.RecordsTransferred,
 		"bytes_received": body.BytesReceived, "bytes_sent": body.BytesSent,
 	})
 }
 
-func notNegative(numbers map[string]*int64) error {
+// maxCount is the greatest count of records that the tables hold.
+const maxCount = 1<<31 - 1
+
+// counts checks numbers of records or bytes.
+func counts(numbers map[string]*int64) error {
 	problems := FieldErrors{}
 	for name, number := range numbers {
-		if number != nil && *number < 0 {
+		switch {
+		case number == nil:
+		case *number < 0:
 			problems[name] = []string{"Ensure this value is greater than or equal to 0."}
+		case strings.HasPrefix(name, "records_") && *number > maxCount:
+			problems[name] = []string{fmt.Sprintf("Ensure this value is less than or equal to %d.", maxCount)}
 		}
 	}
 	if len(problems) > 0 {
@@ -146,4 +159,17 @@ func InstanceID(text string) (string, error) {
 		return "", &FormatError{Reason: fmt.Sprintf("instance: id %.64q is not a valid UUID.", instance.ID)}
 	}
 	return id, nil
+}
+
+// ParseChainText reads the body of a POST of certificatechain: a JSON string that
+// holds the chain as JSON text.
+func ParseChainText(text []byte) (string, error) {
+	var inner *string
+	if err := unmarshal(text, &inner); err != nil {
+		return "", err
+	}
+	if inner == nil {
+		return "", &FormatError{Reason: "Invalid data. Expected a string that holds a list of certificates."}
+	}
+	return *inner, nil
 }

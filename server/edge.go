@@ -1,0 +1,193 @@
+package server
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"mime"
+	"net/http"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/klauspost/compress/gzip"
+
+	"github.com/morango-go/morango/wire"
+)
+
+// ServeHTTP answers one request: it bounds the body, keeps a panic within the
+// request, and logs one line. Neither bodies nor headers nor queries are logged,
+// for they carry keys and passwords.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	start := time.Now()
+	seen := &watched{ResponseWriter: w}
+	defer func() {
+		if broken := recover(); broken != nil {
+			if broken == http.ErrAbortHandler {
+				panic(broken) // net/http's own way to break a connection off
+			}
+			s.log.ErrorContext(r.Context(), "panic", "method", r.Method, "path", r.URL.Path,
+				"panic", fmt.Sprint(broken), "stack", string(debug.Stack()))
+			if seen.status == 0 {
+				s.write(seen, r, answer{}, internal())
+			}
+		}
+		s.log.LogAttrs(r.Context(), levelOf(seen.status), "request",
+			slog.String("method", r.Method), slog.String("path", r.URL.Path), slog.Int("status", seen.status),
+			slog.Int64("received", max(r.ContentLength, 0)), slog.Int64("sent", seen.sent),
+			slog.Duration("took", time.Since(start)), slog.String("client", s.clientIP(r)),
+			slog.String("error", seen.reason))
+	}()
+	r.Body = http.MaxBytesReader(seen, r.Body, max(s.limits.Body, s.limits.Buffers))
+	s.mux.ServeHTTP(seen, r)
+}
+
+func levelOf(status int) slog.Level {
+	switch {
+	case status >= 500:
+		return slog.LevelError
+	case status >= 400:
+		return slog.LevelWarn
+	}
+	return slog.LevelInfo
+}
+
+// watched notes what goes out.
+type watched struct {
+	http.ResponseWriter
+	status int
+	sent   int64
+	reason string // error for the log
+}
+
+func (w *watched) WriteHeader(status int) {
+	if w.status == 0 {
+		w.status = status
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *watched) Write(p []byte) (int, error) {
+	if w.status == 0 {
+		w.status = http.StatusOK
+	}
+	n, err := w.ResponseWriter.Write(p)
+	w.sent += int64(n)
+	return n, err
+}
+
+// Unwrap lets http.ResponseController reach the connection.
+func (w *watched) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// note keeps an error's text for the log line.
+func note(w http.ResponseWriter, err error) {
+	if seen, ok := w.(*watched); ok && err != nil {
+		seen.reason = oneLine(err)
+	}
+}
+
+// write sends an answer, or the refusal that an error stands for.
+func (s *Server) write(w http.ResponseWriter, r *http.Request, a answer, err error) {
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	if err != nil {
+		note(w, err)
+		refused := refusalOf(err)
+		for name, values := range refused.header {
+			w.Header()[name] = values
+		}
+		a = answer{status: refused.status, body: refused.body}
+	}
+	if a.stream != nil {
+		s.writeStream(w, r, a)
+		return
+	}
+	if a.body == nil {
+		w.WriteHeader(a.status)
+		return
+	}
+	text, err := wire.Marshal(a.body)
+	if err != nil {
+		note(w, err)
+		a.status, text = http.StatusInternalServerError, []byte(`{"detail":"Server failed on this request. Its log says why."}`)
+	}
+	w.Header().Set("Content-Type", wire.ContentJSON)
+	w.Header().Set("Content-Length", fmt.Sprint(len(text)))
+	w.WriteHeader(a.status)
+	if _, err := w.Write(text); err != nil {
+		note(w, err)
+	}
+}
+
+// writeStream sends an answer of any length, compressed when the client takes gzip.
+// When it fails midway the connection breaks, so that nobody takes half for whole.
+func (s *Server) writeStream(w http.ResponseWriter, r *http.Request, a answer) {
+	w.Header().Set("Content-Type", wire.ContentJSON)
+	var to io.Writer = w
+	finish := func() error { return nil }
+	if takesGzip(r) {
+		w.Header().Set("Content-Encoding", "gzip")
+		w.Header().Add("Vary", "Accept-Encoding")
+		zip, err := gzip.NewWriterLevel(w, gzip.BestSpeed)
+		if err == nil {
+			to, finish = zip, zip.Close
+		}
+	}
+	w.WriteHeader(a.status)
+	if r.Method == http.MethodHead {
+		return
+	}
+	err := a.stream(to)
+	if err == nil {
+		err = finish()
+	}
+	if err != nil {
+		note(w, err)
+		panic(http.ErrAbortHandler)
+	}
+}
+
+func takesGzip(r *http.Request) bool {
+	for part := range strings.SplitSeq(r.Header.Get("Accept-Encoding"), ",") {
+		name, quality, _ := strings.Cut(strings.TrimSpace(part), ";")
+		if strings.TrimSpace(name) == "gzip" {
+			return strings.TrimSpace(quality) != "q=0"
+		}
+	}
+	return false
+}
+
+// json reads a JSON body. No body at all reads as an empty object.
+func (s *Server) json(r *http.Request) ([]byte, error) {
+	kind, err := contentType(r, wire.ContentJSON)
+	if err != nil {
+		return nil, err
+	}
+	text, err := wire.ReadAll(r.Body, s.limits.Body)
+	if err != nil {
+		return nil, err
+	}
+	if kind == "" && len(text) == 0 {
+		return []byte("{}"), nil
+	}
+	return text, nil
+}
+
+// contentType gives the media type of the body, which must be one of those given;
+// "" when there is no body.
+func contentType(r *http.Request, known ...string) (string, error) {
+	header := r.Header.Get("Content-Type")
+	if header == "" && r.ContentLength == 0 {
+		return "", nil
+	}
+	kind, _, err := mime.ParseMediaType(header)
+	if err == nil {
+		for _, k := range known {
+			if k == kind {
+				return kind, nil
+			}
+		}
+	}
+	return "", refuse(http.StatusUnsupportedMediaType, wire.Detail{
+		Detail: fmt.Sprintf("Unsupported media type %.100q in request.", header),
+	})
+}

@@ -1,0 +1,31 @@
+package server
+
+import (
+	"net/http"
+
+	"github.com/morango-go/morango/db"
+	"github.com/morango-go/morango/session"
+	"github.com/morango-go/morango/wire"
+)
+
+// postNonce gives out a nonce, and drops those that nobody used in time.
+func (s *Server) postNonce(r *http.Request) (answer, error) {
+	id, err := s.env.NewID()
+	if err != nil {
+		return answer{}, err
+	}
+	now := s.env.Now().UTC()
+	nonce := session.Nonce{ID: id, Time: now, IP: s.clientIP(r)}
+	err = s.env.DB.Write(r.Context(), func(tx *db.Tx) error {
+		if _, err := session.PurgeNonces(r.Context(), tx, now); err != nil {
+			return err
+		}
+		return session.CreateNonce(r.Context(), tx, nonce)
+	})
+	if err != nil {
+		return answer{}, err
+	}
+	return answer{status: http.StatusCreated, body: wire.Nonce{
+		ID: nonce.ID, Timestamp: wire.Time{Time: nonce.Time}, IP: nonce.IP,
+	}}, nil
+}

@@ -1,0 +1,226 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/morango-go/morango/cert"
+	"github.com/morango-go/morango/db"
+	"github.com/morango-go/morango/ident"
+	"github.com/morango-go/morango/session"
+	"github.com/morango-go/morango/wire"
+)
+
+// postSyncSession opens a sync session with a client that proves its certificate by
+// signing a nonce of ours, and proves ours to it in the same way.
+func (s *Server) postSyncSession(r *http.Request) (answer, error) {
+	text, err := s.json(r)
+	if err != nil {
+		return answer{}, err
+	}
+	request, err := wire.ParseSyncSessionRequest(text)
+	if err != nil {
+		return answer{}, err
+	}
+	chain, err := cert.ParseChain([]byte(request.CertificateChain))
+	if err != nil {
+		return answer{}, badRequest(wire.TextChainFailed + ": " + oneLine(err))
+	}
+	row, err := s.newSync(r, request)
+	if err != nil {
+		return answer{}, err
+	}
+	var refused error // kept apart: chain and nonce are dealt with also when the rest fails
+	var signature string
+	err = s.env.DB.Write(r.Context(), func(tx *db.Tx) (err error) {
+		signature, refused, err = s.openSync(r.Context(), tx, request, chain, row)
+		return err
+	})
+	if err == nil {
+		err = refused
+	}
+	if err != nil {
+		return answer{}, err
+	}
+	return answer{status: http.StatusCreated, body: wire.SyncSessionAnswer{
+		Signature: signature, ServerInstance: row.ServerInstanceJSON,
+	}}, nil
+}
+
+// newSync is the row of a sync session as far as the request tells it. Its id is
+// checked once the signature over it is.
+func (s *Server) newSync(r *http.Request, request wire.SyncSessionRequest) (session.Sync, error) {
+	instance, err := s.engine.Instance(r.Context())
+	if err != nil {
+		return session.Sync{}, err
+	}
+	ours, err := s.engine.InstanceJSON(r.Context())
+	if err != nil {
+		return session.Sync{}, err
+	}
+	theirs, err := wire.InstanceID(request.Instance)
+	if err != nil {
+		return session.Sync{}, wire.FieldErrors{"instance": {oneLine(err)}}
+	}
+	now := s.env.Now()
+	row := session.Sync{
+		StartTime: now, LastTime: now, Active: true, IsServer: true,
+		ConnectionKind: "network", ConnectionPath: request.ConnectionPath,
+		ClientIP: s.clientIP(r), ServerIP: request.ServerIP,
+		ClientInstanceID: theirs, ClientInstanceJSON: request.Instance,
+		ServerInstanceID: instance.ID, ServerInstanceJSON: ours,
+	}
+	return row, fits(map[string]bounded{
+		"connection_path": {row.ConnectionPath, 1000}, "server_ip": {row.ServerIP, 100}, "instance": {request.Instance, 1 << 16},
+	})
+}
+
+// bounded is a text of a peer that goes into a column of so many characters.
+type bounded struct {
+	text   string
+	length int
+}
+
+// fits checks that texts of a peer can be stored.
+func fits(texts map[string]bounded) error {
+	problems := wire.FieldErrors{}
+	for field, b := range texts {
+		switch {
+		case utf8.RuneCountInString(b.text) > b.length:
+			problems[field] = []string{fmt.Sprintf("Ensure this field has no more than %d characters.", b.length)}
+		case strings.ContainsRune(b.text, 0):
+			problems[field] = []string{"Null characters are not allowed."}
+		}
+	}
+	if len(problems) > 0 {
+		return problems
+	}
+	return nil
+}
+
+// openSync checks certificates, signature and nonce, in this order, and creates the
+// session. refused is an answer that leaves what was done in place.
+func (s *Server) openSync(ctx context.Context, tx *db.Tx, request wire.SyncSessionRequest, chain []*cert.Certificate, row session.Sync) (signature string, refused, err error) {
+	if _, err := session.SaveChain(ctx, tx, chain, request.ClientCertificateID); err != nil {
+		return "", chainFault(err, wire.TextChainFailed), otherFault(err)
+	}
+	client, server, refused, err := s.pair(ctx, tx, request)
+	if refused != nil || err != nil {
+		return "", refused, err
+	}
+	message := cert.SessionMessage(request.Nonce, request.ID)
+	if client.Verify(message, request.Signature) != nil {
+		return "", forbidden(wire.TextBadSignature), nil
+	}
+	err = session.UseNonce(ctx, tx, request.Nonce, s.env.Now())
+	if errors.Is(err, session.ErrNonceUnknown) || errors.Is(err, session.ErrNonceExpired) {
+		return "", forbidden(wire.TextBadNonce), nil
+	}
+	if err != nil {
+		return "", nil, err
+	}
+	if row.ID, err = ident.Parse(request.ID); err != nil {
+		return "", wire.FieldErrors{"id": {fmt.Sprintf("%.64q is not a valid UUID.", request.ID)}}, nil
+	}
+	row.ClientCertificateID, row.ServerCertificateID, row.Profile = client.ID, server.ID, server.Profile
+	err = session.CreateSync(ctx, tx, row)
+	if errors.Is(err, session.ErrExists) {
+		return "", wire.FieldErrors{"id": {"Sync session with this id already exists."}}, nil
+	}
+	if err != nil {
+		return "", nil, err
+	}
+	signature, err = server.Sign(message)
+	return signature, nil, err
+}
+
+// pair finds the two certificates of a session: the client's, and one of ours.
+func (s *Server) pair(ctx context.Context, tx *db.Tx, request wire.SyncSessionRequest) (client, server *cert.Certificate, refused, err error) {
+	found := make([]*cert.Certificate, 2)
+	for i, text := range []string{request.ClientCertificateID, request.ServerCertificateID} {
+		id, err := ident.Parse(text)
+		if err != nil {
+			return nil, nil, badRequest(wire.TextNoCertificate), nil
+		}
+		found[i], err = session.Certificate(ctx, tx, id)
+		if errors.Is(err, session.ErrNotFound) {
+			return nil, nil, badRequest(wire.TextNoCertificate), nil
+		}
+		if err != nil {
+			return nil, nil, nil, err
+		}
+	}
+	client, server = found[0], found[1]
+	switch {
+	case !server.Owned():
+		return nil, nil, badRequest(wire.TextNoCertificate), nil
+	case server.Profile != client.Profile:
+		return nil, nil, badRequest(wire.TextOneProfile), nil
+	case server.Profile != s.env.Profile.Name:
+		return nil, nil, badRequest(fmt.Sprintf("Server syncs profile %q, not %.64q", s.env.Profile.Name, server.Profile)), nil
+	}
+	return client, server, nil, nil
+}
+
+// getSyncSession shows an active sync session.
+func (s *Server) getSyncSession(r *http.Request) (answer, error) {
+	row, err := s.activeSync(r)
+	if err != nil {
+		return answer{}, err
+	}
+	return answer{status: http.StatusOK, body: wire.SyncSession{
+		ID:                    row.ID,
+		StartTimestamp:        wire.Time{Time: row.StartTime},
+		LastActivityTimestamp: wire.Time{Time: row.LastTime},
+		Active:                row.Active,
+		ClientCertificate:     orNull(row.ClientCertificateID),
+		ServerCertificate:     orNull(row.ServerCertificateID),
+		Profile:               row.Profile,
+		ConnectionKind:        row.ConnectionKind,
+		ConnectionPath:        row.ConnectionPath,
+		ClientIP:              row.ClientIP,
+		ServerIP:              row.ServerIP,
+		ClientInstance:        row.ClientInstanceJSON,
+		ServerInstance:        row.ServerInstanceJSON,
+	}}, nil
+}
+
+// deleteSyncSession closes a sync session.
+func (s *Server) deleteSyncSession(r *http.Request) (answer, error) {
+	row, err := s.activeSync(r)
+	if err != nil {
+		return answer{}, err
+	}
+	err = s.env.DB.Write(r.Context(), func(tx *db.Tx) error {
+		return session.CloseSync(r.Context(), tx, row.ID, s.env.Now())
+	})
+	return answer{status: http.StatusNoContent}, err
+}
+
+// activeSync reads the session of the path. Those in which this peer is the client
+// are nobody's business.
+func (s *Server) activeSync(r *http.Request) (row session.Sync, err error) {
+	id, err := pathID(r)
+	if err != nil {
+		return row, err
+	}
+	err = s.env.DB.Read(r.Context(), func(tx *db.Tx) (err error) {
+		row, err = session.ActiveSync(r.Context(), tx, id)
+		return err
+	})
+	if err == nil && !row.IsServer {
+		err = notFound()
+	}
+	return row, err
+}
+
+func orNull(id string) *string {
+	if id == "" {
+		return nil
+	}
+	return &id
+}
