@@ -151,7 +151,8 @@ func contradicts(chain string, here kept) bool {
 		if stored == nil || stored.Serialized != links[i].Serialized || stored.Signature != links[i].Signature {
 			return true
 		}
-		if i > 0 && stored.ParentID != links[i-1].ID && links[i] != links[i-1] {
+		twice := i > 0 && stored.ParentID == "" && links[i] == links[i-1]
+		if i > 0 && stored.ParentID != links[i-1].ID && !twice {
 			return true
 		}
 	}
