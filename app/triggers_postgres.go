@@ -15,7 +15,7 @@ func createPostgresTriggers(ctx context.Context, tx *db.Tx, p *model.Profile) er
 	prefix := triggerPrefix(p.Name)
 	functions, err := texts(ctx, tx, `
 		SELECT proname FROM pg_proc
-		WHERE pronamespace = current_schema()::regnamespace AND starts_with(proname, $1) ORDER BY proname`, prefix)
+		WHERE pronamespace = (SELECT oid FROM pg_namespace WHERE nspname = current_schema()) AND starts_with(proname, $1) ORDER BY proname`, prefix)
 	if err != nil {
 		return fmt.Errorf("list the trigger functions: %w", err)
 	}

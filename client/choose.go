@@ -10,10 +10,10 @@ import (
 	"github.com/morango-go/morango/session"
 )
 
-// chooseCertificates finds an own certificate and one of the server's that come from
-// the same root.
-func (c *conversation) chooseCertificates(ctx context.Context, o Options) (own, other *cert.Certificate, err error) {
-	env := c.Engine.Env()
+// Certificates finds an own certificate, the one with the given id unless that is "",
+// and one of the peer's that come from the same root; ErrNoCertificate.
+func (s Syncer) Certificates(ctx context.Context, id string) (own, other *cert.Certificate, err error) {
+	env := s.Engine.Env()
 	var owned []*cert.Certificate
 	roots := map[string]string{} // by own certificate
 	err = env.DB.Read(ctx, func(tx *db.Tx) (err error) {
@@ -34,33 +34,33 @@ func (c *conversation) chooseCertificates(ctx context.Context, o Options) (own, 
 	}
 	asked := map[string][]*cert.Certificate{}
 	for _, mine := range owned {
-		if o.CertificateID != "" && mine.ID != o.CertificateID {
+		if id != "" && mine.ID != id {
 			continue
 		}
 		root := roots[mine.ID]
 		if _, ok := asked[root]; !ok {
-			if asked[root], err = c.peer.Certificates(ctx, root); err != nil {
+			if asked[root], err = s.Peer.Certificates(ctx, root); err != nil {
 				return nil, nil, err
 			}
 		}
 		if theirs := asked[root]; len(theirs) > 0 {
-			return mine, c.widest(ctx, theirs), nil
+			return mine, s.widest(ctx, theirs), nil
 		}
 	}
 	return nil, nil, fmt.Errorf("%w with %s for profile %s: this node holds %d certificates and the server has none under their roots; get one with a certificate request (--user)",
-		ErrNoCertificate, c.peer.BaseURL, env.Profile.Name, len(owned))
+		ErrNoCertificate, s.Peer.BaseURL, env.Profile.Name, len(owned))
 }
 
 // widest returns the certificate that allows at least what the others do, or the
 // first when none does.
-func (c *conversation) widest(ctx context.Context, all []*cert.Certificate) *cert.Certificate {
+func (s Syncer) widest(ctx context.Context, all []*cert.Certificate) *cert.Certificate {
 	best := all[0]
-	bestScope, err := c.scopeOf(ctx, best)
+	bestScope, err := s.scopeOf(ctx, best)
 	if err != nil {
 		return best
 	}
 	for _, other := range all[1:] {
-		scope, err := c.scopeOf(ctx, other)
+		scope, err := s.scopeOf(ctx, other)
 		if err == nil && bestScope.SubsetOf(scope) == nil {
 			best, bestScope = other, scope
 		}
@@ -68,16 +68,16 @@ func (c *conversation) widest(ctx context.Context, all []*cert.Certificate) *cer
 	return best
 }
 
-func (c *conversation) scopeOf(ctx context.Context, one *cert.Certificate) (s partition.Scope, err error) {
-	err = c.Engine.Env().DB.Read(ctx, func(tx *db.Tx) error {
+func (s Syncer) scopeOf(ctx context.Context, one *cert.Certificate) (scope partition.Scope, err error) {
+	err = s.Engine.Env().DB.Read(ctx, func(tx *db.Tx) error {
 		defs, err := session.Definitions(ctx, tx)
 		if err != nil {
 			return err
 		}
-		s, err = one.Scope(defs)
+		scope, err = one.Scope(defs)
 		return err
 	})
-	return s, err
+	return scope, err
 }
 
 // scopes reads the scopes of the session's two certificates.

@@ -17,7 +17,7 @@ import (
 	"github.com/morango-go/morango/wire"
 )
 
-// ErrNoCertificate says that this node holds no certificate that the peer accepts.
+// ErrNoCertificate says that the two peers have no certificates of the same root.
 var ErrNoCertificate = errors.New("no certificate in common")
 
 // ErrScope says that the certificates do not allow what was asked for.
@@ -40,7 +40,7 @@ func (s Syncer) connect(ctx context.Context, o Options, r *Result) (*conversatio
 	if err != nil {
 		return nil, err
 	}
-	both := s.Peer.Capabilities.Intersect(wire.SetOf(info.Capabilities...))
+	both := s.Peer.Shared()
 	c := &conversation{Syncer: s, peer: s.Peer,
 		async: both.Has(wire.AsyncOperations), terms: engine.Terms{V2: both.Has(wire.FSICv2Format)}}
 	r.ServerInstance = info.InstanceID
@@ -110,7 +110,7 @@ func (c *conversation) forget(ctx context.Context, id string) error {
 
 // open proves our certificate to the peer and has the peer prove its own.
 func (c *conversation) open(ctx context.Context, o Options) error {
-	own, other, err := c.chooseCertificates(ctx, o)
+	own, other, err := c.Certificates(ctx, o.CertificateID)
 	if err != nil {
 		return err
 	}

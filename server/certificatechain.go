@@ -87,7 +87,7 @@ func chainFault(err error, text string) error {
 	if !errors.As(err, &wrong) {
 		return nil
 	}
-	if wrong.Class == cert.ClassMalformed || wrong.Class == cert.ClassUnknownScope {
+	if wrong.Class == cert.ErrMalformed || wrong.Class == cert.ErrUnknownScope {
 		return badRequest(wire.TextChainFailed + ": " + oneLine(err))
 	}
 	return forbidden(text)

@@ -2,6 +2,12 @@
 // application's tables: rows that arrived are written, deleted ones removed, and
 // what cannot be applied yet waits in the store with its reason.
 //
+// Rows are written parents before children and removed children before parents,
+// in transactions of bounded length between which everything is consistent, so
+// that a run that was interrupted is simply run again. Lists of ids are read on a
+// snapshot; each transaction reads its rows again and leaves out those that
+// somebody else has applied meanwhile.
+//
 // It belongs to the stages layer. It imports the words and tables layers and
 // stage. On a row's path it is the last step, from the store into the
 // application's table of the receiving peer.
@@ -9,7 +15,10 @@ package deserialize
 
 import (
 	"context"
+	"fmt"
+	"slices"
 
+	"github.com/morango-go/morango/model"
 	"github.com/morango-go/morango/partition"
 	"github.com/morango-go/morango/stage"
 )
@@ -28,6 +37,22 @@ type Report struct {
 	Waiting int64 // left dirty because the application changed the row in between
 }
 
+// limits say how much is done at once. The lists and windows bound memory; the
+// transactions bound how long a local writer waits.
+type limits struct {
+	list    int // ids listed at once
+	batch   int // rows written or removed in one transaction
+	text    int // bytes of JSON read in one transaction
+	page    int // rows asked after in one question
+	window  int // rows of a tree held at once, as ids only
+	cascade int // rows that refer to deleted ones, at once and per level
+	depth   int // levels of a tree removed at once
+	idle    int // transactions of a removal that only went deeper, before it is given up
+}
+
+var usual = limits{list: 20_000, batch: 2_000, text: 8 << 20, page: 500, window: 100_000,
+	cascade: 100, depth: 1_000, idle: 2_000}
+
 // Run applies the dirty store rows of the environment's profile that lie in the
 // filter; the zero filter is all. It works in transactions of bounded length and
 // may be run again after any interruption. A row that cannot be applied is
@@ -35,5 +60,88 @@ type Report struct {
 // first, so that local changes are in the store. tick, when not nil, hears the
 // number of rows looked at so far.
 func Run(ctx context.Context, env stage.Env, filter partition.Filter, o Options, tick func(done int64)) (Report, error) {
-	panic("not written")
+	r := &run{env: env, filter: filter, options: o, tick: tick, limits: usual, settled: map[key]verdict{}}
+	err := r.all(ctx)
+	report := Report{Applied: r.applied, Deleted: r.deleted,
+		Errors: r.writing.errors + r.removing.errors, Waiting: r.writing.waiting + r.removing.waiting}
+	if err != nil {
+		return report, fmt.Errorf("deserialize: %w", err)
+	}
+	return report, nil
+}
+
+// run is one run of the stage.
+type run struct {
+	env     stage.Env
+	filter  partition.Filter
+	options Options
+	tick    func(done int64)
+	limits  limits
+
+	settled map[key]verdict // rows that this run has tried and left dirty
+
+	done, applied, deleted int64
+	clashes                int64 // rows that a constraint of their table refused
+	writing, removing      left
+}
+
+// left counts the rows that a pass left dirty.
+type left struct{ errors, waiting int64 }
+
+// all writes the models in dependency order, and then removes in the other
+// direction: a row that moved away from a deleted one must be written before the
+// deletion reaches what still refers to it.
+func (r *run) all(ctx context.Context) error {
+	if err := r.write(ctx); err != nil {
+		return err
+	}
+	before := r.deleted
+	for _, m := range slices.Backward(r.env.Profile.Models) {
+		if err := r.list(ctx, m, "deleted", r.removeDeleted); err != nil {
+			return fmt.Errorf("model %s: %w", m.Name, err)
+		}
+	}
+	if r.clashes == 0 || r.deleted == before || r.options.SkipErroring {
+		return nil
+	}
+	// What a row clashed with may be gone now.
+	clear(r.settled)
+	r.writing = left{}
+	return r.write(ctx)
+}
+
+// write brings the rows of all models into their tables.
+func (r *run) write(ctx context.Context) error {
+	for _, m := range r.env.Profile.Models {
+		which, handle := "NOT deleted", r.writeFlat
+		if m.SelfReference() != nil {
+			which, handle = "TRUE", r.writeTree // a deleted row also waits for its parent
+		}
+		if err := r.list(ctx, m, which, handle); err != nil {
+			return fmt.Errorf("model %s: %w", m.Name, err)
+		}
+	}
+	return nil
+}
+
+// writeFlat writes rows that do not refer to each other.
+func (r *run) writeFlat(ctx context.Context, m *model.Model, ids []string) error {
+	for page := range slices.Chunk(ids, r.limits.batch) {
+		items := make([]item, len(page))
+		for i, id := range page {
+			items[i].id = id
+		}
+		if err := r.batch(ctx, m, items); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// progress tells the listener how far the run is.
+func (r *run) progress(rows int) {
+	r.done += int64(rows)
+	if r.tick != nil {
+		r.tick(r.done)
+	}
 }

@@ -1,0 +1,132 @@
+// Command morango is a peer of the Morango system on the command line: it sets a
+// database up, serves it to other peers, and syncs it with them.
+//
+// It imports the facade and, for what only a command needs, the layers below. A row's
+// path starts here with `morango sync`, and ends here with `morango serve` on the
+// other peer.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/morango-go/morango"
+)
+
+// The exit codes.
+const (
+	exitDone    = 0
+	exitFailed  = 1
+	exitUsage   = 2
+	exitPartial = 3 // synced, but some records could not be applied
+)
+
+// cli is the command line: one field a command.
+type cli struct {
+	Config  kong.ConfigFlag  `placeholder:"FILE" help:"Read flags from this YAML file; environment variables MORANGO_... and the command line override it."`
+	Log     string           `default:"warn" enum:"debug,info,warn,error" help:"Least level of messages on standard error: ${enum}."`
+	Version kong.VersionFlag `help:"Print the version."`
+
+	Init      initCmd      `cmd:"" help:"Make a database ready: Morango's tables, the application's tables, change capture."`
+	ID        idCmd        `cmd:"" name:"id" help:"Compute a record's id, source id and partition from its columns."`
+	Cert      certCmd      `cmd:"" help:"Create, list and show certificates."`
+	User      userCmd      `cmd:"" help:"Manage the users who may ask for certificates."`
+	Serve     serveCmd     `cmd:"" help:"Serve the database to peers."`
+	Sync      syncCmd      `cmd:"" help:"Sync with a peer: pull, then push."`
+	Serialize serializeCmd `cmd:"" help:"Bring changed rows into the store now (sync does it by itself)."`
+	Status    statusCmd    `cmd:"" help:"Show what the database holds and what waits."`
+	Cleanup   cleanupCmd   `cmd:"" help:"Close idle sessions and drop their buffers."`
+	Demo      demoCmd      `cmd:"" help:"Let two school databases sync before your eyes; needs no set-up."`
+}
+
+// node is what commands on a database have in common.
+type node struct {
+	Database string `required:"" placeholder:"DB" help:"Database: a file, sqlite:FILE or postgres://..."`
+	Profile  string `required:"" placeholder:"FILE" type:"existingfile" help:"Profile file (YAML)."`
+}
+
+// open opens the database of a command.
+func (f node) open(ctx context.Context, c morango.Config) (*morango.Node, error) {
+	profile, err := morango.LoadProfile(f.Profile)
+	if err != nil {
+		return nil, err
+	}
+	return morango.Open(ctx, f.Database, profile, c)
+}
+
+// console is where a command reads and writes.
+type console struct {
+	in       io.Reader
+	out, err io.Writer
+	log      *slog.Logger
+}
+
+// errPartial makes the exit code exitPartial; what is wrong has been printed.
+var errPartial = errors.New("some records could not be applied")
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	os.Exit(run(ctx, os.Args[1:], console{in: os.Stdin, out: os.Stdout, err: os.Stderr}))
+}
+
+// run is main with everything given to it.
+func run(ctx context.Context, args []string, c console) int {
+	var flags cli
+	exit, exited := exitDone, false
+	parser, err := kong.New(&flags,
+		kong.Name("morango"),
+		kong.Description("Sync the rows of SQL databases between peers that are only sometimes connected."),
+		kong.Vars{"version": "morango " + morango.Version()},
+		kong.Writers(c.out, c.err),
+		kong.Exit(func(code int) { exit, exited = code, true }),
+		kong.DefaultEnvars("MORANGO"),
+		kong.Configuration(configFile),
+		kong.UsageOnError(),
+		kong.BindTo(ctx, (*context.Context)(nil)),
+	)
+	if err != nil {
+		fmt.Fprintf(c.err, "morango: %v\n", err)
+		return exitFailed
+	}
+	parsed, err := parser.Parse(args)
+	if exited {
+		return exit
+	}
+	if err != nil {
+		fmt.Fprintf(c.err, "morango: %v\nRun `morango --help` for the commands.\n", err)
+		return exitUsage
+	}
+	c.log = slog.New(slog.NewTextHandler(c.err, &slog.HandlerOptions{Level: level(flags.Log)}))
+	return c.exitCode(ctx, parsed.Run(c))
+}
+
+func (c console) exitCode(ctx context.Context, err error) int {
+	switch {
+	case err == nil:
+		return exitDone
+	case errors.Is(err, errPartial):
+		return exitPartial
+	case ctx.Err() != nil:
+		fmt.Fprintln(c.err, "morango: interrupted; run the same command again to go on")
+		return exitFailed
+	}
+	fmt.Fprintf(c.err, "morango: %v\n", err)
+	return exitFailed
+}
+
+func level(name string) slog.Level {
+	var l slog.Level
+	if err := l.UnmarshalText([]byte(name)); err != nil {
+		return slog.LevelWarn
+	}
+	return l
+}

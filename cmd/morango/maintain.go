@@ -1,0 +1,120 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/morango-go/morango"
+)
+
+// serializeCmd brings changed rows into the store.
+type serializeCmd struct {
+	node
+	Filter string `help:"Partition prefixes, separated by white space; all when not given."`
+	JSON   bool   `help:"Print one JSON object."`
+}
+
+// Run serializes and prints what was done.
+func (f *serializeCmd) Run(ctx context.Context, c console) error {
+	return f.with(ctx, c, func(n *morango.Node) error {
+		filter := morango.Filter{}
+		if f.Filter != "" {
+			filter = morango.ParseFilter(f.Filter)
+		}
+		r, err := n.Serialize(ctx, filter)
+		if err != nil {
+			return err
+		}
+		if f.JSON {
+			err = json.NewEncoder(c.out).Encode(r)
+		} else {
+			fmt.Fprintf(c.out, "Serialized %s records: %s new, %s changed, %s deleted.\n",
+				count(r.Records), count(r.New), count(r.Changed), count(r.Deleted))
+			for _, p := range r.LeftOut {
+				fmt.Fprintf(c.out, "left out  %s %s: %s\n", p.Model, p.ID, p.Reason)
+			}
+		}
+		if err == nil && r.LeftOutTotal > 0 {
+			return errPartial
+		}
+		return err
+	})
+}
+
+// statusCmd shows what a database holds.
+type statusCmd struct {
+	node
+	JSON bool `help:"Print one JSON object."`
+}
+
+// Run prints the status.
+func (f *statusCmd) Run(ctx context.Context, c console) error {
+	return f.with(ctx, c, func(n *morango.Node) error {
+		s, err := n.Status(ctx)
+		if err != nil {
+			return err
+		}
+		if f.JSON {
+			return json.NewEncoder(c.out).Encode(s)
+		}
+		return printStatus(c.out, s)
+	})
+}
+
+func printStatus(w io.Writer, s morango.Status) error {
+	fmt.Fprintf(w, "instance      %s (counter %d)\ndatabase id   %s\nprofile       %s\ncertificates  %d\n\n",
+		s.InstanceID, s.Counter, s.DatabaseID, s.Profile, s.Certificates)
+	t := table{head: []string{"MODEL", "ROWS", "RECORDS", "DELETED", "CHANGED", "WAITING"},
+		right: map[int]bool{1: true, 2: true, 3: true, 4: true, 5: true}}
+	for _, m := range s.Models {
+		t.add(m.Model, count(m.Rows), count(m.Records), count(m.Deleted), count(m.Changed), count(m.Waiting))
+	}
+	if err := t.write(w); err != nil {
+		return err
+	}
+	fmt.Fprintf(w, "\nCHANGED rows are serialized with the next sync; WAITING records came from peers and are not applied yet.\n")
+	if s.OpenSessions > 0 {
+		fmt.Fprintf(w, "%d sync sessions are open.\n", s.OpenSessions)
+	}
+	for _, last := range s.Sessions {
+		fmt.Fprintf(w, "session %s  %s  %s\n", last.ID, last.LastTime.Format(time.DateTime), last.Peer)
+	}
+	for _, p := range s.Problems {
+		fmt.Fprintf(w, "not applied  %s %s: %s\n", p.Model, p.ID, p.Reason)
+	}
+	return nil
+}
+
+// cleanupCmd closes idle sessions.
+type cleanupCmd struct {
+	node
+	Hours float64 `default:"6" help:"Close sessions without activity for this many hours."`
+	JSON  bool    `help:"Print one JSON object."`
+}
+
+// Validate refuses impossible values before anything is opened.
+func (f *cleanupCmd) Validate() error {
+	if f.Hours < 0 {
+		return fmt.Errorf("--hours %v: a number from 0 is needed", f.Hours)
+	}
+	return nil
+}
+
+// Run closes what is idle and says how much it was.
+func (f *cleanupCmd) Run(ctx context.Context, c console) error {
+	return f.with(ctx, c, func(n *morango.Node) error {
+		done, err := n.Cleanup(ctx, time.Duration(f.Hours*float64(time.Hour)))
+		if err != nil {
+			return err
+		}
+		if f.JSON {
+			return json.NewEncoder(c.out).Encode(done)
+		}
+		fmt.Fprintf(c.out, "Closed %d sync sessions and %d transfer sessions; their buffers are gone.\n",
+			done.SyncSessions, done.TransferSessions)
+		return nil
+	})
+}

@@ -1,0 +1,167 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"golang.org/x/term"
+
+	"github.com/morango-go/morango"
+)
+
+// syncCmd syncs with a peer, and first asks it for a certificate when a user is given.
+type syncCmd struct {
+	node
+	URL       string `arg:"" help:"Address of the peer, such as https://hub.example.org."`
+	Pull      bool   `xor:"direction" help:"Only pull: from the peer to here."`
+	Push      bool   `xor:"direction" help:"Only push: from here to the peer."`
+	Filter    string `help:"Partition prefixes to sync, separated by white space; all that the certificates allow when not given."`
+	Resume    bool   `default:"true" negatable:"" help:"Go on with an interrupted sync with this peer, if there is one."`
+	ChunkSize int    `default:"500" help:"Records in one request."`
+	JSON      bool   `help:"Print one JSON object at the end instead of lines for people."`
+
+	User         string            `help:"Ask the peer for a certificate in this user's name when this database has none from it."`
+	UserArgs     map[string]string `name:"user-arg" placeholder:"NAME=VALUE" help:"Further arguments by which the peer finds the user, such as facility=ID."`
+	PasswordFile string            `type:"existingfile" placeholder:"FILE" help:"File that holds the user's password; it is asked for otherwise."`
+	Scope        string            `help:"Scope definition to ask for; the peer's own when not given."`
+	Params       map[string]string `name:"param" placeholder:"NAME=VALUE" help:"Parameters of the scope to ask for."`
+}
+
+// Validate refuses impossible values before anything is opened.
+func (f *syncCmd) Validate() error {
+	if f.ChunkSize < 1 || f.ChunkSize > 10_000 {
+		return fmt.Errorf("--chunk-size %d: a number from 1 to 10000 is needed", f.ChunkSize)
+	}
+	return nil
+}
+
+// Run syncs and tells what happened.
+func (f *syncCmd) Run(ctx context.Context, c console) error {
+	return f.with(ctx, c, func(n *morango.Node) error {
+		if err := f.join(ctx, c, n); err != nil {
+			return err
+		}
+		o := morango.SyncOptions{Pull: f.Pull, Push: f.Push, ChunkSize: f.ChunkSize, Fresh: !f.Resume}
+		if f.Filter != "" {
+			o.Filter = morango.ParseFilter(f.Filter)
+		}
+		stop := func() {}
+		if !f.JSON {
+			stop = showProgress(ctx, n, c.out)
+		}
+		summary, err := n.Sync(ctx, f.URL, o)
+		stop()
+		return f.tell(c, summary, err)
+	})
+}
+
+// tell prints the summary, also of a sync that failed half-way.
+func (f *syncCmd) tell(c console, s morango.Summary, err error) error {
+	if f.JSON {
+		report := struct {
+			morango.Summary
+			Error string `json:"error,omitempty"`
+		}{Summary: s}
+		if err != nil {
+			report.Error = err.Error()
+		}
+		if writeErr := json.NewEncoder(c.out).Encode(report); writeErr != nil {
+			return writeErr
+		}
+	} else if s.SyncSession != "" {
+		printSummary(c.out, s)
+	}
+	if err == nil && s.Failing() > 0 {
+		return errPartial
+	}
+	return err
+}
+
+// join asks for a certificate when a user is named and this database has none that
+// fits the peer.
+func (f *syncCmd) join(ctx context.Context, c console, n *morango.Node) error {
+	if f.User == "" {
+		return nil
+	}
+	joined, err := n.Joined(ctx, f.URL)
+	if err != nil || joined {
+		return err
+	}
+	password, err := readPassword(c, f.PasswordFile, fmt.Sprintf("Password of %s at %s: ", f.User, f.URL))
+	if err != nil {
+		return err
+	}
+	got, err := n.Join(ctx, f.URL, morango.JoinOptions{
+		User: f.User, UserArgs: f.UserArgs, Password: password, ScopeDefinition: f.Scope, Params: f.Params,
+	})
+	if err != nil {
+		return err
+	}
+	if !f.JSON {
+		fmt.Fprintf(c.out, "Joined as %s with certificate %s (%s).\n", f.User, got.ID, got.ScopeDefinition)
+	}
+	return nil
+}
+
+func printSummary(w io.Writer, s morango.Summary) {
+	for _, one := range []struct {
+		name string
+		d    morango.Direction
+	}{{"pulled", s.Pull}, {"pushed", s.Push}} {
+		d := one.d
+		if !d.Done && d.Records == 0 && d.BytesSent == 0 {
+			continue
+		}
+		fmt.Fprintf(w, "%s  %s records, %s sent, %s received", one.name, count(d.Records), size(d.BytesSent), size(d.BytesReceived))
+		for _, part := range []struct {
+			n    int64
+			name string
+		}{
+			{d.New, "new"}, {d.FastForwards, "newer"}, {d.Conflicts, "in conflict"}, {d.Deleted, "deleted"},
+			{d.Waiting, "waiting for the next sync"},
+		} {
+			if part.n > 0 {
+				fmt.Fprintf(w, ", %s %s", count(part.n), part.name)
+			}
+		}
+		if !d.Done {
+			fmt.Fprint(w, "; interrupted")
+		}
+		fmt.Fprintln(w)
+	}
+	for _, d := range []morango.Direction{s.Pull, s.Push} {
+		for _, p := range d.LeftOut {
+			fmt.Fprintf(w, "not sent     %s %s: %s\n", p.Model, p.ID, p.Reason)
+		}
+	}
+	for _, p := range s.Problems {
+		fmt.Fprintf(w, "not applied  %s %s: %s\n", p.Model, p.ID, p.Reason)
+	}
+}
+
+// readPassword takes the password from a file, or asks for it without showing it.
+func readPassword(c console, file, prompt string) (string, error) {
+	if file != "" {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return "", fmt.Errorf("read the password: %w", err)
+		}
+		return strings.TrimRight(string(text), "\r\n"), nil
+	}
+	in, ok := c.in.(interface{ Fd() uintptr })
+	if !ok || !term.IsTerminal(int(in.Fd())) {
+		return "", errors.New("a password is needed: give it with --password-file, or run this in a terminal")
+	}
+	fmt.Fprint(c.err, prompt)
+	text, err := term.ReadPassword(int(in.Fd()))
+	fmt.Fprintln(c.err)
+	if err != nil {
+		return "", fmt.Errorf("read the password: %w", err)
+	}
+	return string(text), nil
+}

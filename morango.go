@@ -1,0 +1,169 @@
+// Package morango embeds a peer of the Morango system in a Go program: it keeps the
+// rows of an application's SQL tables in step with other peers that are only
+// sometimes connected, over HTTP, under device certificates. A MoranGo peer syncs with
+// any Morango peer, whether it runs MoranGo or the Python reference.
+//
+// Open makes a Node of a database and a profile; the node serves peers with Handler and
+// goes to them with Sync. What happens meanwhile is told by Events.
+//
+// This package is the facade: it imports the layers below and only puts them together.
+// A row starts here when the program calls Sync or Serialize, or when a peer's request
+// comes in through Handler.
+package morango
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"runtime"
+	"time"
+
+	"github.com/morango-go/morango/app"
+	"github.com/morango-go/morango/db"
+	"github.com/morango-go/morango/engine"
+	"github.com/morango-go/morango/ident"
+	"github.com/morango-go/morango/model"
+	"github.com/morango-go/morango/partition"
+	"github.com/morango-go/morango/session"
+	"github.com/morango-go/morango/stage"
+	"github.com/morango-go/morango/store"
+)
+
+// Profile says what is synced; see LoadProfile and package model.
+type Profile = model.Profile
+
+// Filter is an ordered set of partition prefixes; see ParseFilter.
+type Filter = partition.Filter
+
+// Event tells what happens in a transfer session.
+type Event = stage.Event
+
+// LoadProfile reads a profile file. Its errors name file, line and model.
+func LoadProfile(path string) (*Profile, error) { return model.LoadFile(path) }
+
+// ParseFilter reads a filter as it travels: prefixes separated by white space.
+func ParseFilter(text string) Filter { return partition.Parse(text) }
+
+// Config is what a node needs besides its database and profile. The zero value opens
+// an existing database with the real clock, randomness and machine.
+type Config struct {
+	// Create makes what is missing: the database file, Morango's tables, the
+	// application's tables, and the triggers that capture changes.
+	Create bool
+	// Client makes the requests to peers; nil is one with sensible timeouts.
+	Client *http.Client
+	// Logger hears of failures that nobody else hears of; nil is slog.Default().
+	Logger *slog.Logger
+	// Now is the clock; nil is the real one.
+	Now func() time.Time
+	// Rand is the source of ids and keys; nil is the system's. It must be safe for
+	// concurrent use.
+	Rand io.Reader
+	// Getenv finds environment variables; nil is os.Getenv. MORANGO_SYSTEM_ID and
+	// MORANGO_NODE_ID override what identifies this machine.
+	Getenv func(string) string
+}
+
+// Node is one peer: a database, the profile that is synced in it, and the engine.
+// It is safe for concurrent use. Close it.
+type Node struct {
+	config Config
+	db     *db.DB
+	engine *engine.Engine
+	events *broadcast
+}
+
+// Open opens the database, which is a path, a "sqlite:" URL or a "postgres://" URL, as
+// a peer that syncs profile. Errors wrap db.ErrNotInitialized, db.ErrNotOurs and
+// db.ErrNewerSchema where they apply.
+func Open(ctx context.Context, database string, profile *Profile, c Config) (*Node, error) {
+	if profile == nil {
+		return nil, errors.New("open a node: a profile is needed; see LoadProfile")
+	}
+	c = c.withDefaults()
+	d, err := db.Open(ctx, database, db.Options{MustExist: !c.Create})
+	if err != nil {
+		return nil, err
+	}
+	n := &Node{config: c, db: d, events: newBroadcast()}
+	n.engine = engine.New(stage.Env{
+		DB: d, Profile: profile, Machine: c.machine(d), Now: c.Now, Rand: c.Rand, Events: n.events.send,
+	})
+	if err := n.prepare(ctx); err != nil {
+		return nil, errors.Join(err, n.Close())
+	}
+	return n, nil
+}
+
+// Close stops what runs in the background and closes the database. Stages that were
+// not finished go on when the session is resumed.
+func (n *Node) Close() error {
+	n.engine.Close()
+	n.events.close()
+	return n.db.Close()
+}
+
+// Profile returns what this node syncs.
+func (n *Node) Profile() *Profile { return n.engine.Env().Profile }
+
+// prepare attaches to the database, or makes what is missing of it.
+func (n *Node) prepare(ctx context.Context) error {
+	profile := n.Profile()
+	if n.config.Create {
+		if err := n.db.Create(ctx, db.LayoutLean); err != nil {
+			return err
+		}
+	}
+	layout, err := n.db.Attach(ctx)
+	if err != nil {
+		return err
+	}
+	return n.db.Write(ctx, func(tx *db.Tx) error {
+		if n.config.Create && layout == db.LayoutLean {
+			if err := app.CreateTables(ctx, tx, profile); err != nil {
+				return err
+			}
+			if profile.Capture == model.CaptureTriggers {
+				if err := app.CreateTriggers(ctx, tx, profile); err != nil {
+					return err
+				}
+			}
+		}
+		return session.SaveScopes(ctx, tx, profile)
+	})
+}
+
+func (c Config) withDefaults() Config {
+	if c.Now == nil {
+		c.Now = func() time.Time { return time.Now().UTC() }
+	}
+	if c.Rand == nil {
+		c.Rand = rand.Reader
+	}
+	if c.Getenv == nil {
+		c.Getenv = os.Getenv
+	}
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	return c
+}
+
+// machine gathers what identifies this machine and shows it to peers.
+func (c Config) machine(d *db.DB) store.Machine {
+	systemID, nodeID := ident.Local(ident.System(c.Getenv))
+	hostname, err := os.Hostname()
+	if err != nil {
+		hostname = "unknown" // it is shown to people, nothing depends on it
+	}
+	return store.Machine{
+		SystemID: systemID, NodeID: nodeID, Hostname: hostname, DBPath: d.Path(),
+		Platform:   runtime.GOOS + "-" + runtime.GOARCH,
+		SysVersion: fmt.Sprintf("%s MoranGo %s", runtime.Version(), Version()),
+	}
+}

@@ -1,0 +1,127 @@
+package morango
+
+import (
+	"context"
+	"time"
+
+	"github.com/morango-go/morango/app"
+	"github.com/morango-go/morango/cert"
+	"github.com/morango-go/morango/db"
+	"github.com/morango-go/morango/partition"
+	"github.com/morango-go/morango/session"
+	"github.com/morango-go/morango/store"
+)
+
+// Status is what a database holds and what waits in it. Its JSON form is stable.
+type Status struct {
+	Profile      string          `json:"profile"`
+	InstanceID   string          `json:"instance_id"`
+	DatabaseID   string          `json:"database_id"`
+	Counter      int64           `json:"counter"` // of the instance's last save; 0 when it never saved
+	Certificates int             `json:"certificates"`
+	Models       []ModelStatus   `json:"models"`
+	OpenSessions int             `json:"open_sessions"`
+	Sessions     []SessionStatus `json:"sessions"` // the most recent
+	Problems     []Problem       `json:"problems"` // at most 20
+}
+
+// ModelStatus counts one model's rows and records.
+type ModelStatus struct {
+	Model   string `json:"model"`
+	Rows    int64  `json:"rows"`    // of the application's table
+	Changed int64  `json:"changed"` // of these not yet serialized
+	Records int64  `json:"records"` // in the store, without deleted ones
+	Deleted int64  `json:"deleted"`
+	Waiting int64  `json:"waiting"` // records not yet applied
+}
+
+// SessionStatus is one sync session.
+type SessionStatus struct {
+	ID       string    `json:"id"`
+	Active   bool      `json:"active"`
+	Peer     string    `json:"peer"` // address of the server, or of the client
+	LastTime time.Time `json:"last_activity"`
+}
+
+// Status reads what the database holds. It counts rows, so it takes a while on a
+// large one.
+func (n *Node) Status(ctx context.Context) (Status, error) {
+	i, err := n.engine.Instance(ctx)
+	if err != nil {
+		return Status{}, err
+	}
+	s := Status{Profile: n.Profile().Name, InstanceID: i.ID, DatabaseID: i.DatabaseID, Counter: i.Counter}
+	err = n.db.Read(ctx, func(tx *db.Tx) error {
+		owned, err := session.Owned(ctx, tx, s.Profile)
+		if err != nil {
+			return err
+		}
+		s.Certificates = len(owned)
+		if s.Models, err = modelStatus(ctx, tx, n.Profile()); err != nil {
+			return err
+		}
+		const recent = 5
+		active, err := session.ListSyncs(ctx, tx, true, 1000)
+		if err != nil {
+			return err
+		}
+		s.OpenSessions = len(active)
+		last, err := session.ListSyncs(ctx, tx, false, recent)
+		for _, one := range last {
+			peer := one.ConnectionPath
+			if one.IsServer {
+				peer = one.ClientIP
+			}
+			s.Sessions = append(s.Sessions, SessionStatus{ID: one.ID, Active: one.Active, Peer: peer, LastTime: one.LastTime})
+		}
+		if err != nil {
+			return err
+		}
+		s.Problems, err = store.Problems(ctx, tx, s.Profile, maxProblems)
+		return err
+	})
+	return s, err
+}
+
+func modelStatus(ctx context.Context, tx *db.Tx, p *Profile) ([]ModelStatus, error) {
+	records, err := store.Totals(ctx, tx, p.Name)
+	if err != nil {
+		return nil, err
+	}
+	all := make([]ModelStatus, 0, len(p.Models))
+	for _, m := range p.Models {
+		rows, changed, err := app.Count(ctx, tx, m)
+		if err != nil {
+			return nil, err
+		}
+		r := records[m.Name]
+		all = append(all, ModelStatus{Model: m.Name, Rows: rows, Changed: changed,
+			Records: r.Records, Deleted: r.Deleted, Waiting: r.Waiting})
+	}
+	return all, nil
+}
+
+// CleanupReport says how many sessions Cleanup closed.
+type CleanupReport struct {
+	SyncSessions     int `json:"sync_sessions"`
+	TransferSessions int `json:"transfer_sessions"`
+}
+
+// Cleanup closes sessions without activity for the given time and drops their buffers.
+func (n *Node) Cleanup(ctx context.Context, idle time.Duration) (CleanupReport, error) {
+	syncs, transfers, err := n.engine.Sweep(ctx, n.config.Now().Add(-idle))
+	return CleanupReport{SyncSessions: syncs, TransferSessions: transfers}, err
+}
+
+// Scope returns what a certificate allows to read and write.
+func (n *Node) Scope(ctx context.Context, c *Certificate) (s partition.Scope, err error) {
+	err = n.db.Read(ctx, func(tx *db.Tx) error {
+		var defs cert.Definitions
+		if defs, err = session.Definitions(ctx, tx); err != nil {
+			return err
+		}
+		s, err = c.Scope(defs)
+		return err
+	})
+	return s, err
+}

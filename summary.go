@@ -1,0 +1,74 @@
+package morango
+
+import (
+	"github.com/morango-go/morango/client"
+	"github.com/morango-go/morango/stage/serialize"
+)
+
+// Summary tells what a sync did, over both directions. Its JSON form is stable.
+type Summary struct {
+	SyncSession    string    `json:"sync_session"`
+	Resumed        bool      `json:"resumed"`
+	ServerInstance string    `json:"server_instance"`
+	Pull           Direction `json:"pull"`
+	Push           Direction `json:"push"`
+	// Problems are records that came from peers, now or before, and cannot be
+	// applied yet; at most 20 are listed.
+	Problems []Problem `json:"problems,omitempty"`
+}
+
+// Direction sums up the transfers of one direction. Records counts what travelled.
+type Direction struct {
+	Done          bool  `json:"done"` // every transfer of this direction came to its end
+	Records       int64 `json:"records"`
+	BytesSent     int64 `json:"bytes_sent"`
+	BytesReceived int64 `json:"bytes_received"`
+	// Of the records that came here: new to us, newer than ours, in conflict with ours,
+	// equal although saved on both sides, and known already.
+	New          int64 `json:"new"`
+	FastForwards int64 `json:"fast_forwards"`
+	Conflicts    int64 `json:"conflicts"`
+	Joined       int64 `json:"joined"`
+	Stale        int64 `json:"stale"`
+	// What reached the application's tables.
+	Applied int64 `json:"applied"`
+	Deleted int64 `json:"deleted"`
+	Errors  int64 `json:"errors"`  // could not be applied; kept and tried again
+	Waiting int64 `json:"waiting"` // changed here meanwhile; applied with the next sync
+	// Rows of ours that were left out because they cannot travel as they are.
+	LeftOut      []serialize.Problem `json:"left_out,omitempty"`
+	LeftOutTotal int64               `json:"left_out_total"`
+}
+
+// Failing returns how many records could not be applied or not be sent.
+func (s Summary) Failing() int64 {
+	return s.Pull.Errors + s.Push.Errors + s.Pull.LeftOutTotal + s.Push.LeftOutTotal
+}
+
+func summarize(r client.Result) Summary {
+	s := Summary{SyncSession: r.SyncSession, Resumed: r.Resumed, ServerInstance: r.ServerInstance}
+	for i, t := range r.Transfers {
+		d := &s.Pull
+		if t.Session.Push {
+			d = &s.Push
+		}
+		first := i == 0 || r.Transfers[i-1].Session.Push != t.Session.Push
+		d.add(t, first)
+	}
+	return s
+}
+
+func (d *Direction) add(t client.Transfer, first bool) {
+	d.Done = t.Completed && (first || d.Done)
+	d.Records += t.Session.RecordsTransferred
+	d.BytesSent += t.Session.BytesSent
+	d.BytesReceived += t.Session.BytesReceived
+	in := t.Report.Dequeued
+	d.New, d.FastForwards, d.Conflicts = d.New+in.New, d.FastForwards+in.FastForwards, d.Conflicts+in.Conflicts
+	d.Joined, d.Stale = d.Joined+in.Joined, d.Stale+in.Stale
+	applied := t.Report.Deserialized
+	d.Applied, d.Deleted = d.Applied+applied.Applied, d.Deleted+applied.Deleted
+	d.Errors, d.Waiting = d.Errors+applied.Errors, d.Waiting+applied.Waiting
+	d.LeftOut = append(d.LeftOut, t.Report.Serialized.LeftOut...)
+	d.LeftOutTotal += t.Report.Serialized.LeftOutTotal
+}
