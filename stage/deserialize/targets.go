@@ -1,0 +1,156 @@
+package deserialize
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+
+	"github.com/morango-go/morango/app"
+	"github.com/morango-go/morango/db"
+)
+
+// target is what is known of a row that others refer to.
+type target struct {
+	stored               bool // the store has it
+	deleted, hardDeleted bool // as the store has it
+	dirty, mine          bool // the store row is dirty, and this run's to apply
+	present              bool // its application table has it
+	edited               bool // and the application has changed it since
+}
+
+// targets is what is known of the rows of one table.
+type targets map[string]target
+
+// judge sorts out rows by what they refer to: a row whose target is missing has to
+// wait for it, and a row whose target is deleted is deleted itself.
+func (p *page) judge(ctx context.Context) error {
+	tables, err := p.lookUp(ctx)
+	if err != nil {
+		return err
+	}
+	var soft, hard []string
+	kept := p.rows[:0]
+	for _, w := range p.rows {
+		missing, doomed, hardly := p.verdictOn(w, tables)
+		switch {
+		case hardly:
+			hard = append(hard, w.id)
+		case doomed:
+			soft = append(soft, w.id)
+		case missing != "":
+			p.refuse(w.row, refused, missing)
+		default:
+			kept = append(kept, w)
+		}
+	}
+	p.rows = kept
+	if err := p.doom(ctx, soft, false); err != nil {
+		return err
+	}
+	return p.doom(ctx, hard, true)
+}
+
+// verdictOn says what is missing of a row's targets, and whether one of them is
+// deleted. Rows of a tree go by what the application's tables hold, others by what
+// the store holds, as in the reference: a tree is applied from its root down, so
+// what the application lacks cannot come later in the same run.
+func (p *page) verdictOn(w candidate, tables map[string]targets) (missing string, doomed, hard bool) {
+	tree := p.model.SelfReference() != nil
+	for i, c := range p.model.Columns {
+		id, ok := w.values[i].(string)
+		if c.References == nil || !ok {
+			continue
+		}
+		t := tables[c.References.Table][id]
+		going := t.deleted && t.mine && !t.edited && !p.stuck(id, p.outcome)
+		switch {
+		case !tree && p.run.settled[keyOf(id)] == refused:
+			missing = fmt.Sprintf("%s: %s %s could not be applied yet", c.Name, c.References.Model, id)
+		case tree && t.present && !going:
+		case t.deleted && !(t.dirty && t.edited):
+			doomed, hard = true, hard || t.hardDeleted
+		case !t.present, !tree && !t.stored:
+			missing = fmt.Sprintf("%s: %s %s does not exist", c.Name, c.References.Model, id)
+		}
+	}
+	return missing, doomed, hard
+}
+
+// doom marks rows as deleted. When the application still has them, what refers to
+// them there has to go first, in transactions of its own.
+func (p *page) doom(ctx context.Context, ids []string, hard bool) error {
+	if len(ids) == 0 {
+		return nil
+	}
+	present, err := app.Targets(ctx, p.tx, p.model.Table, ids)
+	if err != nil {
+		return err
+	}
+	for _, id := range ids {
+		if _, there := present[id]; there {
+			p.outcome.remove.add(id, hard)
+		} else {
+			p.outcome.gone.add(id, hard)
+		}
+	}
+	return nil
+}
+
+// storedTargets takes the ids, and the run's scope.
+const storedTargets = "SELECT id, deleted, hard_deleted, dirty_bit, dirty_bit AND %s FROM morango_store WHERE id IN %s"
+
+// lookUp asks after all targets of the page at once, by table.
+func (p *page) lookUp(ctx context.Context) (map[string]targets, error) {
+	wanted := map[string]map[string]bool{}
+	for _, w := range p.rows {
+		for i, c := range p.model.Columns {
+			if id, ok := w.values[i].(string); ok && c.References != nil {
+				if wanted[c.References.Table] == nil {
+					wanted[c.References.Table] = map[string]bool{}
+				}
+				wanted[c.References.Table][id] = true
+			}
+		}
+	}
+	tables := make(map[string]targets, len(wanted))
+	for table, ids := range wanted {
+		known, err := p.lookUpTable(ctx, table, ids)
+		if err != nil {
+			return nil, err
+		}
+		tables[table] = known
+	}
+	return tables, nil
+}
+
+func (p *page) lookUpTable(ctx context.Context, table string, wanted map[string]bool) (targets, error) {
+	ids := make([]string, 0, len(wanted))
+	for id := range wanted {
+		ids = append(ids, id)
+	}
+	scope, args := p.scope(p.tx, 2)
+	rows, err := p.tx.Query(ctx, fmt.Sprintf(storedTargets, scope, p.tx.IDs(1)), append([]any{db.JSONList(ids)}, args...)...)
+	if err != nil {
+		return nil, fmt.Errorf("look up targets in the store: %w", err)
+	}
+	known := make(targets, len(ids))
+	_, err = scan(rows, func(rows *sql.Rows) (id string, err error) {
+		t := target{stored: true}
+		err = rows.Scan(&id, &t.deleted, &t.hardDeleted, &t.dirty, &t.mine)
+		known[canonical(id)] = t
+		return id, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("look up targets in the store: %w", err)
+	}
+	edited, err := app.Targets(ctx, p.tx, table, ids)
+	if err != nil {
+		return nil, err
+	}
+	for id, changed := range edited {
+		t := known[id]
+		t.present, t.edited = true, changed
+		known[id] = t
+	}
+	return known, nil
+}
