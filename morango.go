@@ -92,7 +92,7 @@ func Open(ctx context.Context, database string, profile *Profile, c Config) (*No
 	}
 	n := &Node{config: c, db: d, events: newBroadcast()}
 	n.engine = engine.New(stage.Env{
-		DB: d, Profile: profile, Machine: c.machine(d), Now: c.Now, Rand: c.Rand, Events: n.events.send,
+		DB: d, Profile: profile, Machine: c.machine(ctx, d), Now: c.Now, Rand: c.Rand, Events: n.events.send,
 	})
 	if err := n.prepare(ctx); err != nil {
 		return nil, errors.Join(err, n.Close())
@@ -155,8 +155,10 @@ func (c Config) withDefaults() Config {
 }
 
 // machine gathers what identifies this machine and shows it to peers.
-func (c Config) machine(d *db.DB) store.Machine {
-	systemID, nodeID := ident.Local(ident.System(c.Getenv))
+func (c Config) machine(ctx context.Context, d *db.DB) store.Machine {
+	sources := ident.System()
+	sources.Getenv = c.Getenv
+	systemID, nodeID := ident.Local(ctx, sources)
 	hostname, err := os.Hostname()
 	if err != nil {
 		hostname = "unknown" // it is shown to people, nothing depends on it

@@ -117,22 +117,18 @@ func (f Filter) Plus(g Filter) Filter {
 func Range(prefix string) (lo, hi string, bounded bool) {
 	for rest := prefix; rest != ""; {
 		r, size := utf8.DecodeLastRuneInString(rest)
+		last := rest[len(rest)-size:]
 		rest = rest[:len(rest)-size]
-		if next, ok := successor(r); ok {
-			return prefix, rest + string(next), true
+		switch {
+		case r == utf8.RuneError && size == 1: // no UTF-8: the order of the bytes still holds
+			if last[0] < 0xff {
+				return prefix, rest + string([]byte{last[0] + 1}), true
+			}
+		case r == 0xd7ff: // the surrogates follow, which are no characters
+			return prefix, rest + "\ue000", true
+		case r < utf8.MaxRune:
+			return prefix, rest + string(r+1), true
 		}
 	}
 	return prefix, "", false
-}
-
-// successor returns the next code point that UTF-8 can hold.
-func successor(r rune) (rune, bool) {
-	switch {
-	case r == utf8.MaxRune:
-		return 0, false
-	case r == 0xd7ff: // the surrogates follow, which are no characters
-		return 0xe000, true
-	default:
-		return r + 1, true
-	}
 }
