@@ -44,7 +44,11 @@ func (c *conversation) transfer(ctx context.Context, push bool, filter partition
 		}
 		err = d.pass(ctx, s)
 	}
-	return Transfer{Session: d.t, Completed: err == nil, Report: c.Engine.Report(d.t.ID)}, err
+	out := Transfer{Session: d.t, Completed: err == nil, Report: c.Engine.Report(d.t.ID)}
+	if err == nil {
+		c.Engine.Forget(d.t.ID)
+	}
+	return out, err
 }
 
 // begin finds the interrupted transfer session, or opens one on both sides.

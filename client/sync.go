@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
+	"time"
 
 	"github.com/morango-go/morango/engine"
 	"github.com/morango-go/morango/partition"
@@ -13,6 +15,10 @@ import (
 // DefaultChunkSize is the number of records in one request when nothing else is said.
 const DefaultChunkSize = 500
 
+// DefaultRetries is how often a broken connection is tried again when nothing else is
+// said: for about a minute in all.
+const DefaultRetries = 6
+
 // Options say what a sync does. The zero value pulls, then pushes, all that both
 // certificates allow, and goes on with an interrupted sync where there is one.
 type Options struct {
@@ -21,6 +27,9 @@ type Options struct {
 	ChunkSize     int              // records a request; 0 is DefaultChunkSize
 	Fresh         bool             // leave an interrupted sync with this peer aside
 	CertificateID string           // own certificate to use; "" finds one
+	// Retries is how often a connection that breaks during the sync is tried again,
+	// with growing pauses; 0 is DefaultRetries, less than 0 is never.
+	Retries int
 }
 
 // Result tells what a sync did. It is filled as far as the sync came, also when it
@@ -39,6 +48,17 @@ type Transfer struct {
 	Report    engine.Report // what the stages did on this side
 }
 
+// add notes a transfer, in place of what was noted of it before it was interrupted.
+func (r *Result) add(t Transfer) {
+	for i := range r.Transfers {
+		if r.Transfers[i].Session.ID == t.Session.ID {
+			r.Transfers[i] = t
+			return
+		}
+	}
+	r.Transfers = append(r.Transfers, t)
+}
+
 // Syncer syncs one node with one peer. All fields but Process are needed.
 type Syncer struct {
 	Engine  *engine.Engine
@@ -55,14 +75,33 @@ func (s Syncer) Sync(ctx context.Context, o Options) (Result, error) {
 	if !o.Pull && !o.Push {
 		o.Pull, o.Push = true, true
 	}
-	var r Result
-	err := s.converse(ctx, o, &r)
-	if errors.Is(err, errGone) {
-		// The peer has lost what was left of an interrupted sync: start that over.
-		o.Fresh = true
-		err = s.converse(ctx, o, &r)
+	if o.Retries == 0 {
+		o.Retries = DefaultRetries
 	}
-	return r, err
+	var r Result
+	restarted := false
+	for tries := 0; ; tries++ {
+		err := s.converse(ctx, o, &r)
+		switch {
+		case errors.Is(err, errGone) && !restarted:
+			// The peer has lost what was left of an interrupted sync: start that over.
+			o.Fresh, restarted = true, true
+		case errors.Is(err, ErrUnreachable) && r.SyncSession != "" && tries < o.Retries && ctx.Err() == nil:
+			o.Fresh = false
+			if waitErr := wait(ctx, pause(tries)); waitErr != nil {
+				return r, errors.Join(err, waitErr)
+			}
+		default:
+			return r, err
+		}
+	}
+}
+
+// pause grows from a quarter of a second to half a minute, and differs from client to
+// client, so that those whom one server lost do not all come back at once.
+func pause(tries int) time.Duration {
+	longest := min(500*time.Millisecond<<min(tries, 10), 30*time.Second)
+	return longest/2 + rand.N(longest/2)
 }
 
 // converse goes through one sync session with the peer.
@@ -101,7 +140,7 @@ func (c *conversation) direction(ctx context.Context, push bool, o Options, r *R
 	for _, part := range parts {
 		t, err := c.transfer(ctx, push, part, o.ChunkSize)
 		if !errors.Is(err, errGone) {
-			r.Transfers = append(r.Transfers, t)
+			r.add(t)
 		}
 		if err != nil {
 			return fmt.Errorf("%s with %s: %w", directionName(push), c.peer.BaseURL, err)

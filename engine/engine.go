@@ -58,14 +58,14 @@ type Engine struct {
 
 	mu      sync.Mutex
 	running map[string]*task
-	reports map[string]*Report
+	reports map[string]Report
 }
 
 // New returns an engine for the peer that env describes. Close it.
 func New(env stage.Env) *Engine {
 	ctx, cancel := context.WithCancel(context.Background())
 	return &Engine{env: env, ctx: ctx, cancel: cancel,
-		running: map[string]*task{}, reports: map[string]*Report{}}
+		running: map[string]*task{}, reports: map[string]Report{}}
 }
 
 // Env returns what the engine was made with.
@@ -89,28 +89,30 @@ func (e *Engine) Transfer(ctx context.Context, id string) (t session.Transfer, e
 	return t, err
 }
 
-// Report returns what the stages of the session did so far in this process, and
-// forgets it.
+// Report returns what the stages of a session did so far in this process. It is kept
+// for sessions in which this side is the client, until Forget.
 func (e *Engine) Report(id string) Report {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	r := e.reports[id]
-	delete(e.reports, id)
-	if r == nil {
-		return Report{}
-	}
-	return *r
+	return e.reports[id]
 }
 
-func (e *Engine) note(id string, change func(*Report)) {
+// Forget drops the session's report.
+func (e *Engine) Forget(id string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	delete(e.reports, id)
+}
+
+func (e *Engine) note(id string, s side, change func(*Report)) {
+	if s.server {
+		return // nobody asks, and nobody would forget
+	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	r := e.reports[id]
-	if r == nil {
-		r = &Report{}
-		e.reports[id] = r
-	}
-	change(r)
+	change(&r)
+	e.reports[id] = r
 }
 
 // side is this peer's part in one transfer session.

@@ -45,7 +45,7 @@ func (e *Engine) serialize(ctx context.Context, t *session.Transfer, terms Terms
 		if err != nil {
 			return stage.Errored, err
 		}
-		e.note(t.ID, func(all *Report) { all.Serialized = plus(all.Serialized, r) })
+		e.note(t.ID, s, func(all *Report) { all.Serialized = plus(all.Serialized, r) })
 	}
 	return stage.Completed, e.env.DB.Write(ctx, func(tx *db.Tx) error {
 		f, err := store.FSIC(ctx, tx, filter, s.producer, terms.V2)
@@ -83,7 +83,7 @@ func (e *Engine) queue(ctx context.Context, t *session.Transfer) (stage.Status, 
 	if err != nil {
 		return stage.Errored, err
 	}
-	e.note(t.ID, func(all *Report) { all.Queued = n })
+	e.note(t.ID, s, func(all *Report) { all.Queued = n })
 	t.RecordsTotal = &n
 	return stage.Completed, e.env.DB.Write(ctx, func(tx *db.Tx) error {
 		return session.SetTotal(ctx, tx, t.ID, n)
@@ -116,7 +116,7 @@ func (e *Engine) dequeue(ctx context.Context, t *session.Transfer) (stage.Status
 	if err != nil {
 		return stage.Errored, err
 	}
-	e.note(t.ID, func(all *Report) { all.Dequeued = r })
+	e.note(t.ID, s, func(all *Report) { all.Dequeued = r })
 	return stage.Completed, nil
 }
 
@@ -137,7 +137,7 @@ func (e *Engine) deserialize(ctx context.Context, t *session.Transfer) (stage.St
 	if err != nil {
 		return stage.Errored, err
 	}
-	e.note(t.ID, func(all *Report) {
+	e.note(t.ID, s, func(all *Report) {
 		all.Serialized = plus(all.Serialized, out)
 		all.Deserialized = in
 	})
