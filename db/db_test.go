@@ -14,4 +14,7 @@ func TestAttachFindsTheLayout(t *testing.T) {
 			t.Errorf("Attach gave layout %q and error %v, want %q", got, err, want)
 		}
 	}
+	if got, err := dbtest.Postgres(t).Attach(t.Context()); err != nil || got != db.LayoutLean {
+		t.Errorf("on PostgreSQL Attach gave layout %q and error %v, want lean", got, err)
+	}
 }

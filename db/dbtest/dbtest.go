@@ -67,4 +67,5 @@ func SQLite(t *testing.T, f func(*testing.T, *db.DB)) {
 func Each(t *testing.T, f func(*testing.T, *db.DB)) {
 	t.Helper()
 	SQLite(t, f)
+	t.Run("postgres-lean", func(t *testing.T) { f(t, Postgres(t)) })
 }

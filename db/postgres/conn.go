@@ -1,0 +1,98 @@
+package postgres
+
+import (
+	"context"
+	"database/sql/driver"
+	"strings"
+
+	"github.com/jackc/pgx/v5/stdlib"
+)
+
+// The driver is wrapped for two reasons: uuid columns give 32 hex digits, as on
+// SQLite, instead of digits with dashes; and a connection on which taking locks
+// failed is closed, because it may hold some of them beyond its transaction.
+
+type connector struct{ driver.Connector }
+
+func (c connector) Connect(ctx context.Context) (driver.Conn, error) {
+	raw, err := c.Connector.Connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &conn{Conn: raw.(*stdlib.Conn)}, nil
+}
+
+type conn struct {
+	*stdlib.Conn
+	spoilt bool
+}
+
+// lockKey marks the context of a statement that takes locks beyond a transaction.
+type lockKey struct{}
+
+func (c *conn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
+	result, err := c.Conn.ExecContext(ctx, query, args)
+	if err != nil && ctx.Value(lockKey{}) != nil {
+		c.spoilt = true
+	}
+	return result, err
+}
+
+// IsValid tells the pool whether to keep the connection.
+func (c *conn) IsValid() bool { return !c.spoilt }
+
+func (c *conn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
+	return wrapRows(c.Conn.QueryContext(ctx, query, args))
+}
+
+func (c *conn) PrepareContext(ctx context.Context, query string) (driver.Stmt, error) {
+	raw, err := c.Conn.PrepareContext(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	return stmt{raw.(*stdlib.Stmt)}, nil
+}
+
+type stmt struct{ *stdlib.Stmt }
+
+func (s stmt) QueryContext(ctx context.Context, args []driver.NamedValue) (driver.Rows, error) {
+	return wrapRows(s.Stmt.QueryContext(ctx, args))
+}
+
+// rows has the driver's rows as a field, so that no newer way of reading a column
+// goes past Next.
+type rows struct {
+	raw *stdlib.Rows
+	ids []int // which columns are of the type uuid
+}
+
+func wrapRows(raw driver.Rows, err error) (driver.Rows, error) {
+	if err != nil {
+		return nil, err
+	}
+	r := &rows{raw: raw.(*stdlib.Rows)}
+	for i := range r.raw.Columns() {
+		if r.raw.ColumnTypeDatabaseTypeName(i) == "UUID" {
+			r.ids = append(r.ids, i)
+		}
+	}
+	return r, nil
+}
+
+func (r *rows) Columns() []string { return r.raw.Columns() }
+
+func (r *rows) Close() error { return r.raw.Close() }
+
+func (r *rows) ColumnTypeDatabaseTypeName(i int) string { return r.raw.ColumnTypeDatabaseTypeName(i) }
+
+func (r *rows) Next(dest []driver.Value) error {
+	if err := r.raw.Next(dest); err != nil {
+		return err
+	}
+	for _, i := range r.ids {
+		if id, ok := dest[i].(string); ok {
+			dest[i] = strings.ReplaceAll(id, "-", "")
+		}
+	}
+	return nil
+}

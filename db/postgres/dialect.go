@@ -1,0 +1,83 @@
+package postgres
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"fmt"
+	"io/fs"
+	"time"
+)
+
+// Dialect says how things are written on PostgreSQL.
+type Dialect struct{}
+
+// Time is a moment in UTC, cut to microseconds.
+func (Dialect) Time(moment time.Time) any { return moment.UTC().Truncate(time.Microsecond) }
+
+// CodePoints makes a text column compare by code points.
+func (Dialect) CodePoints(column string) string { return column + ` COLLATE "C"` }
+
+// Unpack is a subselect of the items of the JSON array in parameter $n.
+func (Dialect) Unpack(n int, ids bool) string {
+	item := "value"
+	if ids {
+		item = "value::uuid"
+	}
+	return fmt.Sprintf("(SELECT %s FROM json_array_elements_text($%d::json))", item, n)
+}
+
+// Capture turns the capture of changes off and on by a setting that lasts as long
+// as the transaction and that only it sees. The capture triggers look at it.
+func (Dialect) Capture(ctx context.Context, tx *sql.Tx, on bool) error {
+	applying := "on"
+	if on {
+		applying = "off"
+	}
+	_, err := tx.ExecContext(ctx, "SELECT set_config('morango.applying', $1, TRUE)", applying)
+	return err
+}
+
+//go:embed schema/*.sql
+var schema embed.FS
+
+// Migrations returns the scripts that make and update the lean layout, in order.
+func (Dialect) Migrations() ([]string, error) {
+	names, err := fs.Glob(schema, "schema/*.sql")
+	if err != nil {
+		return nil, err
+	}
+	scripts := make([]string, 0, len(names))
+	for _, name := range names {
+		script, err := schema.ReadFile(name)
+		if err != nil {
+			return nil, err
+		}
+		scripts = append(scripts, string(script))
+	}
+	return scripts, nil
+}
+
+const columnsOf = `
+	SELECT c.relname, a.attname FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
+	WHERE c.relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = current_schema())
+		AND c.relkind IN ('r', 'p') AND starts_with(c.relname, 'morango_') AND a.attnum > 0 AND NOT a.attisdropped
+	ORDER BY c.relname, a.attnum`
+
+// Tables returns the tables whose names begin with morango_, with their columns.
+func (Dialect) Tables(ctx context.Context, tx *sql.Tx) (map[string][]string, error) {
+	rows, err := tx.QueryContext(ctx, columnsOf)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	tables := map[string][]string{}
+	for rows.Next() {
+		var table, column string
+		if err := rows.Scan(&table, &column); err != nil {
+			return nil, err
+		}
+		tables[table] = append(tables[table], column)
+	}
+	return tables, rows.Err()
+}
