@@ -38,7 +38,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			slog.Duration("took", time.Since(start)), slog.String("client", s.clientIP(r)),
 			slog.String("error", seen.reason))
 	}()
-	r.Body = http.MaxBytesReader(seen, r.Body, max(s.limits.Body, s.limits.Buffers))
+	// One byte more than the readers take, so that it is they who say what is too much.
+	r.Body = http.MaxBytesReader(seen, r.Body, max(s.limits.Body, s.limits.Buffers)+1)
 	s.mux.ServeHTTP(seen, r)
 }
 

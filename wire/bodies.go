@@ -14,7 +14,7 @@ type Info struct {
 	Version      string       `json:"version"`
 	Capabilities []Capability `json:"capabilities"`
 	// Extra is what the application says of itself; it never overrides the above.
-	Extra map[string]jsontext.Value `json:",inline"`
+	Extra map[string]jsontext.Value `json:",embed"`
 }
 
 // Instance is what a peer tells of its instance when a sync session begins. It
@@ -29,7 +29,7 @@ type Instance struct {
 	DBPath     string `json:"db_path"`
 	SystemID   string `json:"system_id"`
 	// Extra is what the application says of itself; it never overrides the above.
-	Extra map[string]jsontext.Value `json:",inline"`
+	Extra map[string]jsontext.Value `json:",embed"`
 }
 
 // PublicKey is one element of the answer of publickey: a key for which a client

@@ -73,12 +73,12 @@ func explain(err error) error {
 		}
 		return fieldError(field, wanted(semantic))
 	}
+	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
+		return &FormatError{Reason: "JSON parse error - the text ends too early"}
+	}
 	var syntax *jsontext.SyntacticError
 	if errors.As(err, &syntax) {
 		return &FormatError{Reason: fmt.Sprintf("JSON parse error - %v at byte %d", cause(syntax), syntax.ByteOffset)}
-	}
-	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
-		return &FormatError{Reason: "JSON parse error - the text ends too early"}
 	}
 	return &FormatError{Reason: "JSON parse error - not a single JSON value of the right shape"}
 }

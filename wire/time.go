@@ -3,6 +3,8 @@ package wire
 import (
 	"fmt"
 	"time"
+
+	"github.com/go-json-experiment/json"
 )
 
 // Time is a point in time with the text form of the reference: UTC, "Z", six
@@ -29,4 +31,17 @@ func (t *Time) UnmarshalText(text []byte) error {
 	}
 	t.Time = parsed.UTC()
 	return nil
+}
+
+// MarshalJSON gives the text form. It stands here because the one of time.Time would
+// otherwise count.
+func (t Time) MarshalJSON() ([]byte, error) { return []byte(`"` + t.String() + `"`), nil }
+
+// UnmarshalJSON reads a string as UnmarshalText does.
+func (t *Time) UnmarshalJSON(text []byte) error {
+	var inner string
+	if err := json.Unmarshal(text, &inner); err != nil {
+		return err
+	}
+	return t.UnmarshalText([]byte(inner))
 }
