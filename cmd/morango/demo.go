@@ -98,7 +98,7 @@ func (d *demo) open(ctx context.Context, records int) (err error) {
 	}
 	fmt.Fprintf(d.out, "A school's hub and a tablet, each with a database of its own. The hub creates the\nroot certificate %s, and its application, which knows\nnothing of Morango, writes %s records with plain SQL.\n\n", root.ID, count(int64(records)))
 	d.hub.app.school, d.tablet.app.school = root.ID, root.ID
-	return d.hub.app.fill(ctx, records)
+	return d.hub.app.fill(ctx, "Class", records)
 }
 
 func (d *demo) newPeer(ctx context.Context, name string) (p peer, err error) {

@@ -55,14 +55,15 @@ func (s *school) identity(name string, columns map[string]string) (morango.Recor
 	return morango.NewRecordID(m, columns)
 }
 
-// fill writes n records: classes of 30 learners, and attempts of the learners.
-func (s *school) fill(ctx context.Context, n int) error {
+// fill writes n records: classes of 30 learners, named after class, and attempts of the
+// learners.
+func (s *school) fill(ctx context.Context, class string, n int) error {
 	learners := max(1, n/12)
 	classes := max(1, learners/30)
 	return s.within(ctx, func(tx *sql.Tx) error {
 		var classIDs, learnerIDs []string
 		for i := range classes {
-			name := fmt.Sprintf("Class %d", i+1)
+			name := fmt.Sprintf("%s %d", class, i+1)
 			id, err := s.identity("classroom", map[string]string{"name": name})
 			if err != nil {
 				return err

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/morango-go/morango"
-	"github.com/morango-go/morango/server"
+	"github.com/morango-go/morango/server/userfile"
 )
 
 // serveCmd serves a database to peers.
@@ -87,7 +87,7 @@ func (f *serveCmd) handler(c console, n *morango.Node) (http.Handler, error) {
 	}
 	o := morango.ServerOptions{BasePath: f.BasePath, TrustedProxies: proxies, AllowCertificatePushing: f.AllowPushing, Logger: c.log}
 	if f.Users != "" {
-		if o.Users, err = server.OpenUsers(f.Users); err != nil {
+		if o.Users, err = userfile.Open(f.Users); err != nil {
 			return nil, err
 		}
 	}

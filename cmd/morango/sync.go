@@ -23,6 +23,7 @@ type syncCmd struct {
 	Filter    string `help:"Partition prefixes to sync, separated by white space; all that the certificates allow when not given."`
 	Resume    bool   `default:"true" negatable:"" help:"Go on with an interrupted sync with this peer, if there is one."`
 	ChunkSize int    `default:"500" help:"Records in one request."`
+	Retries   int    `default:"6" help:"How often a connection that breaks is tried again; -1 is never."`
 	JSON      bool   `help:"Print one JSON object at the end instead of lines for people."`
 
 	User         string            `help:"Ask the peer for a certificate in this user's name when this database has none from it."`
@@ -46,7 +47,7 @@ func (f *syncCmd) Run(ctx context.Context, c console) error {
 		if err := f.join(ctx, c, n); err != nil {
 			return err
 		}
-		o := morango.SyncOptions{Pull: f.Pull, Push: f.Push, ChunkSize: f.ChunkSize, Fresh: !f.Resume}
+		o := morango.SyncOptions{Pull: f.Pull, Push: f.Push, ChunkSize: f.ChunkSize, Fresh: !f.Resume, Retries: f.Retries}
 		if f.Filter != "" {
 			o.Filter = morango.ParseFilter(f.Filter)
 		}

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"crypto/rand"
+	"errors"
 	"fmt"
 
-	"github.com/morango-go/morango/server"
+	"github.com/morango-go/morango/server/userfile"
 )
 
 // userCmd manages the file of users.
@@ -12,10 +14,12 @@ type userCmd struct {
 }
 
 type userAddCmd struct {
-	Users        string   `required:"" type:"path" placeholder:"FILE" help:"File of users; it is made when it is not there."`
-	Name         string   `arg:"" help:"Name of the user."`
-	PasswordFile string   `type:"existingfile" placeholder:"FILE" help:"File that holds the password; it is asked for otherwise."`
-	Scope        []string `placeholder:"ID" help:"Scope definition that the user may ask certificates for; all when not given."`
+	Users        string            `required:"" type:"path" placeholder:"FILE" help:"File of users; it is made when it is not there."`
+	Name         string            `arg:"" help:"Name of the user."`
+	PasswordFile string            `type:"existingfile" placeholder:"FILE" help:"File that holds the password; it is asked for otherwise."`
+	Replace      bool              `help:"Give a user that is there already the new password and rights."`
+	Scope        []string          `placeholder:"ID" help:"Scope definition that the user may ask certificates for; all when not given."`
+	Params       map[string]string `name:"param" placeholder:"NAME=VALUE" help:"Parameter that the certificates must have."`
 }
 
 // Run adds the user.
@@ -24,7 +28,12 @@ func (f *userAddCmd) Run(c console) error {
 	if err != nil {
 		return err
 	}
-	if err := server.AddUser(f.Users, f.Name, password, f.Scope...); err != nil {
+	account := userfile.Account{Name: f.Name, Scopes: f.Scope, Params: f.Params}
+	err = userfile.Add(f.Users, account, password, f.Replace, rand.Reader)
+	if errors.Is(err, userfile.ErrExists) {
+		return fmt.Errorf("%w; use --replace to give the user a new password", err)
+	}
+	if err != nil {
 		return err
 	}
 	fmt.Fprintf(c.out, "User %s may ask for certificates where --users %s is given.\n", f.Name, f.Users)
