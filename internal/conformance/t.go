@@ -27,6 +27,7 @@ func (t *T) Deviates(rule int) {
 		t.Errorf("no rule %d lets family %s deviate", rule, t.family)
 	}
 	if !slices.Contains(t.rules, rule) {
+		t.Logf("deviates by rule %d: %s", rule, r.reason)
 		t.rules = append(t.rules, rule)
 	}
 }
