@@ -18,8 +18,8 @@ import (
 // Bounds of an FSIC that comes from a peer. Databases with 100,000 counters have
 // been seen.
 const (
-	MaxText      = 32 << 20 // bytes
-	MaxCounters  = 500_000  // partitions and instances together
+	MaxText      = 16 << 20 // bytes
+	MaxCounters  = 250_000  // partitions and instances together
 	MaxPartition = 1024     // bytes of a partition
 )
 
