@@ -100,7 +100,7 @@ func appendQuoted(dst []byte, s string) []byte {
 }
 
 // appendNormal appends a value that the scanner has accepted in the reference's
-// spelling: its separators and escapes, while numbers keep every digit.
+// spelling: its separators, escapes and floats, while numbers keep every digit.
 func appendNormal(dst []byte, raw string) []byte {
 	for i := 0; i < len(raw); {
 		switch c := raw[i]; c {
@@ -119,11 +119,52 @@ func appendNormal(dst []byte, raw string) []byte {
 			dst = append(dst, c, ' ')
 			i++
 		default:
-			dst = append(dst, c)
-			i++
+			end := i + 1
+			for end < len(raw) && strings.IndexByte("+-.0123456789eE", raw[end]) >= 0 {
+				end++
+			}
+			dst = appendNumber(dst, raw[i:end])
+			i = end
 		}
 	}
 	return dst
+}
+
+// appendNumber appends a number of JSON in the reference's spelling, unless that
+// would lose a digit. Anything else it appends as it is.
+func appendNumber(dst []byte, token string) []byte {
+	if strings.IndexAny(token, ".eE") > 0 && token[len(token)-1] <= '9' {
+		if f, err := strconv.ParseFloat(token, 64); err == nil {
+			spelled := appendFloat(nil, f)
+			if sameNumber(string(spelled), token) {
+				return append(dst, spelled...)
+			}
+		}
+	}
+	return append(dst, token...)
+}
+
+// sameNumber reports whether two decimal numbers, of which a is finite, have the
+// same sign and the same digits at the same places.
+func sameNumber(a, b string) bool {
+	digitsA, exponentA := digitsOf(a)
+	digitsB, exponentB := digitsOf(b)
+	return a[0] == '-' == (b[0] == '-') && digitsA == digitsB && exponentA == exponentB
+}
+
+// digitsOf returns a number's digits without zeros around them, and the power of
+// ten of the last one; none and 0 for zero.
+func digitsOf(number string) (digits string, exponent int) {
+	number = strings.TrimPrefix(number, "-")
+	mantissa, power, _ := strings.Cut(strings.ToLower(number), "e")
+	exponent, _ = strconv.Atoi(power) // none is 0; a float's always fits
+	whole, fraction, _ := strings.Cut(mantissa, ".")
+	digits = strings.TrimLeft(whole+fraction, "0")
+	short := strings.TrimRight(digits, "0")
+	if short == "" {
+		return "", 0
+	}
+	return short, exponent - len(fraction) + len(digits) - len(short)
 }
 
 // appendFloat appends a float as the reference writes it: the shortest digits

@@ -231,7 +231,7 @@ func shown(column string, raw any) any {
 		}
 		return v.UTC().Format("2006-01-02 15:04:05.000000")
 	case string:
-		if id, err := ident.Parse(v); err == nil && len(v) == 36 {
+		if id, err := ident.Parse(v); err == nil && len(v) == 36 && !strings.HasSuffix(column, "source_id") {
 			return id // PostgreSQL shows dashes
 		}
 	}
