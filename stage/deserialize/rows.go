@@ -34,8 +34,9 @@ type outcome struct {
 	refused []reason
 	settled map[string]verdict
 	clashes int64
-	gone    gone // recorded as deleted
-	remove  gone // to be recorded as deleted when their application rows are removed
+	gone    gone            // recorded as deleted
+	remove  gone            // to be recorded as deleted when their application rows are removed
+	doomed  map[string]bool // those of remove: as good as gone
 }
 
 // gone are rows whose target was deleted, and so are deleted themselves.
@@ -56,7 +57,7 @@ func (r *run) batch(ctx context.Context, m *model.Model, items []item) error {
 	for len(items) > 0 {
 		var o *outcome
 		err := r.env.DB.Write(ctx, func(tx *db.Tx) error {
-			o = &outcome{settled: map[string]verdict{}}
+			o = &outcome{settled: map[string]verdict{}, doomed: map[string]bool{}}
 			return r.apply(ctx, tx, m, items, o)
 		})
 		switch {

@@ -62,6 +62,7 @@ func (p *page) verdictOn(w candidate, tables map[string]targets) (missing string
 			continue
 		}
 		t := tables[c.References.Table][id]
+		t.present = t.present && !p.outcome.doomed[id]
 		going := t.deleted && t.mine && !t.edited && !p.stuck(id, p.outcome)
 		switch {
 		case !tree && p.run.settled[keyOf(id)] == refused:
@@ -89,6 +90,7 @@ func (p *page) doom(ctx context.Context, ids []string, hard bool) error {
 	for _, id := range ids {
 		if _, there := present[id]; there {
 			p.outcome.remove.add(id, hard)
+			p.outcome.doomed[id] = true
 		} else {
 			p.outcome.gone.add(id, hard)
 		}
