@@ -220,10 +220,10 @@ func checkVerify(t *conformance.T, c conformance.Case, public, message, signatur
 	key, err := cert.ParsePublic(public)
 	t.True(err == nil, "refused: %v", err)
 	err = key.Verify(message, signature)
-	switch want := string(c.Expected); {
-	case want == "true":
+	switch want := string(c.Expected); want {
+	case "true":
 		t.True(err == nil, "should verify: %v", err)
-	case want == "false":
+	case "false":
 		t.True(errors.Is(err, cert.ErrSignature) && !errors.Is(err, cert.ErrEncoding), "should not verify: %v", err)
 	default:
 		t.True(strings.HasPrefix(want, `"error:`) && errors.Is(err, cert.ErrEncoding), "should be no base64: %v", err)

@@ -244,10 +244,6 @@ func TestSharedKey(t *testing.T) {
 			})
 			return text
 		}
-		_, err := try(t, d, session.CurrentSharedKey)
-		if !errors.Is(err, session.ErrNotFound) {
-			t.Errorf("before there is one: %v", err)
-		}
 		equal(t, "first", get(), key().PEM())
 		equal(t, "second", get(), key().PEM())
 		equal(t, "times made", made, 1)

@@ -12,7 +12,7 @@ import (
 // SharedKey returns the key that clients sign pushed certificates for. The first
 // time generate makes it.
 func SharedKey(ctx context.Context, tx *db.Tx, generate func() (cert.Key, error)) (cert.Key, error) {
-	key, err := CurrentSharedKey(ctx, tx)
+	key, err := currentSharedKey(ctx, tx)
 	if !errors.Is(err, ErrNotFound) {
 		return key, err
 	}
@@ -27,8 +27,8 @@ func SharedKey(ctx context.Context, tx *db.Tx, generate func() (cert.Key, error)
 	return key, nil
 }
 
-// CurrentSharedKey reads the shared key without making one; ErrNotFound.
-func CurrentSharedKey(ctx context.Context, tx *db.Tx) (cert.Key, error) {
+// currentSharedKey reads the shared key without making one; ErrNotFound.
+func currentSharedKey(ctx context.Context, tx *db.Tx) (cert.Key, error) {
 	row := tx.QueryRow(ctx, `SELECT private_key FROM morango_sharedkey WHERE current ORDER BY public_key LIMIT 1`)
 	return one(row, "shared key", "current", scanKey)
 }
