@@ -22,10 +22,10 @@ func FillIDs(ctx context.Context, tx *db.Tx, p *model.Profile, m *model.Model, r
 	for after := ""; ; {
 		rows, err := unfilled(ctx, tx, m, after)
 		if err != nil {
-			return fmt.Errorf("find rows without ids in the table %s: %w", m.Table, err)
+			return fmt.Errorf("find rows of %s.%s without ids: %w", p.Name, m.Name, err)
 		}
 		if err := fill(ctx, tx, m, rows, random); err != nil {
-			return fmt.Errorf("fill in ids in the table %s: %w", m.Table, err)
+			return fmt.Errorf("fill in ids of %s.%s: %w", p.Name, m.Name, err)
 		}
 		if len(rows) < fillPage {
 			return nil
