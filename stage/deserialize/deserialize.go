@@ -60,14 +60,11 @@ var usual = limits{list: 20_000, batch: 2_000, text: 8 << 20, page: 500, window:
 // first, so that local changes are in the store. tick, when not nil, hears the
 // number of rows looked at so far.
 func Run(ctx context.Context, env stage.Env, filter partition.Filter, o Options, tick func(done int64)) (Report, error) {
-	r := &run{env: env, filter: filter, options: o, tick: tick, limits: usual, settled: map[key]verdict{}}
-	err := r.all(ctx)
-	report := Report{Applied: r.applied, Deleted: r.deleted,
-		Errors: r.writing.errors + r.removing.errors, Waiting: r.writing.waiting + r.removing.waiting}
-	if err != nil {
-		return report, fmt.Errorf("deserialize: %w", err)
+	r := newRun(env, filter, o, tick)
+	if err := r.all(ctx); err != nil {
+		return r.report(), fmt.Errorf("deserialize: %w", err)
 	}
-	return report, nil
+	return r.report(), nil
 }
 
 // run is one run of the stage.
@@ -83,6 +80,15 @@ type run struct {
 	done, applied, deleted int64
 	clashes                int64 // rows that a constraint of their table refused
 	writing, removing      left
+}
+
+func newRun(env stage.Env, filter partition.Filter, o Options, tick func(done int64)) *run {
+	return &run{env: env, filter: filter, options: o, tick: tick, limits: usual, settled: map[key]verdict{}}
+}
+
+func (r *run) report() Report {
+	return Report{Applied: r.applied, Deleted: r.deleted,
+		Errors: r.writing.errors + r.removing.errors, Waiting: r.writing.waiting + r.removing.waiting}
 }
 
 // left counts the rows that a pass left dirty.

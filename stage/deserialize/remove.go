@@ -146,6 +146,7 @@ type taking struct {
 	budget int             // rows that may still be removed
 	path   map[string]bool // rows whose children are being removed
 	depth  int
+	circle bool // some refer to each other in a circle
 
 	below            *branch // where to go on; nil for the rows themselves
 	done             bool
@@ -245,7 +246,7 @@ func (t *taking) clear(ctx context.Context, m *model.Model, ids []string, cascad
 // clearChildren removes the rows whose column refers to one of ids.
 func (t *taking) clearChildren(ctx context.Context, m *model.Model, column string, ids []string) (bool, error) {
 	for after := ""; ; {
-		if t.budget <= 0 {
+		if t.budget <= 0 && !t.circle {
 			return false, nil
 		}
 		children, err := app.Children(ctx, t.tx, m, column, ids, after, t.limits.cascade)
@@ -257,8 +258,11 @@ func (t *taking) clearChildren(ctx context.Context, m *model.Model, column strin
 		}
 		after = children[len(children)-1]
 		last := len(children) < t.limits.cascade
-		// A row that is an ancestor of itself goes with its turn.
+		// Rows that are their own ancestors go when it is their turn, and all in
+		// this transaction: none can go without the others.
+		all := len(children)
 		children = slices.DeleteFunc(children, func(id string) bool { return t.path[id] })
+		t.circle = t.circle || len(children) < all
 		if len(children) > 0 {
 			if all, err := t.clear(ctx, m, children, true); err != nil || !all {
 				return false, err
