@@ -48,7 +48,7 @@ func (s *Server) authenticate(r *http.Request) (User, error) {
 	}
 	decoded, err := base64.StdEncoding.DecodeString(strings.TrimSpace(encoded))
 	if err != nil {
-		return nil, unauthorized("Invalid basic header. Credentials not correctly base64 encoded.")
+		return nil, unauthorized(wire.TextBadCredentials)
 	}
 	args, password, _ := strings.Cut(latinOrUTF8(decoded), ":")
 	user, err := s.users.Authenticate(r.Context(), userArgs(args), password)

@@ -3,6 +3,7 @@ package server
 import (
 	"io"
 	"net/http"
+	"net/url"
 	"strings"
 
 	"github.com/morango-go/morango/wire"
@@ -55,12 +56,24 @@ func (s *Server) table() []resource {
 func (s *Server) routes() *http.ServeMux {
 	mux := http.NewServeMux()
 	for _, res := range s.table() {
+		mux.HandleFunc(s.base+strings.TrimSuffix(res.path, "/"), s.addSlash)
 		mux.HandleFunc(s.base+res.path+"{$}", func(w http.ResponseWriter, r *http.Request) { s.dispatch(w, r, res) })
 	}
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		s.write(w, r, answer{}, refuse(http.StatusNotFound, wire.Detail{Detail: wire.TextNotFound}))
 	})
 	return mux
+}
+
+// addSlash sends a client that forgot the slash at the end to where it wants to go.
+func (s *Server) addSlash(w http.ResponseWriter, r *http.Request) {
+	status := http.StatusMovedPermanently
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		status = http.StatusPermanentRedirect // keeps method and body
+	}
+	where := url.URL{Path: r.URL.Path + "/", RawQuery: r.URL.RawQuery}
+	w.Header().Set("Location", where.String())
+	s.write(w, r, answer{status: status}, nil)
 }
 
 // dispatch runs the handler of the request's method.

@@ -76,12 +76,12 @@ func ParseCertificateRequest(text []byte) (CertificateRequest, error) {
 }
 
 // ParseSyncSessionRequest reads the body of a POST of syncsessions. Of its fields
-// only the chain, the connection path and the signature must be there; others may
-// be "", to be answered as an id that is unknown or a message that nobody signed.
+// only the chain, the connection path, the instance and the signature must be there;
+// others may be "", to be answered as an id that is unknown or a message that nobody signed.
 // Ids are as the peer wrote them, because the signature covers that form.
 func ParseSyncSessionRequest(text []byte) (SyncSessionRequest, error) {
 	var body SyncSessionRequest
-	err := parse(text, presence{required: []string{"certificate_chain", "connection_path", "signature"}}, &body)
+	err := parse(text, presence{required: []string{"certificate_chain", "connection_path", "instance", "signature"}}, &body)
 	return body, err
 }
 
