@@ -49,14 +49,15 @@ func dirtyQuery(tx *db.Tx, m *model.Model, filter partition.Filter, after string
 	for _, c := range m.Columns {
 		cols = append(cols, db.Quote(c.Name))
 	}
+	comes := ">"
 	if after == "" && tx.Kind() == db.Postgres {
-		after = strings.Repeat("0", 32) // an empty text is no uuid
+		after, comes = strings.Repeat("0", 32), ">=" // an empty text is no uuid
 	}
 	cond, args := tx.PrefixCond(db.Quote(model.ColumnPartition), filter, 2)
 	args = append([]any{after}, args...)
 	cond += discriminator(m, &args)
-	return fmt.Sprintf("SELECT %s FROM %s WHERE %s AND id > $1 AND %s ORDER BY id LIMIT %d",
-		strings.Join(cols, ", "), db.Quote(m.Table), db.Quote(model.ColumnDirty), cond, limit), args
+	return fmt.Sprintf("SELECT %s FROM %s WHERE %s AND id %s $1 AND %s ORDER BY id LIMIT %d",
+		strings.Join(cols, ", "), db.Quote(m.Table), db.Quote(model.ColumnDirty), comes, cond, limit), args
 }
 
 // discriminator is the condition that picks the model's rows out of a shared

@@ -72,7 +72,7 @@ func (p *pass) deletionPage(ctx context.Context, ids []string) error {
 		if err != nil {
 			return err
 		}
-		if err := p.stampDeleted(ctx, db.JSONList(gone), db.JSONList(hard)); err != nil {
+		if err := p.stampDeleted(ctx, gone, hard); err != nil {
 			return err
 		}
 		p.report.Deleted += int64(len(gone))
@@ -132,19 +132,23 @@ func (p *pass) byModel(ctx context.Context, ids string) (map[string][]string, er
 	return byModel, rows.Err()
 }
 
-// stampDeleted gives the records of ids this transaction's version, as deleted;
-// of those that are deleted hard nothing of the text stays.
-func (p *pass) stampDeleted(ctx context.Context, ids, hard string) error {
+// stampDeleted gives records this transaction's version, as deleted; of those that
+// are deleted hard nothing of the text stays.
+func (p *pass) stampDeleted(ctx context.Context, deleted, hard []string) error {
 	if err := p.version(ctx); err != nil {
 		return err
 	}
+	ids := db.JSONList(deleted)
 	if _, err := p.tx.Exec(ctx, markDeleted+p.tx.IDs(1), ids, p.instance, p.counter); err != nil {
 		return fmt.Errorf("mark records as deleted: %w", err)
 	}
 	if _, err := p.tx.Exec(ctx, fmt.Sprintf(deletionHistory, p.tx.IDs(1)), ids); err != nil {
 		return fmt.Errorf("write the record max counters of deletions: %w", err)
 	}
-	if _, err := p.tx.Exec(ctx, blank+p.tx.IDs(1), hard); err != nil {
+	if len(hard) == 0 {
+		return nil
+	}
+	if _, err := p.tx.Exec(ctx, blank+p.tx.IDs(1), db.JSONList(hard)); err != nil {
 		return fmt.Errorf("blank what is deleted hard: %w", err)
 	}
 	return nil

@@ -18,6 +18,7 @@ import (
 
 	"github.com/morango-go/morango/app"
 	"github.com/morango-go/morango/db"
+	"github.com/morango-go/morango/model"
 	"github.com/morango-go/morango/partition"
 	"github.com/morango-go/morango/stage"
 	"github.com/morango-go/morango/store"
@@ -54,8 +55,8 @@ type Problem struct {
 // already deserialized again: here the row's value wins.
 func Run(ctx context.Context, env stage.Env, filter partition.Filter, tick func(done int64)) (Report, error) {
 	r := &run{env: env, filter: filter}
-	if err := r.fillIDs(ctx); err != nil {
-		return r.report, err
+	if err := r.look(ctx); err != nil {
+		return r.report, fmt.Errorf("serialize: %w", err)
 	}
 	for !r.at.finished {
 		if err := r.transaction(ctx); err != nil {
@@ -93,29 +94,54 @@ type position struct {
 	finished bool
 }
 
-// fillIDs gives rows that an application wrote without source id or partition
-// what the profile's rules say.
-func (r *run) fillIDs(ctx context.Context) error {
-	for _, m := range r.env.Profile.Models {
-		err := r.env.DB.Write(ctx, func(tx *db.Tx) error {
-			var failed error
-			random := func() string {
-				id, err := r.env.NewID()
-				if err != nil {
-					failed = err
-				}
-				return id
-			}
-			if err := app.FillIDs(ctx, tx, r.env.Profile, m, random); err != nil {
+// look finds out, without a lock, whether there is anything to do. Rows that an
+// application wrote without source id or partition get what the profile's rules
+// say, for until then no filter finds them.
+func (r *run) look(ctx context.Context) error {
+	var changed []*model.Model
+	deletions := false
+	err := r.env.DB.Read(ctx, func(tx *db.Tx) (err error) {
+		changed = changed[:0]
+		for _, m := range r.env.Profile.Models {
+			rows, err := app.DirtyPage(ctx, tx, m, partition.Filter{}, "", 1)
+			if err != nil {
 				return err
 			}
-			return failed
-		})
-		if err != nil {
-			return fmt.Errorf("serialize: source ids and partitions of model %s: %w", m.Name, err)
+			if len(rows) > 0 {
+				changed = append(changed, m)
+			}
+		}
+		deletions, err = deletionsWait(ctx, tx, r.env.Profile.Name)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	for _, m := range changed {
+		if err := r.fillIDs(ctx, m); err != nil {
+			return fmt.Errorf("source ids and partitions of model %s: %w", m.Name, err)
 		}
 	}
+	r.at.finished = len(changed) == 0 && !deletions
 	return nil
+}
+
+// fillIDs fills in the source ids and partitions of a model's changed rows.
+func (r *run) fillIDs(ctx context.Context, m *model.Model) error {
+	return r.env.DB.Write(ctx, func(tx *db.Tx) error {
+		var failed error
+		random := func() string {
+			id, err := r.env.NewID()
+			if err != nil {
+				failed = err
+			}
+			return id
+		}
+		if err := app.FillIDs(ctx, tx, r.env.Profile, m, random); err != nil {
+			return err
+		}
+		return failed
+	})
 }
 
 // transaction does the next bounded piece of work. Nothing of r changes unless it
