@@ -43,15 +43,15 @@ type limits struct {
 	list    int // ids listed at once
 	batch   int // rows written or removed in one transaction
 	text    int // bytes of JSON read in one transaction
+	level   int // rows that writing one level of a tree costs, however few it has
 	page    int // rows asked after in one question
 	window  int // rows of a tree held at once, as ids only
 	cascade int // rows that refer to deleted ones, at once and per level
 	depth   int // levels of a tree removed at once
-	idle    int // transactions of a removal that only went deeper, before it is given up
 }
 
 var usual = limits{list: 20_000, batch: 2_000, text: 8 << 20, page: 500, window: 100_000,
-	cascade: 100, depth: 1_000, idle: 2_000}
+	level: 20, cascade: 100, depth: 200}
 
 // Run applies the dirty store rows of the environment's profile that lie in the
 // filter; the zero filter is all. It works in transactions of bounded length and

@@ -2,6 +2,7 @@ package deserialize
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -9,6 +10,10 @@ import (
 	"github.com/morango-go/morango/db"
 	"github.com/morango-go/morango/model"
 )
+
+// errCircle says that a removal came back to where it began, but not in the same
+// transaction, in which all rows of the circle would have to go.
+var errCircle = errors.New("cannot be removed: the rows that refer to it form a long circle")
 
 // removal is a number of rows of one model to remove from the application.
 type removal struct {
@@ -79,8 +84,8 @@ func (r *run) remove(ctx context.Context, what removal) error {
 	if len(what.ids) == 0 {
 		return nil
 	}
-	var below *branch
-	for idle := 0; idle < r.limits.idle; idle++ {
+	var below []branch
+	for {
 		var t *taking
 		err := r.env.DB.Write(ctx, func(tx *db.Tx) error {
 			t = &taking{run: r, tx: tx, hard: what.hard, budget: r.limits.batch, path: map[string]bool{}, below: below}
@@ -95,19 +100,12 @@ func (r *run) remove(ctx context.Context, what removal) error {
 			return err
 		}
 		below = t.below
-		if t.removed > 0 {
-			idle = 0
-		}
 		r.deleted += t.removed
 		if t.done {
 			r.removing.waiting += t.waiting
 			return nil
 		}
 	}
-	if len(what.ids) > 1 {
-		return r.removeHalves(ctx, what)
-	}
-	return r.refuseRemoval(ctx, what.ids[0], "cannot be removed: what refers to it forms a circle, or is too deep a tree")
 }
 
 func (r *run) removeHalves(ctx context.Context, what removal) error {
@@ -132,7 +130,8 @@ func (r *run) refuseRemoval(ctx context.Context, id, why string) error {
 	return nil
 }
 
-// branch are rows far down, from where a removal goes on.
+// branch are rows far down in a tree, whose descendants are removed in transactions
+// of their own before what is above them.
 type branch struct {
 	model *model.Model
 	ids   []string
@@ -145,10 +144,11 @@ type taking struct {
 	hard   bool
 	budget int             // rows that may still be removed
 	path   map[string]bool // rows whose children are being removed
+	above  map[string]bool // rows far above those of path
 	depth  int
 	circle bool // some refer to each other in a circle
 
-	below            *branch // where to go on; nil for the rows themselves
+	below            []branch // from where to go on, the last first; then the rows themselves
 	done             bool
 	removed, waiting int64
 }
@@ -161,12 +161,16 @@ func (t *taking) take(ctx context.Context, what removal) error {
 	if err := t.tx.Capture(ctx, false); err != nil {
 		return err
 	}
-	if b := t.below; b != nil {
-		if all, err := t.clear(ctx, b.model, b.ids, true); err != nil || !all {
-			return err
+	if last := len(t.below) - 1; last >= 0 {
+		t.ancestors(what.ids)
+		for _, b := range t.below[:last] {
+			t.ancestors(b.ids)
 		}
-		t.below = nil
-		return nil
+		all, err := t.clear(ctx, t.below[last].model, t.below[last].ids, true)
+		if all {
+			t.below = t.below[:last]
+		}
+		return err
 	}
 	ids, err := t.due(ctx, what)
 	if err != nil {
@@ -184,6 +188,16 @@ func (t *taking) take(ctx context.Context, what removal) error {
 		}
 	}
 	return t.settle(ctx, t.tx, what.model, ids)
+}
+
+// ancestors notes rows below which the removal has gone on in this transaction.
+func (t *taking) ancestors(ids []string) {
+	if t.above == nil {
+		t.above = map[string]bool{}
+	}
+	for _, id := range ids {
+		t.above[id] = true
+	}
 }
 
 // due returns those of the rows that are still to be removed, and counts those
@@ -210,7 +224,7 @@ func (t *taking) due(ctx context.Context, what removal) ([]string, error) {
 // are gone; what is gone by then stays gone, and is noted as deleted.
 func (t *taking) clear(ctx context.Context, m *model.Model, ids []string, cascaded bool) (bool, error) {
 	if t.depth == t.limits.depth {
-		t.below = &branch{m, ids}
+		t.below = append(slices.Clip(t.below), branch{m, ids})
 		return false, nil
 	}
 	t.depth++
@@ -260,6 +274,9 @@ func (t *taking) clearChildren(ctx context.Context, m *model.Model, column strin
 		last := len(children) < t.limits.cascade
 		// Rows that are their own ancestors go when it is their turn, and all in
 		// this transaction: none can go without the others.
+		if slices.ContainsFunc(children, func(id string) bool { return t.above[id] }) {
+			return false, errCircle
+		}
 		all := len(children)
 		children = slices.DeleteFunc(children, func(id string) bool { return t.path[id] })
 		t.circle = t.circle || len(children) < all

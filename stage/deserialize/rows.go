@@ -123,7 +123,7 @@ func (r *run) apply(ctx context.Context, tx *db.Tx, m *model.Model, items []item
 	if err := tx.Capture(ctx, false); err != nil {
 		return err
 	}
-	for o.handled < len(items) && o.text < r.limits.text {
+	for levels := 0; o.handled < len(items) && o.handled+levels*r.limits.level <= r.limits.batch && o.text < r.limits.text; levels++ {
 		level := items[o.handled:]
 		n := 1
 		for n < len(level) && n < r.limits.page && level[n].depth == level[0].depth {
@@ -363,7 +363,7 @@ func (p *page) guarded(ctx context.Context, rows []app.Row) error {
 
 // isRefusal reports whether an error is about a row, not about the database.
 func isRefusal(err error) bool {
-	return db.IsConstraint(err) || errors.Is(err, app.ErrOtherModel)
+	return db.IsConstraint(err) || errors.Is(err, app.ErrOtherModel) || errors.Is(err, errCircle)
 }
 
 // reasonText is an error as it goes into the store.
