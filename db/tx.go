@@ -48,7 +48,7 @@ func dialectOf(kind Kind) dialect {
 // Adopt wraps a transaction of the caller's own, so that Morango's writes commit
 // or roll back with the caller's. The caller turns capture on again, if it turned
 // it off, before it commits. On PostgreSQL the transaction should be repeatable
-// read.
+// read, and ids come as its driver gives them: scan them as ID.
 func Adopt(kind Kind, tx *sql.Tx) *Tx {
 	return &Tx{tx: tx, kind: kind, dialect: dialectOf(kind)}
 }

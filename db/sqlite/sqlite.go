@@ -34,12 +34,12 @@ type Engine struct {
 // Settings of every connection. FULL: an acknowledged chunk, and the counter that
 // stamped records which a peer already has, must survive a power cut; in WAL mode
 // NORMAL may lose the last commits. Foreign keys as Django has them. A page of
-// 8 KiB suits rows of JSON, and only takes effect on a new file.
+// 16 KiB suits rows of JSON, and only takes effect on a new file.
 const (
 	common = "_busy_timeout=5000&_foreign_keys=on&_error_rc=1&_dqs=0" +
 		"&_pragma=temp_store(memory)"
-	writing = common + "&_txlock=immediate&_pragma=page_size(8192)&_journal_mode=wal&_synchronous=full" +
-		"&_pragma=cache_size(-16000)&_pragma=wal_autocheckpoint(4000)&_pragma=journal_size_limit(67108864)"
+	writing = common + "&_txlock=immediate&_pragma=page_size(16384)&_journal_mode=wal&_synchronous=full" +
+		"&_pragma=cache_size(-16000)&_pragma=wal_autocheckpoint(2000)&_pragma=journal_size_limit(67108864)"
 	reading = common + "&_query_only=1"
 )
 
@@ -91,7 +91,10 @@ func (e *Engine) probe(ctx context.Context) error {
 	if err != nil {
 		return e.Explain(err)
 	}
-	return tx.Rollback()
+	defer tx.Rollback()
+	// On a file that may not be written only a statement that writes is refused.
+	_, err = tx.ExecContext(ctx, "CREATE TABLE IF NOT EXISTS morango_probe (x)")
+	return e.Explain(err)
 }
 
 // dsn builds the driver's address of a file, whatever characters its path has.

@@ -1,0 +1,62 @@
+package sqlite
+
+import (
+	"database/sql"
+	"errors"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// newFile makes a database and returns an engine whose writing connections have
+// further settings.
+func newFile(t *testing.T, settings string) *Engine {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "x.db")
+	made, err := Open(t.Context(), path, false, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := made.Close(); err != nil {
+		t.Fatal(err)
+	}
+	e := &Engine{path: path}
+	if e.writer, err = sql.Open("sqlite", dsn(path, writing+settings)); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := e.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return e
+}
+
+// A file without write permission, which root would not notice.
+func TestFileThatMayNotBeWritten(t *testing.T) {
+	err := newFile(t, "&mode=ro").probe(t.Context())
+	if err == nil || !strings.Contains(err.Error(), "change its permissions") {
+		t.Errorf("probe gave %v, want a hint at the permissions", err)
+	}
+}
+
+func TestBusyFile(t *testing.T) {
+	e := newFile(t, "&_timeout=1") // milliseconds; the later name wins
+	tx, err := e.Begin(t.Context(), true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = e.Begin(t.Context(), true)
+	if err == nil || !e.Retryable(err) {
+		t.Errorf("a second writer got %v, want a retryable error", err)
+	}
+	if err := e.Explain(err); !strings.Contains(err.Error(), "another program") {
+		t.Errorf("explained as %v", err)
+	}
+	if err := tx.Rollback(); err != nil {
+		t.Fatal(err)
+	}
+	if other := errors.New("x"); e.Retryable(other) || e.Explain(other) != other || e.Explain(nil) != nil {
+		t.Error("an error that is not SQLite's was touched")
+	}
+}
