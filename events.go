@@ -9,20 +9,20 @@ import (
 // eventBacklog is how many events a listener may lag behind before it misses some.
 const eventBacklog = 256
 
-// Events returns what happens from now on, until ctx ends or the node closes. A
-// listener that is slower than the engine misses events; it never holds the engine up.
+// Events returns what happens from now on until ctx ends, with what had happened by
+// then, or until the node closes. A listener that is slower than the engine misses
+// events; it never holds the engine up. The sequence is for one listener.
 func (n *Node) Events(ctx context.Context) iter.Seq[Event] {
 	feed := n.events.subscribe()
+	forget := context.AfterFunc(ctx, func() { n.events.unsubscribe(feed) })
 	return func(yield func(Event) bool) {
-		defer n.events.unsubscribe(feed)
-		for {
-			select {
-			case <-ctx.Done():
+		defer func() {
+			forget()
+			n.events.unsubscribe(feed)
+		}()
+		for ev := range feed {
+			if !yield(ev) {
 				return
-			case ev, open := <-feed:
-				if !open || !yield(ev) {
-					return
-				}
 			}
 		}
 	}
@@ -60,10 +60,14 @@ func (b *broadcast) subscribe() chan Event {
 	return feed
 }
 
+// unsubscribe ends a feed; what is in it can still be read. Twice is once.
 func (b *broadcast) unsubscribe(feed chan Event) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	delete(b.feeds, feed)
+	if b.feeds[feed] {
+		delete(b.feeds, feed)
+		close(feed)
+	}
 }
 
 func (b *broadcast) close() {

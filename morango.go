@@ -108,6 +108,10 @@ func (n *Node) Close() error {
 	return n.db.Close()
 }
 
+// Database names the node's database for people: a path, or an address without
+// password.
+func (n *Node) Database() string { return n.db.Path() }
+
 // Profile returns what this node syncs.
 func (n *Node) Profile() *Profile { return n.engine.Env().Profile }
 

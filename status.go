@@ -50,7 +50,8 @@ func (n *Node) Status(ctx context.Context) (Status, error) {
 	if err != nil {
 		return Status{}, err
 	}
-	s := Status{Profile: n.Profile().Name, InstanceID: i.ID, DatabaseID: i.DatabaseID, Counter: i.Counter}
+	s := Status{Profile: n.Profile().Name, InstanceID: i.ID, DatabaseID: i.DatabaseID, Counter: i.Counter,
+		Sessions: []SessionStatus{}, Problems: []Problem{}}
 	err = n.db.Read(ctx, func(tx *db.Tx) error {
 		owned, err := session.Owned(ctx, tx, s.Profile)
 		if err != nil {
@@ -67,6 +68,10 @@ func (n *Node) Status(ctx context.Context) (Status, error) {
 		}
 		s.OpenSessions = len(active)
 		last, err := session.ListSyncs(ctx, tx, false, recent)
+		if err != nil {
+			return err
+		}
+		s.Sessions = s.Sessions[:0] // this function may run again
 		for _, one := range last {
 			peer := one.ConnectionPath
 			if one.IsServer {
@@ -74,10 +79,8 @@ func (n *Node) Status(ctx context.Context) (Status, error) {
 			}
 			s.Sessions = append(s.Sessions, SessionStatus{ID: one.ID, Active: one.Active, Peer: peer, LastTime: one.LastTime})
 		}
-		if err != nil {
-			return err
-		}
-		s.Problems, err = store.Problems(ctx, tx, s.Profile, maxProblems)
+		problems, err := store.Problems(ctx, tx, s.Profile, maxProblems)
+		s.Problems = append(s.Problems[:0], problems...)
 		return err
 	})
 	return s, err

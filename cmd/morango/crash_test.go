@@ -187,7 +187,7 @@ func (c *crash) sync(t *testing.T) int {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, c.program, "sync", c.proxy.URL, "--resume", "--json", "--chunk-size", "50", "--retries", "-1",
+	cmd := exec.CommandContext(ctx, c.program, "sync", c.proxy.URL, "--resume", "--json", "--chunk-size", "50", "--retries", "0",
 		"--database", filepath.Join(c.folder, "tablet.db"), "--profile", filepath.Join(c.folder, "profile.yaml"))
 	c.said.Reset()
 	cmd.Stdout, cmd.Stderr = &c.said, &c.said

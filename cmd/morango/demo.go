@@ -42,6 +42,7 @@ type demo struct {
 	profile     *model.Profile
 	hub, tablet peer
 	url         string
+	server      *http.Server // the hub's; nil until it serves
 	failed      bool
 }
 
@@ -121,9 +122,8 @@ func (d *demo) join(ctx context.Context, _ int) error {
 	if err != nil {
 		return err
 	}
-	srv := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second}
-	go func() { _ = srv.Serve(listener) }()
-	context.AfterFunc(ctx, func() { _ = srv.Close() })
+	d.server = &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second}
+	go func() { _ = d.server.Serve(listener) }() // it ends in close, with an error that says so
 	got, err := d.tablet.node.Join(ctx, d.url, morango.JoinOptions{User: demoUser, Password: demoPassword})
 	if err != nil {
 		return err
@@ -183,6 +183,9 @@ func (d *demo) round(ctx context.Context, title string, change func(context.Cont
 
 func (d *demo) close() error {
 	var errs []error
+	if d.server != nil {
+		errs = append(errs, d.server.Close())
+	}
 	for _, p := range []peer{d.hub, d.tablet} {
 		if p.app != nil {
 			errs = append(errs, p.app.close())

@@ -31,9 +31,9 @@ const (
 
 // cli is the command line: one field a command.
 type cli struct {
-	Config  kong.ConfigFlag  `placeholder:"FILE" help:"Read flags from this YAML file; environment variables MORANGO_... and the command line override it."`
+	Config  configFlag       `placeholder:"FILE" help:"Read flags from this YAML file; environment variables MORANGO_... go over it, and the command line over both."`
 	Log     string           `default:"warn" enum:"debug,info,warn,error" help:"Least level of messages on standard error: ${enum}."`
-	Version kong.VersionFlag `help:"Print the version."`
+	Version kong.VersionFlag `env:"-" help:"Print the version."`
 
 	Init      initCmd      `cmd:"" help:"Make a database ready: Morango's tables, the application's tables, change capture."`
 	ID        idCmd        `cmd:"" name:"id" help:"Compute a record's id, source id and partition from its columns."`
@@ -49,7 +49,7 @@ type cli struct {
 
 // node is what commands on a database have in common.
 type node struct {
-	Database string `required:"" placeholder:"DB" help:"Database: a file, sqlite:FILE or postgres://..."`
+	Database string `required:"" placeholder:"DB" help:"Database: a file, sqlite:FILE or postgres://HOST/NAME."`
 	Profile  string `required:"" placeholder:"FILE" type:"existingfile" help:"Profile file (YAML)."`
 }
 
@@ -75,6 +75,7 @@ var errPartial = errors.New("some records could not be applied")
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	os.Exit(run(ctx, os.Args[1:], console{in: os.Stdin, out: os.Stdout, err: os.Stderr}))
 }
 
@@ -89,8 +90,6 @@ func run(ctx context.Context, args []string, c console) int {
 		kong.Writers(c.out, c.err),
 		kong.Exit(func(code int) { exit, exited = code, true }),
 		kong.DefaultEnvars("MORANGO"),
-		kong.Configuration(configFile),
-		kong.UsageOnError(),
 		kong.BindTo(ctx, (*context.Context)(nil)),
 	)
 	if err != nil {
@@ -109,6 +108,7 @@ func run(ctx context.Context, args []string, c console) int {
 	return c.exitCode(ctx, parsed.Run(c))
 }
 
+// exitCode tells of a command's error, unless the command has told already.
 func (c console) exitCode(ctx context.Context, err error) int {
 	switch {
 	case err == nil:
@@ -116,7 +116,8 @@ func (c console) exitCode(ctx context.Context, err error) int {
 	case errors.Is(err, errPartial):
 		return exitPartial
 	case ctx.Err() != nil:
-		fmt.Fprintln(c.err, "morango: interrupted; run the same command again to go on")
+		c.log.Debug("interrupted", "error", err)
+		fmt.Fprintln(c.err, "morango: interrupted; nothing is lost: run the same command again to go on")
 		return exitFailed
 	}
 	fmt.Fprintf(c.err, "morango: %v\n", err)

@@ -19,7 +19,7 @@ type serializeCmd struct {
 
 // Run serializes and prints what was done.
 func (f *serializeCmd) Run(ctx context.Context, c console) error {
-	return f.with(ctx, c, func(n *morango.Node) error {
+	return f.with(ctx, morango.Config{Logger: c.log}, func(n *morango.Node) error {
 		filter := morango.Filter{}
 		if f.Filter != "" {
 			filter = morango.ParseFilter(f.Filter)
@@ -52,7 +52,7 @@ type statusCmd struct {
 
 // Run prints the status.
 func (f *statusCmd) Run(ctx context.Context, c console) error {
-	return f.with(ctx, c, func(n *morango.Node) error {
+	return f.with(ctx, morango.Config{Logger: c.log}, func(n *morango.Node) error {
 		s, err := n.Status(ctx)
 		if err != nil {
 			return err
@@ -105,7 +105,7 @@ func (f *cleanupCmd) Validate() error {
 
 // Run closes what is idle and says how much it was.
 func (f *cleanupCmd) Run(ctx context.Context, c console) error {
-	return f.with(ctx, c, func(n *morango.Node) error {
+	return f.with(ctx, morango.Config{Logger: c.log}, func(n *morango.Node) error {
 		done, err := n.Cleanup(ctx, time.Duration(f.Hours*float64(time.Hour)))
 		if err != nil {
 			return err

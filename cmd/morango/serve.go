@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
@@ -35,6 +37,9 @@ func (f *serveCmd) Validate() error {
 	if f.CleanupHours <= 0 {
 		return fmt.Errorf("--cleanup-hours %v: a number above 0 is needed", f.CleanupHours)
 	}
+	if f.Drain < 0 {
+		return fmt.Errorf("--drain %v: a number from 0 is needed", f.Drain)
+	}
 	_, err := f.proxies()
 	return err
 }
@@ -56,17 +61,23 @@ func (f *serveCmd) proxies() (networks []netip.Prefix, err error) {
 
 // Run serves until it is interrupted, then lets running requests end.
 func (f *serveCmd) Run(ctx context.Context, c console) error {
-	return f.with(ctx, c, func(n *morango.Node) error {
+	if f.TLSCert != "" {
+		if _, err := tls.LoadX509KeyPair(f.TLSCert, f.TLSKey); err != nil {
+			return fmt.Errorf("--tls-cert %s, --tls-key %s: %w", f.TLSCert, f.TLSKey, err)
+		}
+	}
+	return f.with(ctx, morango.Config{Logger: c.log}, func(n *morango.Node) error {
 		handler, err := f.handler(c, n)
 		if err != nil {
 			return err
 		}
 		listener, err := net.Listen("tcp", f.Listen)
 		if err != nil {
-			return fmt.Errorf("listen on %s: %w", f.Listen, err)
+			return fmt.Errorf("--listen %s: %w", f.Listen, err)
 		}
 		srv := &http.Server{
 			Handler: handler, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
+			ErrorLog: slog.NewLogLogger(c.log.Handler(), slog.LevelWarn),
 			// Slow peers on bad links get time; ones that send nothing do not keep a connection for ever.
 			ReadTimeout: 5 * time.Minute, WriteTimeout: 10 * time.Minute,
 			BaseContext: func(net.Listener) context.Context { return context.WithoutCancel(ctx) },

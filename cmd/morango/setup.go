@@ -29,7 +29,7 @@ func (f *initCmd) Run(ctx context.Context, c console) error {
 		return err
 	}
 	fmt.Fprintf(c.out, "Ready: %s syncs profile %s (%d models) as instance %s.\n",
-		f.Database, n.Profile().Name, len(n.Profile().Models), status.InstanceID)
+		n.Database(), n.Profile().Name, len(n.Profile().Models), status.InstanceID)
 	if status.Certificates == 0 {
 		fmt.Fprintln(c.out, "Next: `morango cert create` for a new world of data, or `morango sync URL --user NAME` to join one.")
 	}
@@ -40,7 +40,7 @@ func (f *initCmd) Run(ctx context.Context, c console) error {
 type idCmd struct {
 	Profile string            `required:"" placeholder:"FILE" type:"existingfile" help:"Profile file (YAML)."`
 	Model   string            `arg:"" help:"Model of the record."`
-	Columns map[string]string `arg:"" optional:"" placeholder:"COLUMN=VALUE" help:"Values of the columns that the source id and the partition are made of. A column that is not given is null."`
+	Columns map[string]string `arg:"" optional:"" mapsep:"none" placeholder:"COLUMN=VALUE" help:"Values of the columns that the source id and the partition are made of. A column that is not given is null."`
 	JSON    bool              `help:"Print one JSON object."`
 }
 
@@ -85,7 +85,7 @@ type certCreateCmd struct {
 
 // Run creates a root certificate and prints its id.
 func (f *certCreateCmd) Run(ctx context.Context, c console) error {
-	return f.with(ctx, c, func(n *morango.Node) error {
+	return f.with(ctx, morango.Config{Logger: c.log}, func(n *morango.Node) error {
 		root, err := n.CreateRoot(ctx, f.Scope, f.Params)
 		if err != nil {
 			return err
@@ -101,7 +101,7 @@ type certListCmd struct {
 
 // Run lists own certificates.
 func (f *certListCmd) Run(ctx context.Context, c console) error {
-	return f.with(ctx, c, func(n *morango.Node) error {
+	return f.with(ctx, morango.Config{Logger: c.log}, func(n *morango.Node) error {
 		owned, err := n.Certificates(ctx)
 		if err != nil {
 			return err
@@ -128,7 +128,7 @@ func (f *certShowCmd) Run(ctx context.Context, c console) error {
 	if !ident.Valid(f.ID) {
 		return fmt.Errorf("%q is not a certificate id: 32 lower-case hex digits are needed", f.ID)
 	}
-	return f.with(ctx, c, func(n *morango.Node) error {
+	return f.with(ctx, morango.Config{Logger: c.log}, func(n *morango.Node) error {
 		chain, err := n.CertificateChain(ctx, f.ID)
 		if err != nil {
 			return err
@@ -151,9 +151,9 @@ func (f *certShowCmd) Run(ctx context.Context, c console) error {
 	})
 }
 
-// with opens the database, runs f, and closes it.
-func (f node) with(ctx context.Context, c console, do func(*morango.Node) error) error {
-	n, err := f.open(ctx, morango.Config{Logger: c.log})
+// with opens the database, runs do, and closes it.
+func (f node) with(ctx context.Context, c morango.Config, do func(*morango.Node) error) error {
+	n, err := f.open(ctx, c)
 	if err != nil {
 		return err
 	}

@@ -2,14 +2,14 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
-	"strings"
-
-	"golang.org/x/term"
+	"time"
 
 	"github.com/morango-go/morango"
 )
@@ -23,8 +23,9 @@ type syncCmd struct {
 	Filter    string `help:"Partition prefixes to sync, separated by white space; all that the certificates allow when not given."`
 	Resume    bool   `default:"true" negatable:"" help:"Go on with an interrupted sync with this peer, if there is one."`
 	ChunkSize int    `default:"500" help:"Records in one request."`
-	Retries   int    `default:"6" help:"How often a connection that breaks is tried again; -1 is never."`
+	Retries   int    `default:"6" help:"How often a connection that breaks is tried again, with growing pauses; 0 is never."`
 	JSON      bool   `help:"Print one JSON object at the end instead of lines for people."`
+	CAFile    string `name:"ca-file" type:"existingfile" placeholder:"FILE" help:"Certificates (PEM) of authorities to trust beside the system's."`
 
 	User         string            `help:"Ask the peer for a certificate in this user's name when this database has none from it."`
 	UserArgs     map[string]string `name:"user-arg" placeholder:"NAME=VALUE" help:"Further arguments by which the peer finds the user, such as facility=ID."`
@@ -38,16 +39,26 @@ func (f *syncCmd) Validate() error {
 	if f.ChunkSize < 1 || f.ChunkSize > 10_000 {
 		return fmt.Errorf("--chunk-size %d: a number from 1 to 10000 is needed", f.ChunkSize)
 	}
+	if f.Retries < 0 {
+		return fmt.Errorf("--retries %d: a number from 0 is needed", f.Retries)
+	}
 	return nil
 }
 
 // Run syncs and tells what happened.
 func (f *syncCmd) Run(ctx context.Context, c console) error {
-	return f.with(ctx, c, func(n *morango.Node) error {
+	httpClient, err := f.httpClient()
+	if err != nil {
+		return err
+	}
+	return f.with(ctx, morango.Config{Logger: c.log, Client: httpClient}, func(n *morango.Node) error {
 		if err := f.join(ctx, c, n); err != nil {
 			return err
 		}
 		o := morango.SyncOptions{Pull: f.Pull, Push: f.Push, ChunkSize: f.ChunkSize, Fresh: !f.Resume, Retries: f.Retries}
+		if f.Retries == 0 {
+			o.Retries = -1 // 0 is the default there
+		}
 		if f.Filter != "" {
 			o.Filter = morango.ParseFilter(f.Filter)
 		}
@@ -59,6 +70,29 @@ func (f *syncCmd) Run(ctx context.Context, c console) error {
 		stop()
 		return f.tell(c, summary, err)
 	})
+}
+
+// httpClient is nil, for the usual client, unless certificates are to be trusted that
+// the system does not know.
+func (f *syncCmd) httpClient() (*http.Client, error) {
+	if f.CAFile == "" {
+		return nil, nil
+	}
+	text, err := os.ReadFile(f.CAFile)
+	if err != nil {
+		return nil, fmt.Errorf("--ca-file: %w", err)
+	}
+	trusted, err := x509.SystemCertPool()
+	if err != nil {
+		trusted = x509.NewCertPool() // there are systems without any
+	}
+	if !trusted.AppendCertsFromPEM(text) {
+		return nil, fmt.Errorf("--ca-file %s: no certificate in PEM form is in it", f.CAFile)
+	}
+	return &http.Client{Transport: &http.Transport{
+		Proxy: http.ProxyFromEnvironment, TLSClientConfig: &tls.Config{RootCAs: trusted, MinVersion: tls.VersionTLS12},
+		ForceAttemptHTTP2: true, TLSHandshakeTimeout: 10 * time.Second, IdleConnTimeout: time.Minute,
+	}}, nil
 }
 
 // tell prints the summary, also of a sync that failed half-way.
@@ -93,7 +127,7 @@ func (f *syncCmd) join(ctx context.Context, c console, n *morango.Node) error {
 	if err != nil || joined {
 		return err
 	}
-	password, err := readPassword(c, f.PasswordFile, fmt.Sprintf("Password of %s at %s: ", f.User, f.URL))
+	password, err := readPassword(ctx, c, f.PasswordFile, fmt.Sprintf("Password of %s at %s: ", f.User, f.URL), false)
 	if err != nil {
 		return err
 	}
@@ -143,26 +177,4 @@ func printSummary(w io.Writer, s morango.Summary) {
 	for _, p := range s.Problems {
 		fmt.Fprintf(w, "not applied  %s %s: %s\n", p.Model, p.ID, p.Reason)
 	}
-}
-
-// readPassword takes the password from a file, or asks for it without showing it.
-func readPassword(c console, file, prompt string) (string, error) {
-	if file != "" {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			return "", fmt.Errorf("read the password: %w", err)
-		}
-		return strings.TrimRight(string(text), "\r\n"), nil
-	}
-	in, ok := c.in.(interface{ Fd() uintptr })
-	if !ok || !term.IsTerminal(int(in.Fd())) {
-		return "", errors.New("a password is needed: give it with --password-file, or run this in a terminal")
-	}
-	fmt.Fprint(c.err, prompt)
-	text, err := term.ReadPassword(int(in.Fd()))
-	fmt.Fprintln(c.err)
-	if err != nil {
-		return "", fmt.Errorf("read the password: %w", err)
-	}
-	return string(text), nil
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -23,8 +24,8 @@ type userAddCmd struct {
 }
 
 // Run adds the user.
-func (f *userAddCmd) Run(c console) error {
-	password, err := readPassword(c, f.PasswordFile, "Password of "+f.Name+": ")
+func (f *userAddCmd) Run(ctx context.Context, c console) error {
+	password, err := readPassword(ctx, c, f.PasswordFile, "Password of "+f.Name+": ", true)
 	if err != nil {
 		return err
 	}

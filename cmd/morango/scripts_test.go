@@ -1,0 +1,197 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"os/exec"
+	"os/signal"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){
+		"morango": func() {
+			ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+			defer stop()
+			os.Exit(run(ctx, os.Args[1:], console{in: os.Stdin, out: os.Stdout, err: os.Stderr}))
+		},
+	})
+}
+
+// TestScripts runs the command line as people do; see testdata/script. Beside the
+// usual commands the scripts have those below.
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata/script", RequireExplicitExec: true,
+		Setup: func(env *testscript.Env) error {
+			env.Values["hubs"] = map[string]*hubProcess{}
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"serve": scriptServe, "stop": scriptStop, "proxy": scriptProxy, "website": scriptWebsite,
+			"sql": scriptSQL, "let": scriptLet, "tlsfiles": scriptTLSFiles,
+		},
+	})
+}
+
+// hubProcess is a running `morango serve` of a script.
+type hubProcess struct {
+	cmd      *exec.Cmd
+	out, err bytes.Buffer
+	end      chan struct{} // closed when the process has ended
+}
+
+// scriptServe is `serve NAME FLAGS...`: it starts `morango serve FLAGS` on a free port
+// and sets the variable NAME to the address where it serves.
+func scriptServe(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: serve NAME FLAGS...")
+	}
+	hub := &hubProcess{end: make(chan struct{})}
+	hub.cmd = exec.Command("morango", append([]string{"serve", "--listen", "127.0.0.1:0"}, args[1:]...)...)
+	hub.cmd.Dir, hub.cmd.Stderr = ts.MkAbs("."), &hub.err
+	out, err := hub.cmd.StdoutPipe()
+	ts.Check(err)
+	ts.Check(hub.cmd.Start())
+	first := make(chan string, 1)
+	go func() {
+		defer close(hub.end)
+		line := make([]byte, 4096)
+		n, _ := out.Read(line)
+		first <- string(line[:n])
+		_, _ = io.Copy(&hub.out, out)
+		_ = hub.cmd.Wait() // the exit code is in the state
+	}()
+	ts.Defer(func() {
+		_ = hub.cmd.Process.Kill()
+		<-hub.end
+	})
+	said := <-first
+	_, address, found := strings.Cut(said, " at ")
+	if !found {
+		<-hub.end
+		ts.Fatalf("serve: %s%s", said, hub.err.String())
+	}
+	ts.Setenv(args[0], strings.TrimSpace(address))
+	ts.Value("hubs").(map[string]*hubProcess)[args[0]] = hub
+}
+
+// scriptStop is `stop NAME`: it asks the hub to end (SIGTERM), waits, and wants exit
+// code 0. What the hub printed is in the files NAME.out and NAME.err then.
+func scriptStop(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: stop NAME")
+	}
+	hub := ts.Value("hubs").(map[string]*hubProcess)[args[0]]
+	ts.Check(hub.cmd.Process.Signal(syscall.SIGTERM))
+	<-hub.end
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]+".out"), hub.out.Bytes(), 0o600))
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]+".err"), hub.err.Bytes(), 0o600))
+	if code := hub.cmd.ProcessState.ExitCode(); code != exitDone {
+		ts.Fatalf("%s ended with %d: %s", args[0], code, hub.err.String())
+	}
+}
+
+// scriptProxy is `proxy NAME URL [COUNT]`: it starts a reverse proxy before URL that
+// gives 203.0.113.7 as the client's address, and sets the variable NAME to its address.
+// After COUNT requests it breaks connections off.
+func scriptProxy(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: proxy NAME URL [COUNT]")
+	}
+	target, err := url.Parse(args[1])
+	ts.Check(err)
+	target.Path = ""
+	left := int64(1 << 40)
+	if len(args) == 3 {
+		left, err = strconv.ParseInt(args[2], 10, 64)
+		ts.Check(err)
+	}
+	var seen atomic.Int64
+	pass := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
+		r.SetURL(target)
+		r.Out.Header.Set("X-Forwarded-For", "203.0.113.7")
+	}}
+	scriptHandler(ts, args[0], func(w http.ResponseWriter, r *http.Request) {
+		if seen.Add(1) > left {
+			panic(http.ErrAbortHandler)
+		}
+		pass.ServeHTTP(w, r)
+	})
+}
+
+// scriptWebsite is `website NAME`: it starts a web server that is no peer.
+func scriptWebsite(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: website NAME")
+	}
+	scriptHandler(ts, args[0], func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = fmt.Fprintln(w, "<html><body>Welcome to our school!</body></html>")
+	})
+}
+
+func scriptHandler(ts *testscript.TestScript, name string, handle http.HandlerFunc) {
+	srv := httptest.NewServer(handle)
+	ts.Defer(srv.Close)
+	ts.Setenv(name, srv.URL)
+}
+
+// scriptSQL is `sql FILE STATEMENT [WANT]`: it runs a statement as an application
+// would, and compares what comes out, values with | and rows with spaces in between.
+func scriptSQL(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 || len(args) > 3 {
+		ts.Fatalf("usage: sql FILE STATEMENT [WANT]")
+	}
+	got := scriptQuery(ts, args[0], args[1])
+	if len(args) == 3 && got != args[2] {
+		ts.Fatalf("%s gives %q, wanted %q", args[1], got, args[2])
+	}
+}
+
+// scriptLet is `let NAME FILE QUERY`: it sets a variable to what the query gives.
+func scriptLet(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 3 {
+		ts.Fatalf("usage: let NAME FILE QUERY")
+	}
+	ts.Setenv(args[0], scriptQuery(ts, args[1], args[2]))
+}
+
+func scriptQuery(ts *testscript.TestScript, file, query string) string {
+	db, err := sql.Open("sqlite", ts.MkAbs(file)+"?_pragma=busy_timeout(10000)")
+	ts.Check(err)
+	defer db.Close()
+	rows, err := db.Query(query)
+	ts.Check(err)
+	defer rows.Close()
+	columns, err := rows.Columns()
+	ts.Check(err)
+	var all []string
+	for rows.Next() {
+		values, into := make([]sql.NullString, len(columns)), make([]any, len(columns))
+		texts := make([]string, len(columns))
+		for i := range values {
+			into[i] = &values[i]
+		}
+		ts.Check(rows.Scan(into...))
+		for i, value := range values {
+			texts[i] = value.String
+		}
+		all = append(all, strings.Join(texts, "|"))
+	}
+	ts.Check(rows.Err())
+	return strings.Join(all, " ")
+}
