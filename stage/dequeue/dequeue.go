@@ -7,10 +7,13 @@ package dequeue
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/morango-go/morango/counter"
+	"github.com/morango-go/morango/db"
 	"github.com/morango-go/morango/partition"
 	"github.com/morango-go/morango/stage"
+	"github.com/morango-go/morango/store"
 )
 
 // Job says what to dequeue. Sender is the sender's claim, expanded to the prefixes of
@@ -21,14 +24,55 @@ type Job struct {
 	Sender          counter.ByPartition
 }
 
-// Report counts what became of the buffered records. Orphans counts buffered record
-// max counters whose record is neither in the buffer nor in the store.
+// Report counts what became of the buffered records. New records and fast-forwards
+// were taken over, conflicts merged under a new version, records that differ in
+// nothing but their version joined, stale ones dropped. Orphans counts buffered
+// record max counters whose record is neither in the buffer nor in the store.
 type Report struct {
 	New, FastForwards, Conflicts, Joined, Stale, Orphans int64
 }
 
 // Run merges the session's buffer into the store in one transaction, and raises the
-// claims in a second one. It can be run again after any interruption.
+// claims in a second one. It can be run again after any interruption: once the first
+// is committed, the buffer is empty and only the claims are left to raise.
 func Run(ctx context.Context, env stage.Env, job Job) (Report, error) {
-	panic("not written")
+	env.Emit(event(job, stage.Started, Report{}))
+	var report Report
+	err := env.DB.Write(ctx, func(tx *db.Tx) error {
+		if err := tx.Lock(ctx, job.Filter, false); err != nil {
+			return err
+		}
+		m := &merge{tx: tx, env: env, session: job.TransferSession}
+		err := m.run(ctx)
+		report = m.report
+		return err
+	})
+	if err != nil {
+		return Report{}, fmt.Errorf("dequeue transfer session %s: %w", job.TransferSession, err)
+	}
+	// A claim too early loses records, a claim that is missing only costs time: so it
+	// comes after the records, in a transaction of its own.
+	err = env.DB.Write(ctx, func(tx *db.Tx) error {
+		if err := tx.Lock(ctx, job.Filter, false); err != nil {
+			return err
+		}
+		own, err := store.OwnInstances(ctx, tx)
+		if err != nil {
+			return err
+		}
+		return store.Claim(ctx, tx, job.Sender, own)
+	})
+	if err != nil {
+		return report, fmt.Errorf("claim what transfer session %s brought: %w", job.TransferSession, err)
+	}
+	env.Emit(event(job, stage.Completed, report))
+	return report, nil
+}
+
+func event(job Job, status stage.Status, r Report) stage.Event {
+	all := r.New + r.FastForwards + r.Conflicts + r.Joined + r.Stale
+	return stage.Event{
+		TransferSession: job.TransferSession, Stage: stage.Dequeuing, Status: status,
+		Done: all, Total: all,
+	}
 }
