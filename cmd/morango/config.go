@@ -20,6 +20,9 @@ type configFlag string
 // BeforeResolve has the parser look into the file for flags that were not given.
 func (configFlag) BeforeResolve(ctx *kong.Context, trace *kong.Path) error {
 	path := fmt.Sprint(ctx.FlagValue(trace.Flag))
+	if path == "" {
+		return nil
+	}
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return fmt.Errorf("configuration file: %w", err)

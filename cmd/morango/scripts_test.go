@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -20,6 +21,8 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/morango-go/morango"
 )
 
 func TestMain(m *testing.M) {
@@ -39,11 +42,12 @@ func TestScripts(t *testing.T) {
 		Dir: "testdata/script", RequireExplicitExec: true,
 		Setup: func(env *testscript.Env) error {
 			env.Values["hubs"] = map[string]*hubProcess{}
+			env.Values["proxies"] = map[string]*atomic.Int64{}
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"serve": scriptServe, "stop": scriptStop, "proxy": scriptProxy, "website": scriptWebsite,
-			"sql": scriptSQL, "let": scriptLet, "tlsfiles": scriptTLSFiles,
+			"code": scriptCode, "row": scriptRow, "sql": scriptSQL, "let": scriptLet, "tlsfiles": scriptTLSFiles,
 		},
 	})
 }
@@ -106,9 +110,26 @@ func scriptStop(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
+// scriptCode is `code NUMBER PROGRAM ARGS...`: exec that wants that very exit code.
+func scriptCode(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: code NUMBER PROGRAM ARGS...")
+	}
+	got := 0
+	var exit *exec.ExitError
+	if err := ts.Exec(args[1], args[2:]...); errors.As(err, &exit) {
+		got = exit.ExitCode()
+	} else {
+		ts.Check(err)
+	}
+	if strconv.Itoa(got) != args[0] {
+		ts.Fatalf("exit code %d, wanted %s", got, args[0])
+	}
+}
+
 // scriptProxy is `proxy NAME URL [COUNT]`: it starts a reverse proxy before URL that
 // gives 203.0.113.7 as the client's address, and sets the variable NAME to its address.
-// After COUNT requests it breaks connections off.
+// After COUNT requests it breaks connections off, until `proxy NAME URL` comes again.
 func scriptProxy(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: proxy NAME URL [COUNT]")
@@ -116,18 +137,25 @@ func scriptProxy(ts *testscript.TestScript, neg bool, args []string) {
 	target, err := url.Parse(args[1])
 	ts.Check(err)
 	target.Path = ""
-	left := int64(1 << 40)
+	allowed := int64(1 << 40)
 	if len(args) == 3 {
-		left, err = strconv.ParseInt(args[2], 10, 64)
+		allowed, err = strconv.ParseInt(args[2], 10, 64)
 		ts.Check(err)
 	}
-	var seen atomic.Int64
+	proxies := ts.Value("proxies").(map[string]*atomic.Int64)
+	if left := proxies[args[0]]; left != nil {
+		left.Store(allowed)
+		return
+	}
+	left := new(atomic.Int64)
+	left.Store(allowed)
+	proxies[args[0]] = left
 	pass := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
 		r.SetURL(target)
 		r.Out.Header.Set("X-Forwarded-For", "203.0.113.7")
 	}}
 	scriptHandler(ts, args[0], func(w http.ResponseWriter, r *http.Request) {
-		if seen.Add(1) > left {
+		if left.Add(-1) < 0 {
 			panic(http.ErrAbortHandler)
 		}
 		pass.ServeHTTP(w, r)
@@ -148,6 +176,37 @@ func scriptHandler(ts *testscript.TestScript, name string, handle http.HandlerFu
 	srv := httptest.NewServer(handle)
 	ts.Defer(srv.Close)
 	ts.Setenv(name, srv.URL)
+}
+
+// scriptRow is `row MODEL FILE COLUMN=VALUE...`: it inserts a row as an application
+// would, with the id that the columns give. The profile is $MORANGO_PROFILE.
+func scriptRow(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 3 {
+		ts.Fatalf("usage: row MODEL FILE COLUMN=VALUE...")
+	}
+	profile, err := morango.LoadProfile(ts.MkAbs(ts.Getenv("MORANGO_PROFILE")))
+	ts.Check(err)
+	m, ok := profile.Model(args[0])
+	if !ok {
+		ts.Fatalf("no model %s", args[0])
+	}
+	columns, names, values := map[string]string{}, "id", []any{""}
+	for _, arg := range args[2:] {
+		name, value, _ := strings.Cut(arg, "=")
+		columns[name] = value
+		names += ", " + name
+		values = append(values, value)
+	}
+	id, err := morango.NewRecordID(m, columns)
+	ts.Check(err)
+	values[0] = id.ID
+	names += ", _morango_source_id, _morango_partition"
+	values = append(values, id.SourceID, id.Partition)
+	db, err := sql.Open("sqlite", ts.MkAbs(args[1])+"?_pragma=busy_timeout(10000)")
+	ts.Check(err)
+	defer db.Close()
+	_, err = db.Exec("INSERT INTO "+m.Table+" ("+names+") VALUES (?"+strings.Repeat(", ?", len(values)-1)+")", values...)
+	ts.Check(err)
 }
 
 // scriptSQL is `sql FILE STATEMENT [WANT]`: it runs a statement as an application

@@ -28,7 +28,7 @@ func (f *initCmd) Run(ctx context.Context, c console) error {
 	if err = errors.Join(err, n.Close()); err != nil {
 		return err
 	}
-	fmt.Fprintf(c.out, "Ready: %s syncs profile %s (%d models) as instance %s.\n",
+	fmt.Fprintf(c.out, "Ready: %s syncs profile %s (models: %d) as instance %s.\n",
 		n.Database(), n.Profile().Name, len(n.Profile().Models), status.InstanceID)
 	if status.Certificates == 0 {
 		fmt.Fprintln(c.out, "Next: `morango cert create` for a new world of data, or `morango sync URL --user NAME` to join one.")
