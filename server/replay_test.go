@@ -78,8 +78,11 @@ func stateFor(t *testing.T, files map[string][]byte, name string) tables {
 	if name == "full-sync-session" || name == "legacy-sync-session" || name == "full-csr-single-user" {
 		last = strings.SplitN(name, "-", 2)[0] + "-csr"
 	}
-	if name == "full-close" {
+	switch name {
+	case "full-close", "full-push-chunked":
 		last = "full-push-after-conflict"
+	case "full-push-nothing-to-do", "legacy-push-nothing-to-do":
+		last = strings.TrimSuffix(name, "-nothing-to-do")
 	}
 	s := readScenario(t, files, last)
 	state := s.Before["server"]
@@ -231,7 +234,7 @@ func (p *peer) replay(t *testing.T, e exchange) (int, http.Header, []byte) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer response.Body.Close()
+	defer func() { _ = response.Body.Close() }()
 	var body io.Reader = response.Body
 	if response.Header.Get("Content-Encoding") == "gzip" {
 		if body, err = gzip.NewReader(response.Body); err != nil {
@@ -276,7 +279,7 @@ func whole() []string {
 		"full-error-nonce-unknown", "full-error-session-chain-signature", "full-error-session-client-cert-not-last",
 		"full-error-session-missing-fields", "full-error-session-no-body", "full-error-session-signature",
 		"full-error-session-signature-not-base64", "full-error-session-unknown-server-cert",
-		"full-close", "full-error-buffer-get", "full-error-buffer-unknown-session",
+		"full-close", "full-push-chunked", "full-push-nothing-to-do", "legacy-push-nothing-to-do", "full-error-buffer-get", "full-error-buffer-unknown-session",
 		"full-error-transfer-missing-fields", "full-error-transfer-unknown-syncsession", "full-error-transfer-unknown",
 		"legacy-info", "legacy-csr", "legacy-sync-session", "legacy-pull", "legacy-push",
 		"legacy-pull-conflict", "legacy-push-after-conflict",

@@ -49,7 +49,7 @@ func (p *peer) ask(t *testing.T, method, path, body string, headers ...string) (
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer response.Body.Close()
+	defer func() { _ = response.Body.Close() }()
 	text, err := io.ReadAll(response.Body)
 	if err != nil {
 		t.Fatal(err)
