@@ -24,7 +24,8 @@ type Direction struct {
 	BytesSent     int64 `json:"bytes_sent"`
 	BytesReceived int64 `json:"bytes_received"`
 	// Of the records that came here: new to us, newer than ours, in conflict with ours,
-	// equal although saved on both sides, and known already.
+	// equal although saved on both sides, and known already. A record that met a change
+	// which was not yet serialized counts as newer, and as a conflict.
 	New          int64 `json:"new"`
 	FastForwards int64 `json:"fast_forwards"`
 	Conflicts    int64 `json:"conflicts"`
@@ -63,12 +64,13 @@ func (d *Direction) add(t client.Transfer, first bool) {
 	d.Records += t.Session.RecordsTransferred
 	d.BytesSent += t.Session.BytesSent
 	d.BytesReceived += t.Session.BytesReceived
-	in := t.Report.Dequeued
-	d.New, d.FastForwards, d.Conflicts = d.New+in.New, d.FastForwards+in.FastForwards, d.Conflicts+in.Conflicts
+	in, out := t.Report.Dequeued, t.Report.Serialized
+	d.New, d.FastForwards = d.New+in.New, d.FastForwards+in.FastForwards
+	d.Conflicts += in.Conflicts + out.Conflicts // met in the store, or on the way out of the table
 	d.Joined, d.Stale = d.Joined+in.Joined, d.Stale+in.Stale
 	applied := t.Report.Deserialized
 	d.Applied, d.Deleted = d.Applied+applied.Applied, d.Deleted+applied.Deleted
 	d.Errors, d.Waiting = d.Errors+applied.Errors, d.Waiting+applied.Waiting
-	d.LeftOut = append(d.LeftOut, t.Report.Serialized.LeftOut...)
-	d.LeftOutTotal += t.Report.Serialized.LeftOutTotal
+	d.LeftOut = append(d.LeftOut, out.LeftOut...)
+	d.LeftOutTotal += out.LeftOutTotal
 }

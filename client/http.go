@@ -121,6 +121,10 @@ func (p *Peer) unreachable(ctx context.Context, r request, err error) error {
 	if ctx.Err() != nil {
 		return fmt.Errorf("%s %s%s: %w", r.method, p.BaseURL, r.path, err)
 	}
+	var inner *url.Error
+	if errors.As(err, &inner) {
+		err = inner.Err // without the address once more
+	}
 	return fmt.Errorf("%s %s%s: %w: %w (check the address and the network)", r.method, p.BaseURL, r.path, ErrUnreachable, err)
 }
 

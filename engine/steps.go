@@ -179,6 +179,7 @@ func plus(a, b serialize.Report) serialize.Report {
 	a.New += b.New
 	a.Changed += b.Changed
 	a.Deleted += b.Deleted
+	a.Conflicts += b.Conflicts
 	a.LeftOut = append(a.LeftOut, b.LeftOut...)
 	a.LeftOutTotal += b.LeftOutTotal
 	return a

@@ -31,8 +31,8 @@ func (f *serializeCmd) Run(ctx context.Context, c console) error {
 		if f.JSON {
 			err = json.NewEncoder(c.out).Encode(r)
 		} else {
-			fmt.Fprintf(c.out, "Serialized %s records: %s new, %s changed, %s deleted.\n",
-				count(r.Records), count(r.New), count(r.Changed), count(r.Deleted))
+			fmt.Fprintf(c.out, "Serialized %s: %s new, %s changed, %s deleted.\n",
+				plural(r.Records, "record"), count(r.New), count(r.Changed), count(r.Deleted))
 			for _, p := range r.LeftOut {
 				fmt.Fprintf(c.out, "left out  %s %s: %s\n", p.Model, p.ID, p.Reason)
 			}
@@ -75,12 +75,14 @@ func printStatus(w io.Writer, s morango.Status) error {
 	if err := t.write(w); err != nil {
 		return err
 	}
-	fmt.Fprintf(w, "\nCHANGED rows are serialized with the next sync; WAITING records came from peers and are not applied yet.\n")
-	if s.OpenSessions > 0 {
-		fmt.Fprintf(w, "%d sync sessions are open.\n", s.OpenSessions)
-	}
+	fmt.Fprintf(w, "\nCHANGED rows are serialized with the next sync; WAITING records came from peers\nand are not applied yet.\n")
+	fmt.Fprintf(w, "Open: %s.\n", plural(int64(s.OpenSessions), "sync session"))
 	for _, last := range s.Sessions {
-		fmt.Fprintf(w, "session %s  %s  %s\n", last.ID, last.LastTime.Format(time.DateTime), last.Peer)
+		state := "closed"
+		if last.Active {
+			state = "open"
+		}
+		fmt.Fprintf(w, "session %s  %-6s  %s UTC  %s\n", last.ID, state, last.LastTime.UTC().Format(time.DateTime), last.Peer)
 	}
 	for _, p := range s.Problems {
 		fmt.Fprintf(w, "not applied  %s %s: %s\n", p.Model, p.ID, p.Reason)
@@ -113,8 +115,8 @@ func (f *cleanupCmd) Run(ctx context.Context, c console) error {
 		if f.JSON {
 			return json.NewEncoder(c.out).Encode(done)
 		}
-		fmt.Fprintf(c.out, "Closed %d sync sessions and %d transfer sessions; their buffers are gone.\n",
-			done.SyncSessions, done.TransferSessions)
+		fmt.Fprintf(c.out, "Closed %s and %s; their buffers are gone.\n",
+			plural(int64(done.SyncSessions), "sync session"), plural(int64(done.TransferSessions), "transfer session"))
 		return nil
 	})
 }

@@ -90,7 +90,7 @@ func (p *progress) finish() {
 		return
 	}
 	took := ev.Time.Sub(p.began)
-	line := fmt.Sprintf("%s  %s records in %s", p.name(), count(ev.Done), duration(took))
+	line := fmt.Sprintf("%s  %s in %s", p.name(), plural(ev.Done, "record"), duration(took))
 	if ev.Done > 0 && took > 10*time.Millisecond {
 		line += fmt.Sprintf(", %s a second", count(int64(float64(ev.Done)/took.Seconds())))
 	}
@@ -118,6 +118,14 @@ func count(n int64) string {
 		text = text[:i] + "," + text[i:]
 	}
 	return text
+}
+
+// plural writes a number of things; name is one of them.
+func plural(n int64, name string) string {
+	if n != 1 {
+		name += "s"
+	}
+	return count(n) + " " + name
 }
 
 // size writes a number of bytes for people.

@@ -68,6 +68,7 @@ func scriptServe(ts *testscript.TestScript, neg bool, args []string) {
 	hub := &hubProcess{end: make(chan struct{})}
 	hub.cmd = exec.Command("morango", append([]string{"serve", "--listen", "127.0.0.1:0"}, args[1:]...)...)
 	hub.cmd.Dir, hub.cmd.Stderr = ts.MkAbs("."), &hub.err
+	hub.cmd.Env = append(os.Environ(), "MORANGO_PROFILE="+ts.Getenv("MORANGO_PROFILE"))
 	out, err := hub.cmd.StdoutPipe()
 	ts.Check(err)
 	ts.Check(hub.cmd.Start())

@@ -149,10 +149,14 @@ func printSummary(w io.Writer, s morango.Summary) {
 		d    morango.Direction
 	}{{"pulled", s.Pull}, {"pushed", s.Push}} {
 		d := one.d
+		if d.Done && d.Records == 0 {
+			fmt.Fprintf(w, "%s  nothing new\n", one.name)
+			continue
+		}
 		if !d.Done && d.Records == 0 && d.BytesSent == 0 {
 			continue
 		}
-		fmt.Fprintf(w, "%s  %s records, %s sent, %s received", one.name, count(d.Records), size(d.BytesSent), size(d.BytesReceived))
+		fmt.Fprintf(w, "%s  %s, %s sent, %s received", one.name, plural(d.Records, "record"), size(d.BytesSent), size(d.BytesReceived))
 		for _, part := range []struct {
 			n    int64
 			name string

@@ -125,6 +125,9 @@ func (p *pass) rows(ctx context.Context, m *model.Model, rows []app.Row) error {
 		}
 		if again {
 			p.report.Changed++
+			if old.dirty {
+				p.report.Conflicts++
+			}
 		} else {
 			p.report.New++
 		}

@@ -31,10 +31,13 @@ const (
 )
 
 // Report says what a run did. Records is the sum of New, Changed and Deleted.
+// Conflicts counts those of Changed for which a peer's version was waiting to be
+// deserialized; it was put aside among the conflicting texts.
 // LeftOut holds the first rows that could not be serialized and stay dirty;
 // LeftOutTotal counts them all.
 type Report struct {
 	Records, New, Changed, Deleted int64
+	Conflicts                      int64
 	LeftOut                        []Problem
 	LeftOutTotal                   int64
 }
@@ -186,6 +189,7 @@ func (r *Report) add(more Report) {
 	r.New += more.New
 	r.Changed += more.Changed
 	r.Deleted += more.Deleted
+	r.Conflicts += more.Conflicts
 	r.Records = r.New + r.Changed + r.Deleted
 	r.LeftOutTotal += more.LeftOutTotal
 	r.LeftOut = append(r.LeftOut, more.LeftOut[:min(len(more.LeftOut), problemsKept-len(r.LeftOut))]...)
