@@ -1,0 +1,59 @@
+# What there is to do; each target works in a fresh clone with Go installed.
+#
+#   make test    vet and all tests; needs a PostgreSQL server on the machine (Debian: postgresql),
+#                or MORANGO_TEST_POSTGRES with the URL of one
+#   make lint    golangci-lint, built on first use
+#   make bench   benchmarks
+#   make fuzz    every fuzz target for FUZZTIME
+#   make demo    two schools sync
+#   make dist    release binaries in dist/, without cgo
+
+.POSIX:
+.PHONY: test lint bench fuzz demo dist clean
+
+GO = go
+VERSION = $$(git describe --tags --always --dirty 2>/dev/null || echo development)
+FUZZTIME = 30s
+PLATFORMS = linux/amd64 linux/arm64 linux/arm windows/amd64 darwin/amd64 darwin/arm64
+GOLANGCI = v2.15.0
+
+# The race detector needs a C compiler; the Go tool turns cgo off where there is none.
+test:
+	$(GO) vet ./...
+	@race=-race; [ "$$($(GO) env CGO_ENABLED)" = 1 ] || { race=; echo "no C compiler: testing without the race detector"; }; \
+	$(GO) test -json -timeout 15m $$race ./... | $(GO) run ./internal/testreport
+
+lint: .bin/golangci-lint-$(GOLANGCI)
+	.bin/golangci-lint-$(GOLANGCI) run ./...
+
+.bin/golangci-lint-$(GOLANGCI):
+	GOBIN="$$PWD/.bin" $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI)
+	mv .bin/golangci-lint $@
+
+bench:
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+# One target at a time, as the Go tool wants it.
+fuzz:
+	@grep -rl --include='*_test.go' '^func Fuzz' . | xargs -n1 dirname | sort -u | while read -r pkg; do \
+		for target in $$(grep -ho '^func Fuzz[A-Za-z0-9_]*' $$pkg/*_test.go | cut -c6-); do \
+			echo "$$pkg $$target"; \
+			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x "$$pkg" || exit 1; \
+		done; \
+	done
+
+demo:
+	$(GO) run ./cmd/morango demo
+
+dist:
+	@mkdir -p dist && rm -f dist/*
+	@version=$(VERSION); for platform in $(PLATFORMS); do \
+		os=$${platform%/*} arch=$${platform#*/} suffix=; [ $$os != windows ] || suffix=.exe; \
+		file=dist/morango-$$version-$$os-$$arch$$suffix; echo $$file; \
+		CGO_ENABLED=0 GOOS=$$os GOARCH=$$arch $(GO) build -trimpath -o $$file \
+			-ldflags "-s -w -X github.com/morango-go/morango.version=$$version" ./cmd/morango || exit 1; \
+	done
+	@cd dist && sha256sum morango-* > SHA256SUMS
+
+clean:
+	rm -rf dist .bin
