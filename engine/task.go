@@ -3,6 +3,8 @@ package engine
 import (
 	"context"
 	"errors"
+	"fmt"
+	"runtime/debug"
 	"time"
 
 	"github.com/morango-go/morango/session"
@@ -79,11 +81,23 @@ func (e *Engine) drive(id string, tk *task, terms Terms) {
 	r := stage.Runner{Env: e.env, Steps: e.steps(terms)}
 	goal := e.goal(tk)
 	for {
-		_, more, err := r.Next(e.ctx, id, goal)
+		more, err := e.next(r, id, goal)
 		if e.finished(id, tk, &goal, more, err) {
 			return
 		}
 	}
+}
+
+// next runs one stage. A defect in it must not take the other sessions of the process
+// down with it: it ends this one's task.
+func (e *Engine) next(r stage.Runner, id string, goal stage.Stage) (more bool, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			more, err = false, fmt.Errorf("transfer session %s: a defect in MoranGo, please report it: %v\n%s", id, p, debug.Stack())
+		}
+	}()
+	_, more, err = r.Next(e.ctx, id, goal)
+	return more, err
 }
 
 func (e *Engine) goal(tk *task) stage.Stage {

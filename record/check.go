@@ -22,8 +22,8 @@ const (
 // are well formed, the id is the one that partition, source id and model name
 // give, the partition lies in the filter, texts are valid UTF-8 without NUL and
 // fit the tables, counters are in range. m is the model of the record's name, or
-// nil when this build does not know it: its id is then only checked for form. The
-// JSON texts are opaque. The error names the record.
+// nil when this build does not know it: its id must then be the hash that models
+// have by default. The JSON texts are opaque. The error names the record.
 func Check(r Record, m *model.Model, filter partition.Filter) error {
 	if !ident.Valid(r.ID) {
 		return fmt.Errorf("a record's id %s is not 32 lower-case hex digits", quoteShort(r.ID))
@@ -33,13 +33,14 @@ func Check(r Record, m *model.Model, filter partition.Filter) error {
 			return fmt.Errorf("record %s: %w", r.ID, err)
 		}
 	}
-	if m != nil {
-		if m.Name != r.Model {
-			return fmt.Errorf("record %s: it is of model %s, not %s", r.ID, quoteShort(r.Model), m.Name)
-		}
-		if err := m.CheckID(r.ID, r.Partition, r.SourceID); err != nil {
-			return err
-		}
+	if m == nil {
+		m = &model.Model{Name: r.Model}
+	}
+	if m.Name != r.Model {
+		return fmt.Errorf("record %s: it is of model %s, not %s", r.ID, quoteShort(r.Model), m.Name)
+	}
+	if err := m.CheckID(r.ID, r.Partition, r.SourceID); err != nil {
+		return err
 	}
 	if !filter.Contains(r.Partition) {
 		return fmt.Errorf("record %s: its partition %s lies outside the filter of the transfer", r.ID, quoteShort(r.Partition))
