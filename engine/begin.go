@@ -199,7 +199,7 @@ func (e *Engine) sweepBatch(ctx context.Context, before time.Time, batch int) (s
 				continue
 			}
 			transfers++
-			if err := abandon(ctx, tx, id, e.env.Now()); err != nil {
+			if err := errors.Join(buffer.Drop(ctx, tx, id), session.ExpireTransfer(ctx, tx, id, e.env.Now())); err != nil {
 				return err
 			}
 		}

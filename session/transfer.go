@@ -155,8 +155,14 @@ func SetProgress(ctx context.Context, tx *db.Tx, id string, p Progress, now time
 // CloseTransfer marks a transfer session as no longer active. Its buffers are the
 // buffer package's to drop. Closing twice is no error.
 func CloseTransfer(ctx context.Context, tx *db.Tx, id string, now time.Time) error {
-	if err := update(ctx, tx, `active = FALSE, last_activity_timestamp = $2`, id, tx.Time(now)); err != nil {
+	if err := ExpireTransfer(ctx, tx, id, now); err != nil {
 		return err
 	}
 	return touchSyncOfTransfer(ctx, tx, id, now)
+}
+
+// ExpireTransfer is CloseTransfer for one that nobody went on with: it does not count
+// as activity of the sync session, which may be idle for as long.
+func ExpireTransfer(ctx context.Context, tx *db.Tx, id string, now time.Time) error {
+	return update(ctx, tx, `active = FALSE, last_activity_timestamp = $2`, id, tx.Time(now))
 }
