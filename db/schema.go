@@ -30,6 +30,8 @@ var (
 type schemaOf interface {
 	// Migrations returns the scripts that make and update the lean layout, in order.
 	Migrations() ([]string, error)
+	// Django returns the script that makes Django's layout.
+	Django() string
 	// Tables returns the tables named morango_*, with their columns.
 	Tables(ctx context.Context, tx *sql.Tx) (map[string][]string, error)
 }
@@ -52,19 +54,30 @@ func (d *DB) Attach(ctx context.Context) (Layout, error) {
 	return layout, nil
 }
 
-// Create makes Morango's tables in the lean layout where there are none. On a
-// database that already has them it does what Attach does, whichever layout they
-// are in. Django makes its own layout itself.
+// Create makes Morango's tables where there are none. On a database that already has
+// them it does what Attach does, in whichever layout they are; only a database in the
+// lean layout is refused when Django's is asked for. To Django its own layout is new
+// until `manage.py migrate --fake morango` has told it of the tables.
 func (d *DB) Create(ctx context.Context, layout Layout) error {
-	if layout != LayoutLean {
-		return fmt.Errorf("tables in the layout %q are made by Django (`manage.py migrate`), not by MoranGo", layout)
+	if layout != LayoutLean && layout != LayoutDjango {
+		return fmt.Errorf("there is no layout %q of Morango's tables: choose %s or %s", layout, LayoutLean, LayoutDjango)
 	}
 	err := d.Write(ctx, func(tx *Tx) error {
-		_, behind, err := inspect(ctx, tx)
-		if errors.Is(err, ErrNotInitialized) || err == nil && behind {
+		found, behind, err := inspect(ctx, tx)
+		switch {
+		case errors.Is(err, ErrNotInitialized) && layout == LayoutDjango:
+			_, err = tx.Exec(ctx, tx.dialect.(schemaOf).Django())
+			return err
+		case errors.Is(err, ErrNotInitialized):
+			return migrate(ctx, tx)
+		case err != nil:
+			return err
+		case found != layout && layout == LayoutDjango:
+			return fmt.Errorf("they are there already, in the layout %s: sync into a new database in the layout %s instead", found, layout)
+		case behind:
 			return migrate(ctx, tx)
 		}
-		return err
+		return nil
 	})
 	if err != nil {
 		return fmt.Errorf("make Morango's tables in %s: %w", d.Path(), err)

@@ -38,6 +38,12 @@ func (Dialect) Capture(ctx context.Context, tx *sql.Tx, on bool) error {
 	return err
 }
 
+//go:embed layout/django.sql
+var django string
+
+// Django returns the script that makes Django's layout.
+func (Dialect) Django() string { return django }
+
 //go:embed schema/*.sql
 var schema embed.FS
 
