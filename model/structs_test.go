@@ -104,7 +104,7 @@ func TestStructsThatAreNoModels(t *testing.T) {
 	}
 	type badOptions struct {
 		model.Row `morango:"bad; source=random; partition=x; table=t; where=kind; colour=red; id=mine"`
-		Name      string `morango:"name; lenght=3; length=x; min=y; default-never; type=float"`
+		Name      string `morango:"name; lengthy=3; length=x; min=y; default-never; type=float"`
 	}
 	type badDefault struct {
 		model.Row `morango:"bad; source=random; partition=x"`
@@ -120,7 +120,7 @@ func TestStructsThatAreNoModels(t *testing.T) {
 		{badField{}, []string{"model_test.badField.Channel: model bad: column channel", "needs the option type="}},
 		{badOptions{}, []string{
 			`where needs a column and a value`, `unknown option "colour"`, `unknown rule "mine"`,
-			"option lenght: there is no such option", "option length: expected a whole number",
+			"option lengthy: there is no such option", "option length: expected a whole number",
 			"option min: expected a number", "option default-never: there is no such option",
 		}},
 		{badDefault{}, []string{"badDefault.Count", `"many" is no value of type integer`}},
