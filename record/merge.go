@@ -2,6 +2,7 @@ package record
 
 import (
 	"maps"
+	"reflect"
 
 	"github.com/morango-go/morango/counter"
 )
@@ -37,11 +38,17 @@ func seen(r Record, v counter.Version) bool {
 	return ok && n >= v.Counter
 }
 
-// SameContent reports whether two versions of one record say the same, so that
-// joining them needs no new version.
+// SameContent reports whether two versions of one record are the same in all that
+// they carry but version and history, so that joining them needs no new version.
+// A hard-deleted record that still has text is not the same as any: merging clears
+// it.
 func SameContent(mine, theirs Record) bool {
-	return mine.Serialized == theirs.Serialized && mine.Conflicting == theirs.Conflicting &&
-		mine.Deleted == theirs.Deleted && mine.HardDeleted == theirs.HardDeleted
+	if mine.HardDeleted && (mine.Serialized != "{}" || mine.Conflicting != "") {
+		return false
+	}
+	mine.Version, mine.History = theirs.Version, nil
+	theirs.History = nil
+	return reflect.DeepEqual(mine, theirs)
 }
 
 // Merge joins two versions of one record that are in conflict, mine being the
