@@ -1,7 +1,6 @@
 package dbtest
 
 import (
-	"context"
 	"crypto/rand"
 	"database/sql"
 	"errors"
@@ -28,16 +27,40 @@ func Postgres(t testing.TB) *db.DB {
 	return open(t, PostgresURL(t))
 }
 
+// PostgresDjango is like Postgres, with the tables that Django made for the
+// reference, as recorded, those of the test application included.
+func PostgresDjango(t testing.TB) *db.DB {
+	t.Helper()
+	return open(t, postgresURL(t, db.LayoutDjango))
+}
+
 // PostgresURL is the URL of an empty lean PostgreSQL database as in Postgres, for
 // tests that come in by another door.
 func PostgresURL(t testing.TB) string {
+	t.Helper()
+	return postgresURL(t, db.LayoutLean)
+}
+
+// PostgresEmptyURL is like PostgresURL, without any table.
+func PostgresEmptyURL(t testing.TB) string {
+	t.Helper()
+	return postgresURL(t, "")
+}
+
+// postgresURL is the URL of a database with empty tables in a layout; with none it
+// has no tables.
+func postgresURL(t testing.TB, layout db.Layout) string {
 	t.Helper()
 	base, err := server()
 	if err != nil {
 		t.Fatal("no PostgreSQL to test on: ", err)
 	}
-	name := "morango_test_" + strings.ToLower(rand.Text())
-	if err := administer(base, fmt.Sprintf("CREATE DATABASE %s TEMPLATE %s", name, base.template)); err != nil {
+	template := "template1"
+	if layout != "" && base.alive != nil { // a copy is faster, but a template would stay on a server that is not ours
+		template = base.template(t, layout)
+	}
+	name := databaseName()
+	if err := administer(base, fmt.Sprintf("CREATE DATABASE %s TEMPLATE %s", name, template)); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
@@ -45,20 +68,61 @@ func PostgresURL(t testing.TB) string {
 			t.Error(err)
 		}
 	})
+	if layout != "" && base.alive == nil {
+		base.fill(t, name, layout)
+	}
 	return base.at(name)
 }
 
+func databaseName() string { return "morango_test_" + strings.ToLower(rand.Text()) }
+
 // place is a PostgreSQL server on which databases can be created.
 type place struct {
-	url      *url.URL
-	template string   // a database with empty lean tables
-	alive    *os.File // a throwaway server stops when this is closed, at the latest with the test binary
+	url   *url.URL
+	alive *os.File // a throwaway server stops when this is closed, at the latest with the test binary
+
+	making    sync.Mutex
+	templates map[db.Layout]string // databases with empty tables
 }
 
 func (p *place) at(database string) string {
 	u := *p.url
 	u.Path = "/" + database
 	return u.String()
+}
+
+// template makes the database that those of a layout are copied from, once.
+func (p *place) template(t testing.TB, layout db.Layout) string {
+	t.Helper()
+	p.making.Lock()
+	defer p.making.Unlock()
+	if name, ok := p.templates[layout]; ok {
+		return name
+	}
+	name := databaseName()
+	if err := administer(p, "CREATE DATABASE "+name); err != nil {
+		t.Fatal(err)
+	}
+	p.fill(t, name, layout)
+	p.templates[layout] = name
+	return name
+}
+
+// fill makes the tables of a layout in an empty database.
+func (p *place) fill(t testing.TB, database string, layout db.Layout) {
+	t.Helper()
+	d, err := db.Open(t.Context(), p.at(database), db.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if layout == db.LayoutDjango {
+		execute(t, d, djangoPostgres(t))
+	} else if err := d.Create(t.Context(), layout); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Close(); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // server finds or starts the server, once.
@@ -70,16 +134,8 @@ var server = sync.OnceValues(func() (*place, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.template = "morango_template_" + strings.ToLower(rand.Text())
-	if err := administer(p, "CREATE DATABASE "+p.template); err != nil {
-		return nil, err
-	}
-	ctx := context.Background()
-	d, err := db.Open(ctx, p.at(p.template), db.Options{})
-	if err != nil {
-		return nil, err
-	}
-	return p, errors.Join(d.Create(ctx, db.LayoutLean), d.Close())
+	p.templates = map[db.Layout]string{}
+	return p, nil
 })
 
 // administer runs a statement outside any transaction in the database that the

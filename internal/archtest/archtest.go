@@ -63,7 +63,7 @@ var table = map[string]row{
 
 	"cmd/morango": {layer: layerProgram, std: []string{"database/sql"}}, // the demo plays the application
 
-	"db/dbtest":                   {layer: layerFrame},
+	"db/dbtest":                   {layer: layerFrame, peers: []string{"internal/conformance"}}, // what Django made
 	"internal/archtest":           {layer: layerFrame},
 	"internal/conformance":        {layer: layerFrame},
 	"internal/conformance/tables": {layer: layerFrame},
