@@ -67,7 +67,7 @@ func Merge(mine, theirs Record, next counter.Version) Record {
 		return merged
 	}
 	merged.Version = next
-	merged.History[next.Instance] = next.Counter
+	merged.History[next.Instance] = max(merged.History[next.Instance], next.Counter)
 	merged.Deleted = mine.Deleted || theirs.Deleted
 	merged.HardDeleted = mine.HardDeleted || theirs.HardDeleted
 	if merged.HardDeleted {

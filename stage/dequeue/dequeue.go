@@ -56,7 +56,9 @@ func Run(ctx context.Context, env stage.Env, job Job) (Report, error) {
 		if err := tx.Lock(ctx, job.Filter, false); err != nil {
 			return err
 		}
-		own, err := store.OwnInstances(ctx, tx)
+		// What others know of instances under earlier database ids is news like any
+		// other: the database that this one was copied from may have gone on as them.
+		own, err := store.LivingInstances(ctx, tx)
 		if err != nil {
 			return err
 		}
