@@ -23,8 +23,8 @@ func PendingDeletions(ctx context.Context, tx *db.Tx, of []string) (map[string]b
 // RecordDeletions notes that the rows of these ids are deleted, hard or not, so
 // that the next serialize stamps and propagates it. Only records that the store
 // holds are noted; with onlySettled, only those that the store holds neither as
-// deleted nor as still to be applied.
-func RecordDeletions(ctx context.Context, tx *db.Tx, of []string, hard, onlySettled bool) error {
+// deleted nor as still to be applied. It returns how many were noted.
+func RecordDeletions(ctx context.Context, tx *db.Tx, of []string, hard, onlySettled bool) (noted int64, err error) {
 	cond := ""
 	if onlySettled {
 		cond = " AND NOT deleted AND NOT dirty_bit"
@@ -36,9 +36,9 @@ func RecordDeletions(ctx context.Context, tx *db.Tx, of []string, hard, onlySett
 	for _, table := range tables {
 		query := fmt.Sprintf("INSERT INTO %s (id, profile) SELECT id, profile FROM morango_store WHERE id IN %s%s "+
 			"ON CONFLICT (id) DO UPDATE SET profile = excluded.profile", table, tx.IDs(1), cond)
-		if _, err := tx.Exec(ctx, query, db.JSONList(of)); err != nil {
-			return fmt.Errorf("note deletions in %s: %w", table, err)
+		if noted, err = tx.Exec(ctx, query, db.JSONList(of)); err != nil {
+			return 0, fmt.Errorf("note deletions in %s: %w", table, err)
 		}
 	}
-	return nil
+	return noted, nil
 }

@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"github.com/morango-go/morango/db"
-	"github.com/morango-go/morango/ident"
 	"github.com/morango-go/morango/model"
 )
 
@@ -81,27 +80,26 @@ func upsertQuery(m *model.Model) (query string, fixed []any) {
 	return query, fixed
 }
 
-// Delete deletes the model's rows of these ids and returns how many there were.
-// What refers to them must be gone before: see Children. The caller turns capture
-// off.
-func Delete(ctx context.Context, tx *db.Tx, m *model.Model, ids []string) (int64, error) {
+// Delete deletes the model's rows of these ids. What refers to them must be gone
+// before: see Children. The caller turns capture off.
+func Delete(ctx context.Context, tx *db.Tx, m *model.Model, ids []string) error {
 	cond, args := mine(m, 2)
-	n, err := tx.Exec(ctx, fmt.Sprintf("DELETE FROM %s WHERE %s IN %s%s",
+	_, err := tx.Exec(ctx, fmt.Sprintf("DELETE FROM %s WHERE %s IN %s%s",
 		db.Quote(m.Table), db.Quote(model.ColumnID), tx.IDs(1), cond), append([]any{db.JSONList(ids)}, args...)...)
 	if err != nil {
-		return 0, fmt.Errorf("delete from table %s: %w", m.Table, err)
+		return fmt.Errorf("delete from table %s: %w", m.Table, err)
 	}
-	return n, nil
+	return nil
 }
 
-// Children returns, in id order and at most limit of them, the ids greater than
-// after of the model's rows whose column refers to one of parents.
-func Children(ctx context.Context, tx *db.Tx, m *model.Model, column string, parents []string, after string, limit int) ([]string, error) {
+// Children returns at most limit ids of the model's rows whose column refers to
+// one of parents, except some, in no order.
+func Children(ctx context.Context, tx *db.Tx, m *model.Model, column string, parents, except []string, limit int) ([]string, error) {
 	cond, args := mine(m, 4)
 	id := db.Quote(model.ColumnID)
-	query := fmt.Sprintf("SELECT %s FROM %s WHERE %s IN %s AND %s > $2%s ORDER BY %s LIMIT $3",
-		id, db.Quote(m.Table), db.Quote(column), tx.IDs(1), id, cond, id)
-	return ids(ctx, tx, m.Table, query, append([]any{db.JSONList(parents), after, limit}, args...)...)
+	query := fmt.Sprintf("SELECT %s FROM %s WHERE %s IN %s AND %s NOT IN %s%s LIMIT $3",
+		id, db.Quote(m.Table), db.Quote(column), tx.IDs(1), id, tx.IDs(2), cond)
+	return ids(ctx, tx, m.Table, query, append([]any{db.JSONList(parents), db.JSONList(except), limit}, args...)...)
 }
 
 // Edited returns those of the ids whose rows the application has changed since
@@ -119,21 +117,23 @@ func Edited(ctx context.Context, tx *db.Tx, m *model.Model, of []string) (map[st
 // the application has changed its row since it was last serialized.
 func Targets(ctx context.Context, tx *db.Tx, table string, of []string) (edited map[string]bool, err error) {
 	id := db.Quote(model.ColumnID)
-	all := fmt.Sprintf("SELECT %s FROM %s WHERE %s IN %s", id, db.Quote(table), id, tx.IDs(1))
-	present, err := ids(ctx, tx, table, all, db.JSONList(of))
+	query := fmt.Sprintf("SELECT %s, %s FROM %s WHERE %s IN %s", id, db.Quote(model.ColumnDirty), db.Quote(table), id, tx.IDs(1))
+	rows, err := tx.Query(ctx, query, db.JSONList(of))
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("read table %s: %w", table, err)
 	}
-	changed, err := ids(ctx, tx, table, all+" AND "+db.Quote(model.ColumnDirty), db.JSONList(of))
-	if err != nil {
-		return nil, err
+	defer rows.Close()
+	edited = map[string]bool{}
+	for rows.Next() {
+		var id db.ID
+		var dirty bool
+		if err := rows.Scan(&id, &dirty); err != nil {
+			return nil, fmt.Errorf("read table %s: %w", table, err)
+		}
+		edited[string(id)] = dirty
 	}
-	edited = make(map[string]bool, len(present))
-	for _, id := range present {
-		edited[id] = false
-	}
-	for _, id := range changed {
-		edited[id] = true
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("read table %s: %w", table, err)
 	}
 	return edited, nil
 }
@@ -157,14 +157,11 @@ func ids(ctx context.Context, tx *db.Tx, table, query string, args ...any) ([]st
 	defer rows.Close()
 	var found []string
 	for rows.Next() {
-		var text string
-		if err := rows.Scan(&text); err != nil {
+		var id db.ID
+		if err := rows.Scan(&id); err != nil {
 			return nil, fmt.Errorf("read table %s: %w", table, err)
 		}
-		if id, err := ident.Parse(text); err == nil { // PostgreSQL shows dashes
-			text = id
-		}
-		found = append(found, text)
+		found = append(found, string(id))
 	}
 	if err := rows.Err(); err != nil {
 		return nil, fmt.Errorf("read table %s: %w", table, err)

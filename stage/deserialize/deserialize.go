@@ -32,7 +32,7 @@ type Options struct {
 // Report counts what a run did, in records.
 type Report struct {
 	Applied int64 // written into an application table
-	Deleted int64 // removed from an application table, or already gone from it
+	Deleted int64 // became deleted in the application, those that a cascade took along included
 	Errors  int64 // kept dirty in the store with a deserialization error
 	Waiting int64 // left dirty because the application changed the row in between
 }
@@ -51,7 +51,7 @@ type limits struct {
 }
 
 var usual = limits{list: 20_000, batch: 2_000, text: 8 << 20, page: 500, window: 100_000,
-	level: 20, cascade: 100, depth: 200}
+	level: 20, cascade: 500, depth: 200}
 
 // Run applies the dirty store rows of the environment's profile that lie in the
 // filter; the zero filter is all. It works in transactions of bounded length and

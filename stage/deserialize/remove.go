@@ -183,7 +183,7 @@ func (t *taking) take(ctx context.Context, what removal) error {
 	t.done = true
 	t.removed += int64(len(ids))
 	if what.record {
-		if err := app.RecordDeletions(ctx, t.tx, ids, what.hard, false); err != nil {
+		if _, err := app.RecordDeletions(ctx, t.tx, ids, what.hard, false); err != nil {
 			return err
 		}
 	}
@@ -245,41 +245,41 @@ func (t *taking) clear(ctx context.Context, m *model.Model, ids []string, cascad
 		delete(t.path, id)
 	}
 	t.depth--
-	n, err := app.Delete(ctx, t.tx, m, ids)
-	if err != nil {
+	if err := app.Delete(ctx, t.tx, m, ids); err != nil {
 		return false, err
 	}
 	t.budget -= len(ids)
 	if !cascaded {
 		return true, nil
 	}
-	t.removed += n
-	return true, app.RecordDeletions(ctx, t.tx, ids, t.hard, true)
+	noted, err := app.RecordDeletions(ctx, t.tx, ids, t.hard, true)
+	t.removed += noted
+	return err == nil, err
 }
 
 // clearChildren removes the rows whose column refers to one of ids.
 func (t *taking) clearChildren(ctx context.Context, m *model.Model, column string, ids []string) (bool, error) {
-	for after := ""; ; {
+	var circle []string
+	for {
 		if t.budget <= 0 && !t.circle {
 			return false, nil
 		}
-		children, err := app.Children(ctx, t.tx, m, column, ids, after, t.limits.cascade)
+		children, err := app.Children(ctx, t.tx, m, column, ids, circle, t.limits.cascade)
 		if err != nil {
 			return false, err
 		}
-		if len(children) == 0 {
-			return true, nil
-		}
-		after = children[len(children)-1]
 		last := len(children) < t.limits.cascade
-		// Rows that are their own ancestors go when it is their turn, and all in
-		// this transaction: none can go without the others.
 		if slices.ContainsFunc(children, func(id string) bool { return t.above[id] }) {
 			return false, errCircle
 		}
-		all := len(children)
-		children = slices.DeleteFunc(children, func(id string) bool { return t.path[id] })
-		t.circle = t.circle || len(children) < all
+		// Rows that are their own ancestors go when it is their turn, and all in
+		// this transaction: none can go without the others.
+		children = slices.DeleteFunc(children, func(id string) bool {
+			if t.path[id] {
+				circle, t.circle = append(circle, id), true
+			}
+			return t.path[id]
+		})
 		if len(children) > 0 {
 			if all, err := t.clear(ctx, m, children, true); err != nil || !all {
 				return false, err

@@ -30,6 +30,8 @@ type outcome struct {
 	handled int // items looked at
 	text    int // bytes of JSON read
 
+	rowByRow bool // a refused row is left out, not the transaction given up
+
 	applied []string
 	refused []reason
 	settled map[string]verdict
@@ -50,25 +52,36 @@ func (g *gone) add(id string, hard bool) {
 	}
 }
 
-// batch writes rows, in one transaction if nothing is in the way. When the commit
-// fails for what a row holds (foreign keys that are checked at the end), it looks
-// for that row by halves.
+// batch writes rows, in one transaction if nothing is in the way. If the database
+// refuses something, it tries again row by row; and if it refuses at the end, for
+// foreign keys that are only checked then, it looks for the row by halves.
 func (r *run) batch(ctx context.Context, m *model.Model, items []item) error {
+	return r.batchWith(ctx, m, items, false)
+}
+
+func (r *run) batchWith(ctx context.Context, m *model.Model, items []item, rowByRow bool) error {
 	for len(items) > 0 {
 		var o *outcome
 		err := r.env.DB.Write(ctx, func(tx *db.Tx) error {
-			o = &outcome{settled: map[string]verdict{}, doomed: map[string]bool{}}
+			o = &outcome{settled: map[string]verdict{}, doomed: map[string]bool{}, rowByRow: rowByRow}
 			return r.apply(ctx, tx, m, items, o)
 		})
 		switch {
-		case db.IsConstraint(err) && len(items) > 1:
+		case isRefusal(err) && !rowByRow:
+			n := min(len(items), o.handled)
+			if err := r.batchWith(ctx, m, items[:n], true); err != nil {
+				return err
+			}
+			items = items[n:]
+			continue
+		case isRefusal(err) && len(items) > 1:
 			half := len(items) / 2
-			if err := r.batch(ctx, m, items[:half]); err != nil {
+			if err := r.batchWith(ctx, m, items[:half], true); err != nil {
 				return err
 			}
 			items = items[half:]
 			continue
-		case db.IsConstraint(err):
+		case isRefusal(err):
 			return r.refuseOne(ctx, items[0].id, err)
 		case err != nil:
 			return err
@@ -151,7 +164,7 @@ func (r *run) record(ctx context.Context, tx *db.Tx, m *model.Model, g gone) err
 		if len(part.ids) == 0 {
 			continue
 		}
-		if err := app.RecordDeletions(ctx, tx, part.ids, part.hard, false); err != nil {
+		if _, err := app.RecordDeletions(ctx, tx, part.ids, part.hard, false); err != nil {
 			return err
 		}
 		if err := r.settle(ctx, tx, m, part.ids); err != nil {
@@ -185,6 +198,7 @@ func (r *run) level(ctx context.Context, tx *db.Tx, m *model.Model, items []item
 		o.text += len(w.serialized)
 		it := byID[w.id]
 		switch {
+		case !w.due: // somebody else has applied it
 		case it.reason != "":
 			p.refuse(w, blocked, it.reason)
 		case it.parent != "" && r.stuck(it.parent, o):
@@ -283,16 +297,18 @@ func (p *page) write(ctx context.Context) error {
 	for i, w := range p.rows {
 		rows[i] = app.Row{ID: w.id, Values: w.values}
 	}
-	err := p.guarded(ctx, rows)
-	switch {
-	case err == nil:
-		for _, w := range p.rows {
-			p.outcome.applied = append(p.outcome.applied, w.id)
-		}
-	case isRefusal(err):
+	if p.outcome.rowByRow {
 		return p.oneByOne(ctx, rows)
 	}
-	return err
+	// Without a savepoint: SQLite keeps a journal for one, which makes every
+	// further statement slower.
+	if err := app.Upsert(ctx, p.tx, p.model, rows); err != nil {
+		return err
+	}
+	for _, w := range p.rows {
+		p.outcome.applied = append(p.outcome.applied, w.id)
+	}
+	return nil
 }
 
 // spare leaves out rows that the application has changed since they were
@@ -325,7 +341,7 @@ func (p *page) spare(ctx context.Context) error {
 	return nil
 }
 
-// oneByOne writes rows of which at least one cannot be written.
+// oneByOne writes rows, and leaves out those that the table does not take.
 func (p *page) oneByOne(ctx context.Context, rows []app.Row) error {
 	for i := range rows {
 		err := p.guarded(ctx, rows[i:i+1])
@@ -342,7 +358,7 @@ func (p *page) oneByOne(ctx context.Context, rows []app.Row) error {
 	return nil
 }
 
-// guarded writes rows, all or none of them.
+// guarded writes rows, all or none of them, so that the transaction can go on.
 func (p *page) guarded(ctx context.Context, rows []app.Row) error {
 	if _, err := p.tx.Exec(ctx, "SAVEPOINT rows"); err != nil {
 		return err

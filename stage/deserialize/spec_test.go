@@ -285,8 +285,8 @@ func (x *spec) remove(m *model.Model, id string, hard, cascaded bool) {
 	if !cascaded {
 		return
 	}
-	x.Deleted++
 	if s := x.store[id]; s != nil && s["deleted"] == false && s["dirty_bit"] == false {
+		x.Deleted++
 		x.gone["deleted_models"][id] = true
 		if hard {
 			x.gone["hard_deleted_models"][id] = true

@@ -7,7 +7,6 @@ import (
 	"fmt"
 
 	"github.com/morango-go/morango/db"
-	"github.com/morango-go/morango/ident"
 	"github.com/morango-go/morango/model"
 )
 
@@ -34,6 +33,7 @@ type row struct {
 	id, sourceID, partition string
 	serialized, selfRef     string
 	deleted                 bool
+	due                     bool   // still dirty, and the model's
 	reason                  string // its deserialization_error
 }
 
@@ -83,21 +83,24 @@ func (r *run) list(ctx context.Context, m *model.Model, cond string, handle func
 	}
 }
 
+// loadRows has no condition but the ids: with more, SQLite would walk the index of
+// all dirty rows for every page.
 const loadRows = `
-	SELECT id, source_id, partition, serialized, _self_ref_fk, deleted, deserialization_error FROM morango_store
-	WHERE dirty_bit AND profile = $2 AND model_name = $3 AND id IN `
+	SELECT id, source_id, partition, serialized, _self_ref_fk, deleted, deserialization_error,
+		dirty_bit, profile, model_name FROM morango_store WHERE id IN %s ORDER BY id`
 
-// load reads those of the rows that are still dirty, in id order. It stops after
+// load reads rows in id order. It stops after
 // so many bytes of JSON; the ids after the last row's are then left to read.
 func (r *run) load(ctx context.Context, tx *db.Tx, m *model.Model, ids []string, budget int) (page []row, complete bool, err error) {
-	rows, err := tx.Query(ctx, loadRows+tx.IDs(1)+" ORDER BY id", db.JSONList(ids), r.env.Profile.Name, m.Name)
+	rows, err := tx.Query(ctx, fmt.Sprintf(loadRows, tx.IDs(1)), db.JSONList(ids))
 	if err != nil {
 		return nil, false, fmt.Errorf("read store rows: %w", err)
 	}
 	size, full := 0, false
 	page, err = scan(rows, func(rows *sql.Rows) (w row, err error) {
-		err = rows.Scan(&w.id, &w.sourceID, &w.partition, &w.serialized, &w.selfRef, &w.deleted, &w.reason)
-		w.id = canonical(w.id)
+		var profile, name string
+		err = rows.Scan((*db.ID)(&w.id), &w.sourceID, &w.partition, &w.serialized, &w.selfRef, &w.deleted, &w.reason, &w.due, &profile, &name)
+		w.due = w.due && profile == r.env.Profile.Name && name == m.Name
 		if size += len(w.serialized); size >= budget {
 			full = true
 			rows.Close()
@@ -165,14 +168,6 @@ func scan[T any](rows *sql.Rows, one func(*sql.Rows) (T, error)) ([]T, error) {
 }
 
 func scanID(rows *sql.Rows) (id string, err error) {
-	err = rows.Scan(&id)
-	return canonical(id), err
-}
-
-// canonical is an id as 32 hex digits; PostgreSQL shows dashes.
-func canonical(id string) string {
-	if bare, err := ident.Parse(id); err == nil {
-		return bare
-	}
-	return id
+	err = rows.Scan((*db.ID)(&id))
+	return id, err
 }

@@ -138,8 +138,8 @@ func (p *page) lookUpTable(ctx context.Context, table string, wanted map[string]
 	known := make(targets, len(ids))
 	_, err = scan(rows, func(rows *sql.Rows) (id string, err error) {
 		t := target{stored: true}
-		err = rows.Scan(&id, &t.deleted, &t.hardDeleted, &t.dirty, &t.mine)
-		known[canonical(id)] = t
+		err = rows.Scan((*db.ID)(&id), &t.deleted, &t.hardDeleted, &t.dirty, &t.mine)
+		known[id] = t
 		return id, err
 	})
 	if err != nil {

@@ -221,8 +221,8 @@ func (r *run) nodes(ctx context.Context, tx *db.Tx, ids, models []string) (map[s
 	found := map[string]node{}
 	_, err = scan(rows, func(rows *sql.Rows) (id string, err error) {
 		var n node
-		err = rows.Scan(&id, &n.parent, &n.model, &n.dirty)
-		found[canonical(id)] = n
+		err = rows.Scan((*db.ID)(&id), &n.parent, &n.model, &n.dirty)
+		found[id] = n
 		return id, err
 	})
 	return found, err
