@@ -223,7 +223,12 @@ func (w want) holdStore(t *conformance.T, in *given, theirs state) {
 			// The arrived history knows saves of ours that we never made. The reference
 			// takes it for one that has seen the merge, and drops what we had.
 			t.Deviates(3)
-			t.Equal("text", mine.Serialized, old[id].Serialized)
+			if kept := old[id]; !mine.HardDeleted {
+				t.Equal("text", mine.Serialized, kept.Serialized)
+				t.Equal("conflicting text", mine.Conflicting, b.Serialized+"\n"+kept.Conflicting)
+			} else {
+				t.Equal("text", mine.Serialized, "{}")
+			}
 			continue
 		}
 		if merged && (b.HardDeleted || old[id].HardDeleted) {
