@@ -21,7 +21,7 @@ GOLANGCI = v2.15.0
 test:
 	$(GO) vet ./...
 	@race=-race; [ "$$($(GO) env CGO_ENABLED)" = 1 ] || { race=; echo "no C compiler: testing without the race detector"; }; \
-	$(GO) test -json -timeout 15m $$race ./... | $(GO) run ./internal/testreport
+	$(GO) test -json -vet=off -timeout 15m $$race ./... | $(GO) run ./internal/testreport
 
 lint: .bin/golangci-lint-$(GOLANGCI)
 	.bin/golangci-lint-$(GOLANGCI) run ./...

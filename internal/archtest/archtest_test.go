@@ -76,7 +76,10 @@ func TestImports(t *testing.T) {
 
 // importProblem says why a package must not import a path; "" when it may.
 func importProblem(name, path string) string {
-	from := table[name]
+	from, ok := table[name]
+	if !ok {
+		return "" // TestTableListsEveryPackage says so, once
+	}
 	if layers, isBarred := barred[path]; isBarred && !slices.Contains(layers, from.layer) && !slices.Contains(from.std, path) {
 		return "its layer has no business with that package"
 	}

@@ -9,7 +9,7 @@ import (
 func TestReport(t *testing.T) {
 	const passing = `{"Action":"start","Package":"p"}
 {"Action":"output","Package":"p","Test":"A","Output":"said\n"}
-{"Action":"output","Package":"p","Test":"A","Output":"conformance: uuid: 3 cases, 3 exact, 0 failed\n"}
+{"Action":"output","Package":"p","Test":"A/lean","Output":"conformance: uuid: 3 cases, 3 exact, 0 failed\n"}
 {"Action":"pass","Package":"p","Test":"A"}
 {"Action":"output","Package":"p","Output":"ok  \tp\t0.1s\n"}
 {"Action":"pass","Package":"p"}
@@ -22,7 +22,7 @@ func TestReport(t *testing.T) {
 		want        []string
 		not         string
 	}{
-		{"passing", passing, true, []string{"ok  \tp\t0.1s\nconformance: uuid: 3 cases, 3 exact, 0 failed\n1 packages, 1 tests passed, 0 failed, 0 skipped"}, "said"},
+		{"passing", passing, true, []string{"ok  \tp\t0.1s\nconformance: uuid: 3 cases, 3 exact, 0 failed lean\n1 packages, 1 tests passed, 0 failed, 0 skipped"}, "said"},
 		{"nothing", "", false, []string{"0 packages, 0 tests passed"}, "failed:"},
 		{"failed", passing + `{"Action":"output","Package":"p","Test":"B","Output":"why\n"}` + "\n" + `{"Action":"fail","Package":"p","Test":"B"}`, false,
 			[]string{"why\n", "failed: p B\n", "1 tests passed, 1 failed"}, "said"},
