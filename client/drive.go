@@ -28,7 +28,8 @@ type drive struct {
 	*conversation
 	t     session.Transfer
 	chunk int
-	// alone: the peer has ended the session, but all records are here already.
+	// alone: the peer has ended the session, or is about to, and all records are where
+	// they belong.
 	alone bool
 	done  int64 // records of a push that the peer has
 }
@@ -92,6 +93,12 @@ func (d *drive) rejoin(ctx context.Context) error {
 		return errGone
 	case err != nil:
 		return err
+	case remote.TransferStage == string(stage.Cleanup):
+		// It was interrupted while it ended the session: its part is done.
+		if !stage.Reached(d.t, stage.Transferring) {
+			return errGone
+		}
+		d.alone = true
 	}
 	d.done = remote.RecordsTransferred
 	return nil
@@ -192,10 +199,12 @@ func (d *drive) passLegacy(ctx context.Context, s stage.Stage) error {
 func (d *drive) advance(ctx context.Context, s stage.Stage, update wire.TransferSessionUpdate) (wire.TransferSession, error) {
 	name := string(s)
 	update.TransferStage = &name
+	d.tell(wire.TransferSession{TransferStage: name, TransferStageStatus: string(stage.Started)})
 	remote, err := d.peer.UpdateTransferSession(ctx, d.t.ID, update)
 	const askAgain = 30 * time.Second // a server that crashed leaves its stage pending
 	asked := time.Now()
 	for pause := 20 * time.Millisecond; err == nil; pause = min(2*pause, 2*time.Second) {
+		d.tell(remote)
 		reached := session.Transfer{Stage: remote.TransferStage, Status: remote.TransferStageStatus}
 		switch {
 		case stage.Reached(reached, s):
@@ -214,6 +223,23 @@ func (d *drive) advance(ctx context.Context, s stage.Stage, update wire.Transfer
 		}
 	}
 	return remote, err
+}
+
+// tell reports how far the peer is with its part, if it names a stage at all.
+func (d *drive) tell(remote wire.TransferSession) {
+	if !stage.Stage(remote.TransferStage).Valid() {
+		return
+	}
+	ev := stage.Event{
+		SyncSession: d.sync.ID, TransferSession: d.t.ID, Push: d.t.Push, Peer: true,
+		Stage: stage.Stage(remote.TransferStage), Status: stage.Status(remote.TransferStageStatus),
+	}
+	if total := d.t.RecordsTotal; total != nil {
+		ev.Total = *total
+	} else if remote.RecordsTotal != nil {
+		ev.Total = *remote.RecordsTotal
+	}
+	d.Engine.Env().Emit(ev)
 }
 
 // move carries the records over.
@@ -237,10 +263,8 @@ func (d *drive) move(ctx context.Context) error {
 // finish has the peer end the session first: if this is interrupted, ours is still
 // there to find out.
 func (d *drive) finish(ctx context.Context) error {
-	if !d.alone {
-		if err := d.peer.CloseTransferSession(ctx, d.t.ID); err != nil && !IsNotFound(err) {
-			return err
-		}
+	if err := d.peer.CloseTransferSession(ctx, d.t.ID); err != nil && !IsNotFound(err) {
+		return err
 	}
 	t, err := d.Engine.Run(ctx, d.t.ID, stage.Cleanup, d.terms)
 	if err == nil {

@@ -10,6 +10,7 @@ import (
 	"github.com/morango-go/morango/engine"
 	"github.com/morango-go/morango/partition"
 	"github.com/morango-go/morango/session"
+	"github.com/morango-go/morango/stage"
 )
 
 // DefaultChunkSize is the number of records in one request when nothing else is said.
@@ -88,6 +89,7 @@ func (s Syncer) Sync(ctx context.Context, o Options) (Result, error) {
 			o.Fresh, restarted = true, true
 		case errors.Is(err, ErrUnreachable) && r.SyncSession != "" && tries < o.Retries && ctx.Err() == nil:
 			o.Fresh = false
+			s.Engine.Env().Emit(stage.Event{SyncSession: r.SyncSession, Err: err})
 			if waitErr := wait(ctx, pause(tries)); waitErr != nil {
 				return r, errors.Join(err, waitErr)
 			}

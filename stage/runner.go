@@ -125,5 +125,11 @@ func (r Runner) emit(t session.Transfer, err error) {
 	if t.RecordsTotal != nil {
 		ev.Total = *t.RecordsTotal
 	}
+	switch { // only while transferring, what is transferred is what is done
+	case ev.Status == Started && ev.Stage != Transferring:
+		ev.Done = 0
+	case ev.Status == Completed && ev.Stage == Queuing:
+		ev.Done = ev.Total
+	}
 	r.Env.Emit(ev)
 }

@@ -58,12 +58,14 @@ func (s Stage) Before(t Stage) bool {
 }
 
 // Event tells what happens in a transfer session, for progress lines, pages and
-// metrics. Counts are of records; Total is 0 while unknown.
+// metrics. Counts are of records; Total is 0 while unknown. An event without a stage
+// tells that the connection to the peer broke, with Err, and is tried again.
 type Event struct {
 	Time            time.Time
 	SyncSession     string
 	TransferSession string
 	Push            bool
+	Peer            bool // the peer does this part of the stage; Done is not known
 	Stage           Stage
 	Status          Status
 	Done, Total     int64

@@ -27,7 +27,7 @@ import (
 // nothing twice.
 func TestKilledAnywhere(t *testing.T) {
 	program := build(t)
-	prepared := prepareSchool(t, program)
+	prepared := prepareSchool(t)
 	requests := cleanRun(t, program, prepared)
 	t.Logf("a sync takes %d requests", len(requests))
 	for i, request := range requests {
@@ -64,7 +64,7 @@ func build(t *testing.T) string {
 
 // prepareSchool makes a hub with rows and a tablet that has joined it and has rows of
 // its own, and returns their folder.
-func prepareSchool(t *testing.T, program string) string {
+func prepareSchool(t *testing.T) string {
 	t.Helper()
 	ctx := t.Context()
 	folder := t.TempDir()

@@ -7,7 +7,6 @@ import (
 	"os"
 	"time"
 
-	"github.com/schollz/progressbar/v3"
 	"golang.org/x/term"
 
 	"github.com/morango-go/morango"
@@ -18,88 +17,151 @@ import (
 // moves, elsewhere one when the stage is over. The returned function ends it.
 func showProgress(ctx context.Context, n *morango.Node, w io.Writer) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
-	done := make(chan struct{})
-	events := n.Events(ctx)
+	events, feed, done := n.Events(ctx), make(chan morango.Event), make(chan struct{})
+	go func() {
+		defer close(feed)
+		for ev := range events {
+			feed <- ev
+		}
+	}()
 	go func() {
 		defer close(done)
-		p := progress{w: w, moving: isTerminal(w)}
-		for ev := range events {
-			p.show(ev)
+		p := progress{w: w, width: terminalWidth(w)}
+		redraw := time.NewTicker(200 * time.Millisecond)
+		defer redraw.Stop()
+		for {
+			select {
+			case ev, open := <-feed:
+				if !open {
+					p.finish()
+					return
+				}
+				p.show(ev)
+			case <-redraw.C:
+				p.draw(time.Now())
+			}
 		}
-		p.finish()
 	}()
 	return func() { cancel(); <-done }
 }
 
-func isTerminal(w io.Writer) bool {
+// terminalWidth is 0 for what is no terminal.
+func terminalWidth(w io.Writer) int {
 	f, ok := w.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd()))
+	if !ok || !term.IsTerminal(int(f.Fd())) {
+		return 0
+	}
+	width, _, err := term.GetSize(int(f.Fd()))
+	if err != nil {
+		return 80
+	}
+	return width
 }
 
 // progress turns events into lines.
 type progress struct {
 	w       io.Writer
-	moving  bool
-	current morango.Event
-	began   time.Time
-	bar     *progressbar.ProgressBar
+	width   int           // of the terminal; 0 is none
+	current morango.Event // the newest of the stage that is shown; none before the first
+	began   time.Time     // of that stage
+	before  int64         // records that were done when it began
 }
 
+// show takes an event in.
 func (p *progress) show(ev morango.Event) {
+	if ev.Err != nil && ev.Stage == "" {
+		p.finish()
+		fmt.Fprintln(p.w, "The connection broke; trying again.")
+		return
+	}
 	if ev.Stage == stage.Initializing || ev.Stage == stage.Cleanup {
 		return
 	}
-	if ev.Stage != p.current.Stage || ev.TransferSession != p.current.TransferSession {
-		p.finish()
-		p.began, p.current = ev.Time, ev
-	}
-	p.current.Done, p.current.Status = max(ev.Done, p.current.Done), ev.Status
-	p.current.Time = ev.Time
-	if ev.Total > 0 {
-		p.current.Total = ev.Total
-	}
-	if p.moving && ev.Status == stage.Started && ev.Done > 0 {
-		p.move(ev)
-	}
-}
-
-func (p *progress) move(ev morango.Event) {
-	if p.bar == nil {
-		total := ev.Total
-		if total == 0 {
-			total = -1
+	same := ev.Stage == p.current.Stage && ev.Peer == p.current.Peer && ev.TransferSession == p.current.TransferSession
+	if !same {
+		if ev.TransferSession == p.current.TransferSession && p.current.Stage.Before(ev.Stage) {
+			p.current.Status = stage.Completed // or the session would not be further
 		}
-		p.bar = progressbar.NewOptions64(total,
-			progressbar.OptionSetWriter(p.w), progressbar.OptionSetDescription(p.name()),
-			progressbar.OptionShowCount(), progressbar.OptionShowIts(), progressbar.OptionSetItsString("records"),
-			progressbar.OptionSetPredictTime(true), progressbar.OptionClearOnFinish(),
-			progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionSetWidth(20),
-		)
+		p.finish()
+		p.current, p.began, p.before = ev, ev.Time, ev.Done
+		return
 	}
-	_ = p.bar.Set64(ev.Done) // a terminal that cannot show it is no reason to stop
+	ev.Done, ev.Total = max(ev.Done, p.current.Done), max(ev.Total, p.current.Total)
+	p.current = ev
 }
 
-// finish ends the current stage's line.
-func (p *progress) finish() {
-	if p.bar != nil {
-		_ = p.bar.Clear()
-		p.bar = nil
+// draw shows how far the current stage is, on a terminal.
+func (p *progress) draw(now time.Time) {
+	if p.width == 0 || p.current.Stage == "" {
+		return
 	}
+	line := []rune(p.name() + p.state(now.Sub(p.began)))
+	fmt.Fprintf(p.w, "\r\x1b[K%s", string(line[:min(len(line), p.width-1)]))
+}
+
+// state is the text of a stage that runs for so long.
+func (p *progress) state(took time.Duration) string {
+	ev := p.current
+	if ev.Peer {
+		return "at the peer for " + seconds(took)
+	}
+	text := count(ev.Done)
+	if ev.Total > 0 {
+		text += " of " + count(ev.Total)
+	}
+	rate := p.rate(took)
+	if rate <= 0 {
+		return text + ", " + seconds(took)
+	}
+	text += fmt.Sprintf(", %s a second", count(int64(rate)))
+	if left := ev.Total - ev.Done; left > 0 {
+		text += fmt.Sprintf(", %s left", seconds(time.Duration(float64(left)/rate*float64(time.Second))))
+	}
+	return text
+}
+
+// rate is in records a second; 0 while it makes no sense.
+func (p *progress) rate(took time.Duration) float64 {
+	if took < 10*time.Millisecond {
+		return 0
+	}
+	return float64(p.current.Done-p.before) / took.Seconds()
+}
+
+// finish ends the current stage's line. A stage that had nothing to do has none, nor
+// has one that the peer did at once.
+func (p *progress) finish() {
 	ev := p.current
 	if ev.Stage == "" {
 		return
 	}
+	if p.width > 0 {
+		fmt.Fprint(p.w, "\r\x1b[K")
+	}
+	p.current = morango.Event{}
 	took := ev.Time.Sub(p.began)
-	line := fmt.Sprintf("%s  %s in %s", p.name(), plural(ev.Done, "record"), duration(took))
-	if ev.Done > 0 && took > 10*time.Millisecond {
-		line += fmt.Sprintf(", %s a second", count(int64(float64(ev.Done)/took.Seconds())))
+	complete := ev.Status == stage.Completed || ev.Stage == stage.Transferring && ev.Done == ev.Total
+	const noticeable = 200 * time.Millisecond
+	if complete && ev.Done == 0 && (!ev.Peer || took < noticeable) {
+		return
 	}
-	if ev.Status != stage.Completed {
-		line += "; " + string(ev.Status)
+	p.current = ev
+	line := p.name()
+	switch {
+	case !ev.Peer:
+		line += plural(ev.Done, "record") + " in " + duration(took)
+		if rate := p.rate(took); rate > 0 {
+			line += fmt.Sprintf(", %s a second", count(int64(rate)))
+		}
+	case ev.Total > 0:
+		line += plural(ev.Total, "record") + " at the peer in " + duration(took)
+	default:
+		line += "at the peer in " + duration(took)
 	}
-	if ev.Done > 0 || ev.Status != stage.Completed {
-		fmt.Fprintln(p.w, line)
+	if !complete {
+		line += "; not finished"
 	}
+	fmt.Fprintln(p.w, line)
 	p.current = morango.Event{}
 }
 
@@ -108,42 +170,5 @@ func (p *progress) name() string {
 	if p.current.Push {
 		direction = "push"
 	}
-	return fmt.Sprintf("%s  %-13s", direction, p.current.Stage)
-}
-
-// count writes a number with thousands apart.
-func count(n int64) string {
-	text := fmt.Sprint(n)
-	for i := len(text) - 3; i > 0 && text[i-1] != '-'; i -= 3 {
-		text = text[:i] + "," + text[i:]
-	}
-	return text
-}
-
-// plural writes a number of things; name is one of them.
-func plural(n int64, name string) string {
-	if n != 1 {
-		name += "s"
-	}
-	return count(n) + " " + name
-}
-
-// size writes a number of bytes for people.
-func size(n int64) string {
-	switch {
-	case n < 1000:
-		return fmt.Sprintf("%d B", n)
-	case n < 1_000_000:
-		return fmt.Sprintf("%.1f kB", float64(n)/1e3)
-	case n < 1_000_000_000:
-		return fmt.Sprintf("%.1f MB", float64(n)/1e6)
-	}
-	return fmt.Sprintf("%.1f GB", float64(n)/1e9)
-}
-
-func duration(d time.Duration) string {
-	if d < time.Second {
-		return fmt.Sprintf("%d ms", d.Milliseconds())
-	}
-	return fmt.Sprintf("%.1f s", d.Seconds())
+	return fmt.Sprintf("%s  %-13s  ", direction, p.current.Stage)
 }

@@ -1,0 +1,172 @@
+package main
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/morango-go/morango/stage"
+)
+
+// doom is a moment at which a side is killed: in a stage of a transfer session, in the
+// middle of the stage's writing to a table or, where there is none, before the stage
+// can be noted as left.
+type doom struct {
+	victim string
+	push   bool
+	stage  stage.Stage
+	table  string // "" is none
+}
+
+func (d doom) String() string {
+	text := "pull " + string(d.stage) + " " + d.victim
+	if d.push {
+		text = "push " + string(d.stage) + " " + d.victim
+	}
+	if d.table != "" {
+		text += " writing " + d.table
+	}
+	return text
+}
+
+// dooms are all stages on both sides in both directions, and all tables that they
+// write many rows to.
+func dooms() (all []doom) {
+	for _, push := range []bool{false, true} {
+		for _, victim := range []string{"client", "server"} {
+			for _, s := range stage.All() {
+				all = append(all, doom{victim, push, s, ""})
+			}
+		}
+		producer, receiver := "server", "client"
+		if push {
+			producer, receiver = receiver, producer
+		}
+		all = append(all,
+			doom{producer, push, stage.Serializing, "morango_store"},
+			doom{producer, push, stage.Queuing, "morango_buffer"},
+			doom{receiver, push, stage.Transferring, "morango_buffer"},
+			doom{receiver, push, stage.Dequeuing, "morango_store"},
+			doom{receiver, push, stage.Dequeuing, "morango_databasemaxcounter"},
+			doom{receiver, push, stage.Deserializing, "attempt"},
+			doom{producer, push, stage.Cleanup, "morango_buffer"},
+		)
+	}
+	return all
+}
+
+// TestKilledInEveryStage kills one side with SIGKILL while it is in a stage, starts it
+// again, and syncs once more: both sides must then be equal, with nothing lost and
+// nothing twice.
+func TestKilledInEveryStage(t *testing.T) {
+	program := build(t)
+	prepared := prepareSchool(t)
+	for _, d := range dooms() {
+		t.Run(d.String(), func(t *testing.T) {
+			t.Parallel()
+			c := newCrash(t, program, prepared)
+			c.victim = d.victim
+			release := c.hold(t, d)
+			watching, stop := context.WithCancel(t.Context())
+			killed := make(chan error, 1)
+			go func() { killed <- c.killIn(watching, d) }()
+			code := c.sync(t)
+			stop()
+			must(t, <-killed)
+			if code == exitDone {
+				t.Fatal("the sync came to its end although one side was killed")
+			}
+			release()
+			c.restart(t)
+			if code := c.sync(t); code != exitDone {
+				t.Fatalf("the sync after the restart ended with %d:\n%s", code, c.said.String())
+			}
+			c.equal(t)
+		})
+	}
+}
+
+// database is the victim's file, opened beside it.
+func (c *crash) database(d doom, options string) (*sql.DB, error) {
+	name := "hub.db"
+	if d.victim == "client" {
+		name = "tablet.db"
+	}
+	return sql.Open("sqlite", filepath.Join(c.folder, name)+options)
+}
+
+// hold makes the moment last until the victim is killed: a trigger counts to a great
+// number. The returned function takes it away.
+func (c *crash) hold(t *testing.T, d doom) (release func()) {
+	t.Helper()
+	const count = `(WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000000) SELECT count(*) FROM n)`
+	push := 0
+	if d.push {
+		push = 1
+	}
+	stages := fmt.Sprintf(`push = %d AND transfer_stage = '%s'`, push, d.stage)
+	var triggers []string
+	if d.table == "" {
+		triggers = append(triggers, fmt.Sprintf(`CREATE TRIGGER hold0 BEFORE UPDATE ON morango_transfersession
+			WHEN old.push = %d AND old.transfer_stage = '%s' BEGIN SELECT %s; END`, push, d.stage, count))
+	} else {
+		for i, event := range []string{"INSERT", "UPDATE", "DELETE"} {
+			triggers = append(triggers, fmt.Sprintf(`CREATE TRIGGER hold%d AFTER %s ON %s
+				WHEN EXISTS (SELECT 1 FROM morango_transfersession WHERE active AND %s) BEGIN SELECT %s; END`, i, event, d.table, stages, count))
+		}
+	}
+	run := func(statements ...string) {
+		db, err := c.database(d, "?_pragma=busy_timeout(10000)")
+		must(t, err)
+		defer db.Close()
+		for _, statement := range statements {
+			_, err := db.Exec(statement)
+			must(t, err)
+		}
+	}
+	run(triggers...)
+	return func() {
+		run("DROP TRIGGER IF EXISTS hold0", "DROP TRIGGER IF EXISTS hold1", "DROP TRIGGER IF EXISTS hold2")
+	}
+}
+
+// killIn waits until the victim is in the stage, and inside a transaction if it is to
+// be killed writing, and kills it.
+func (c *crash) killIn(ctx context.Context, d doom) error {
+	db, err := c.database(d, "?_pragma=busy_timeout(0)&_txlock=immediate")
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	look := time.NewTicker(2 * time.Millisecond)
+	defer look.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("the %s was never seen in stage %s", d.victim, d.stage)
+		case <-look.C:
+		}
+		var there int
+		err := db.QueryRow(`SELECT count(*) FROM morango_transfersession WHERE push = $1 AND transfer_stage = $2`, d.push, string(d.stage)).Scan(&there)
+		if err != nil || there == 0 {
+			continue // also when the database is busy
+		}
+		if d.table == "" || writing(db) {
+			c.kill()
+			return nil
+		}
+	}
+}
+
+// writing reports whether somebody is inside a transaction that writes.
+func writing(db *sql.DB) bool {
+	tx, err := db.Begin()
+	if err != nil {
+		return true
+	}
+	_ = tx.Rollback() // it did nothing
+	return false
+}
