@@ -26,12 +26,14 @@ var ErrScope = errors.New("outside the scope of the certificates")
 // conversation is one sync session with the peer, seen from the client.
 type conversation struct {
 	Syncer
-	peer           *Peer
-	async          bool // the peer works in the background and is asked how far it is
-	terms          engine.Terms
-	sync           session.Sync
-	mine, theirs   partition.Scope // of the two certificates
-	ownID, otherID string
+	peer  *Peer
+	async bool // the peer works in the background and is asked how far it is
+	terms engine.Terms
+	sync  session.Sync
+	// told holds the counters of our instances that the peer may know from us: those
+	// from before the conversation, and later those that a push has brought it.
+	told         map[string]int64
+	mine, theirs partition.Scope // of the two certificates
 }
 
 // connect resumes the interrupted sync session with the peer, or opens a new one.
@@ -44,6 +46,9 @@ func (s Syncer) connect(ctx context.Context, o Options, r *Result) (*conversatio
 	c := &conversation{Syncer: s, peer: s.Peer,
 		async: both.Has(wire.AsyncOperations), terms: engine.Terms{V2: both.Has(wire.FSICv2Format)}}
 	r.ServerInstance = info.InstanceID
+	if c.told, err = s.Engine.Living(ctx); err != nil {
+		return nil, err
+	}
 	if !o.Fresh {
 		if ok, err := c.resume(ctx, o); err != nil || ok {
 			r.SyncSession, r.Resumed = c.sync.ID, ok

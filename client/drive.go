@@ -48,6 +48,9 @@ func (c *conversation) transfer(ctx context.Context, push bool, filter partition
 	out := Transfer{Session: d.t, Completed: err == nil, Report: c.Engine.Report(d.t.ID)}
 	if err == nil {
 		c.Engine.Forget(d.t.ID)
+		if push {
+			c.told, err = c.Engine.Living(ctx)
+		}
 	}
 	return out, err
 }
@@ -122,7 +125,21 @@ func (d *drive) create(ctx context.Context, claim string) error {
 }
 
 // learn keeps what the peer says of its claim and, where it produces, of its records.
+// A claim that shows this database to be a copy, when the peer has been told already
+// what we claim, makes the transfer worthless.
 func (d *drive) learn(ctx context.Context, remote wire.TransferSession) error {
+	renewed, err := d.Engine.Confirm(ctx, d.t, remote.ServerFSIC, d.told)
+	if err != nil {
+		return err
+	}
+	if renewed {
+		if d.told, err = d.Engine.Living(ctx); err != nil {
+			return err
+		}
+		if d.t.Push && stage.Reached(d.t, stage.Serializing) {
+			return errGone
+		}
+	}
 	u := engine.Update{ServerFSIC: &remote.ServerFSIC}
 	if !d.t.Push {
 		u.RecordsTotal = remote.RecordsTotal
@@ -144,12 +161,19 @@ func (d *drive) pass(ctx context.Context, s stage.Stage) error {
 			return err
 		}
 	}
+	asked := false
+	if s == stage.Serializing && d.askFirst() {
+		if err := d.passRemote(ctx, s); err != nil {
+			return err
+		}
+		asked = true
+	}
 	t, err := d.Engine.Run(ctx, d.t.ID, s, d.terms)
 	if err != nil {
 		return err
 	}
 	d.t = t
-	if d.alone {
+	if d.alone || asked {
 		return nil
 	}
 	if !d.async {
@@ -158,15 +182,27 @@ func (d *drive) pass(ctx context.Context, s stage.Stage) error {
 	return d.passRemote(ctx, s)
 }
 
+// askFirst says whether the peer's claim comes before our own work: in a push we learn
+// what it knows of us before we stamp anything. The reference takes a claim only
+// together with the wish to serialize, so there ours has to be ready.
+func (d *drive) askFirst() bool {
+	return d.t.Push && d.async && !d.alone && d.peer.Shared().Has(wire.MoranGo) && !stage.Reached(d.t, stage.Serializing)
+}
+
 // passRemote asks the peer for its part of a stage, where it has one to play.
 func (d *drive) passRemote(ctx context.Context, s stage.Stage) error {
 	update := wire.TransferSessionUpdate{}
 	switch s {
 	case stage.Serializing:
-		update.ClientFSIC = &d.t.ClientFSIC
+		if stage.Reached(d.t, s) {
+			update.ClientFSIC = &d.t.ClientFSIC
+		}
 	case stage.Queuing:
 		if d.t.Push {
 			update.RecordsTotal = d.t.RecordsTotal
+		}
+		if d.t.Push && d.peer.Shared().Has(wire.MoranGo) {
+			update.ClientFSIC = &d.t.ClientFSIC
 		}
 	case stage.Deserializing:
 		if !d.t.Push {

@@ -70,7 +70,7 @@ func (p *Peer) Shared() wire.Set {
 // ErrNotMorango when nobody of ours is there.
 func (p *Peer) Info(ctx context.Context) (wire.Info, error) {
 	var info wire.Info
-	err := p.get(ctx, wire.Item(wire.PathInfo, wire.InfoItem), nil, &info)
+	err := p.get(ctx, wire.Item(wire.PathInfo, wire.InfoItem), &info)
 	if err == nil && info.InstanceID == "" {
 		err = fmt.Errorf("%s tells no instance id: %w", p.BaseURL, ErrNotMorango)
 	}
@@ -85,13 +85,13 @@ func (p *Peer) Info(ctx context.Context) (wire.Info, error) {
 // PublicKeys lists the keys for which the peer takes pushed certificates; often none.
 func (p *Peer) PublicKeys(ctx context.Context) ([]wire.PublicKey, error) {
 	var keys []wire.PublicKey
-	return keys, p.get(ctx, wire.PathPublicKey, nil, &keys)
+	return keys, p.get(ctx, wire.PathPublicKey, &keys)
 }
 
 // Nonce asks for a single-use text to be signed within a minute.
 func (p *Peer) Nonce(ctx context.Context) (wire.Nonce, error) {
 	var nonce wire.Nonce
-	return nonce, p.send(ctx, http.MethodPost, wire.PathNonces, nil, &nonce)
+	return nonce, p.send(ctx, http.MethodPost, wire.PathNonces, &nonce)
 }
 
 // Certificates lists the certificates that the peer owns at or below the root
@@ -160,7 +160,7 @@ func (p *Peer) CreateSyncSession(ctx context.Context, body wire.SyncSessionReque
 // SyncSession reads an active sync session as the peer keeps it.
 func (p *Peer) SyncSession(ctx context.Context, id string) (wire.SyncSession, error) {
 	var s wire.SyncSession
-	return s, p.get(ctx, wire.Item(wire.PathSyncSessions, id), nil, &s)
+	return s, p.get(ctx, wire.Item(wire.PathSyncSessions, id), &s)
 }
 
 // CloseSyncSession ends a sync session on the peer.
@@ -178,7 +178,7 @@ func (p *Peer) CreateTransferSession(ctx context.Context, body wire.TransferSess
 // TransferSession reads an active transfer session as the peer keeps it.
 func (p *Peer) TransferSession(ctx context.Context, id string) (wire.TransferSession, error) {
 	var t wire.TransferSession
-	return t, p.get(ctx, wire.Item(wire.PathTransferSessions, id), nil, &t)
+	return t, p.get(ctx, wire.Item(wire.PathTransferSessions, id), &t)
 }
 
 // UpdateTransferSession tells the peer what is new, and asks it to go on to a stage.
@@ -231,8 +231,8 @@ func (p *Peer) PullBuffers(ctx context.Context, transferID string, offset int64,
 	return records, nil
 }
 
-func (p *Peer) get(ctx context.Context, path string, query url.Values, answer any) error {
-	return p.do(ctx, request{method: http.MethodGet, path: path, query: query}, maxSmall, jsonInto(answer))
+func (p *Peer) get(ctx context.Context, path string, answer any) error {
+	return p.do(ctx, request{method: http.MethodGet, path: path}, maxSmall, jsonInto(answer))
 }
 
 // send sends body as JSON, or nothing when it is nil.
