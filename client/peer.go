@@ -91,7 +91,7 @@ func (p *Peer) PublicKeys(ctx context.Context) ([]wire.PublicKey, error) {
 // Nonce asks for a single-use text to be signed within a minute.
 func (p *Peer) Nonce(ctx context.Context) (wire.Nonce, error) {
 	var nonce wire.Nonce
-	return nonce, p.send(ctx, http.MethodPost, wire.PathNonces, &nonce)
+	return nonce, p.send(ctx, http.MethodPost, wire.PathNonces, nil, &nonce)
 }
 
 // Certificates lists the certificates that the peer owns at or below the root
