@@ -25,8 +25,8 @@ func (s *Server) getBuffers(r *http.Request) (answer, error) {
 		return answer{}, err
 	}
 	query := r.URL.Query()
-	limit, err := strconv.ParseInt(query.Get(wire.QueryLimit), 10, 32)
-	if err != nil || limit <= 0 {
+	limit, bad := strconv.ParseInt(query.Get(wire.QueryLimit), 10, 32)
+	if bad != nil || limit <= 0 {
 		return answer{status: http.StatusOK, stream: func(w io.Writer) error {
 			return s.streamAll(r.Context(), w, t.ID)
 		}}, nil
@@ -44,6 +44,12 @@ func (s *Server) getBuffers(r *http.Request) (answer, error) {
 	return answer{status: http.StatusOK, stream: func(w io.Writer) error {
 		return s.streamPage(r.Context(), w, p)
 	}}, nil
+}
+
+// noBuffers answers all methods that there are not for buffers: whoever tries is told
+// what a stranger is told.
+func (s *Server) noBuffers(*http.Request) (answer, error) {
+	return answer{}, forbidden(wire.Detail{Detail: wire.TextNoCredentials})
 }
 
 // readable finds the pull whose records are asked for. Whoever asks for anything else

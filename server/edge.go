@@ -1,6 +1,8 @@
 package server
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -23,7 +25,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	seen := &watched{ResponseWriter: w}
 	defer func() {
 		if broken := recover(); broken != nil {
-			if broken == http.ErrAbortHandler {
+			if err, ok := broken.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 				panic(broken) // net/http's own way to break a connection off
 			}
 			s.log.ErrorContext(r.Context(), "panic", "method", r.Method, "path", r.URL.Path,
@@ -39,8 +41,46 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			slog.String("error", seen.reason))
 	}()
 	// One byte more than the readers take, so that it is they who say what is too much.
-	r.Body = http.MaxBytesReader(seen, r.Body, max(s.limits.Body, s.limits.Buffers)+1)
+	r.Body = incomingBody{http.MaxBytesReader(seen, r.Body, max(s.limits.Body, s.limits.Buffers)+1)}
+	// Where the connection takes no deadlines, as in tests without one, there is none.
+	_ = http.NewResponseController(seen).SetReadDeadline(start.Add(s.limits.Read))
 	s.mux.ServeHTTP(seen, r)
+}
+
+// incomingBody marks what goes wrong while a body arrives, which is not our fault.
+type incomingBody struct{ io.ReadCloser }
+
+// Read implements io.Reader.
+func (b incomingBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	var tooMuch *http.MaxBytesError
+	if err != nil && err != io.EOF && !errors.As(err, &tooMuch) {
+		err = &bodyError{err}
+	}
+	return n, err
+}
+
+type bodyError struct{ cause error }
+
+func (e *bodyError) Error() string { return "the body did not arrive: " + e.cause.Error() }
+
+func (e *bodyError) Unwrap() error { return e.cause }
+
+// control is the key of a request's http.ResponseController.
+type control struct{}
+
+func withControl(w http.ResponseWriter, r *http.Request) *http.Request {
+	return r.WithContext(context.WithValue(r.Context(), control{}, http.NewResponseController(w)))
+}
+
+// allow puts the connection's deadlines off: the answer may take as long as wait, and
+// a minute more to be written. The body must have been read.
+func allow(r *http.Request, wait time.Duration) {
+	if c, ok := r.Context().Value(control{}).(*http.ResponseController); ok {
+		end := time.Now().Add(wait + time.Minute)
+		// The reading one too, for net/http ends the request's context when it passes.
+		_, _ = c.SetWriteDeadline(end), c.SetReadDeadline(end)
+	}
 }
 
 func levelOf(status int) slog.Level {

@@ -113,7 +113,7 @@ func (d *demo) newPeer(ctx context.Context, name string) (p peer, err error) {
 
 // join serves the hub on loopback and lets the tablet ask for a certificate.
 func (d *demo) join(ctx context.Context, _ int) error {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return fmt.Errorf("listen on loopback: %w", err)
 	}

@@ -71,7 +71,7 @@ func (f *serveCmd) Run(ctx context.Context, c console) error {
 		if err != nil {
 			return err
 		}
-		listener, err := net.Listen("tcp", f.Listen)
+		listener, err := new(net.ListenConfig).Listen(ctx, "tcp", f.Listen)
 		if err != nil {
 			return fmt.Errorf("--listen %s: %w", f.Listen, err)
 		}

@@ -202,7 +202,7 @@ func (e *Engine) Retryable(err error) bool {
 
 // Explain adds to an error what a person can do about it.
 func (e *Engine) Explain(err error) error {
-	hint := ""
+	var hint string
 	switch code(err) {
 	case codeBusy, codeLocked:
 		hint = "another program has been writing to it for a long time: let that finish, or stop it"
