@@ -36,13 +36,17 @@ type Report struct {
 // claims in a second one. It can be run again after any interruption: once the first
 // is committed, the buffer is empty and only the claims are left to raise.
 func Run(ctx context.Context, env stage.Env, job Job) (Report, error) {
+	return run(ctx, env, job, pageRows)
+}
+
+func run(ctx context.Context, env stage.Env, job Job, rows int) (Report, error) {
 	env.Emit(event(job, stage.Started, Report{}))
 	var report Report
 	err := env.DB.Write(ctx, func(tx *db.Tx) error {
 		if err := tx.Lock(ctx, job.Filter, false); err != nil {
 			return err
 		}
-		m := &merge{tx: tx, env: env, session: job.TransferSession}
+		m := &merge{tx: tx, env: env, session: job.TransferSession, rows: rows}
 		err := m.run(ctx)
 		report = m.report
 		return err

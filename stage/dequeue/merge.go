@@ -24,6 +24,7 @@ type merge struct {
 	tx      *db.Tx
 	env     stage.Env
 	session string
+	rows    int             // in a page
 	stamp   counter.Version // of all conflicts of this run; zero until there is one
 	report  Report
 }
@@ -66,7 +67,7 @@ func (m *merge) run(ctx context.Context) error {
 // next returns the page that begins at an id.
 func (m *merge) next(ctx context.Context, lo string) (page, error) {
 	var hi db.ID
-	err := m.tx.QueryRow(ctx, pageEnd, m.session, lo, pageRows).Scan(&hi)
+	err := m.tx.QueryRow(ctx, pageEnd, m.session, lo, m.rows).Scan(&hi)
 	if errors.Is(err, sql.ErrNoRows) {
 		return page{lo: lo, hi: highestID, last: true}, nil
 	}

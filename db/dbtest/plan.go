@@ -1,0 +1,31 @@
+package dbtest
+
+import (
+	"testing"
+
+	"github.com/morango-go/morango/db"
+)
+
+// Plan returns the lines of SQLite's plan for a statement, so that a test can hold
+// it to the indexes it must use.
+func Plan(t testing.TB, tx *db.Tx, query string, args ...any) []string {
+	t.Helper()
+	rows, err := tx.Query(t.Context(), "EXPLAIN QUERY PLAN "+query, args...)
+	if err != nil {
+		t.Fatalf("plan of %s: %v", query, err)
+	}
+	defer rows.Close()
+	var lines []string
+	for rows.Next() {
+		var id, parent, unused int
+		var line string
+		if err := rows.Scan(&id, &parent, &unused, &line); err != nil {
+			t.Fatal(err)
+		}
+		lines = append(lines, line)
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return lines
+}
