@@ -83,7 +83,7 @@ func TestFillIDsPagesThroughDirtyRows(t *testing.T) {
 	facility, _ := p.Model("facility")
 	run(t, d, func(tx *db.Tx) error {
 		for i := range rows {
-			_, err := tx.Exec(t.Context(), `INSERT INTO facility_profile_facility (id, name, now_date, _morango_dirty_bit) VALUES ($1, $2, $3, $4)`,
+			_, err := tx.Exec(t.Context(), `INSERT INTO facility_profile_facility (id, name, now_date, _morango_dirty_bit, _morango_source_id, _morango_partition) VALUES ($1, $2, $3, $4, '', '')`,
 				fmt.Sprintf("%032x", i), fmt.Sprint("f", i), "2026-01-01 00:00:00", i != 7)
 			if err != nil {
 				return err

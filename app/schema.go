@@ -20,21 +20,27 @@ import (
 // completes those that do: the primary key must be the column id, every column of
 // the profile must be there, and the three Morango columns are added when they are
 // missing. Rows that were there before become dirty.
+//
+// Where the application captures changes itself, tables that exist are only checked,
+// the Morango columns included, and new ones are what Django would make: no column
+// has a default in the database. Only the indexes differ: those of foreign keys have
+// names of our own, and others are not in the profile.
 func CreateTables(ctx context.Context, tx *db.Tx, p *model.Profile) error {
 	for _, t := range tablesOf(p) {
+		t.plain = p.Capture == model.CaptureApplication
 		found, err := describe(ctx, tx, t.name)
 		if err != nil {
 			return fmt.Errorf("look at the table %s: %w", t.name, err)
 		}
 		if len(found) == 0 {
 			err = t.create(ctx, tx)
-		} else if err = t.check(tx.Kind(), found); err == nil {
+		} else if err = t.check(tx.Kind(), found); err == nil && !t.plain {
 			err = t.complete(ctx, tx, found)
 		}
 		if err != nil {
 			return err
 		}
-		if p.Capture == model.CaptureApplication && len(found) > 0 {
+		if t.plain {
 			continue // the application's own table: no index that its migrations do not know
 		}
 		query := fmt.Sprintf("CREATE INDEX IF NOT EXISTS %s ON %s (id) WHERE %s",
@@ -70,8 +76,8 @@ func (t *table) create(ctx context.Context, tx *db.Tx) error {
 }
 
 // definitions are the column definitions of CREATE TABLE, as Django writes them.
-// The Morango columns also have defaults, so that a program that knows nothing of
-// Morango can insert rows.
+// Unless the table is plain, columns also have defaults, so that a program that
+// knows nothing of Morango can insert rows.
 func (t *table) definitions(kind db.Kind) ([]string, error) {
 	var definitions []string
 	for _, c := range t.columns {
@@ -91,7 +97,9 @@ func (t *table) definitions(kind db.Kind) ([]string, error) {
 		default:
 			d += " NOT NULL"
 		}
-		d += columnDefault(kind, c.Column)
+		if !t.plain {
+			d += columnDefault(kind, c.Column)
+		}
 		if c.Unique {
 			d += " UNIQUE"
 		}
@@ -101,7 +109,7 @@ func (t *table) definitions(kind db.Kind) ([]string, error) {
 		definitions = append(definitions, d)
 		if c.Name == model.ColumnID {
 			for _, name := range morangoColumns {
-				definitions = append(definitions, name+" "+morangoColumn(kind, name))
+				definitions = append(definitions, name+" "+morangoColumn(kind, name, t.plain))
 			}
 		}
 	}
@@ -114,7 +122,7 @@ func (t *table) complete(ctx context.Context, tx *db.Tx, found []foundColumn) er
 		if _, ok := find(found, name); ok {
 			continue
 		}
-		query := fmt.Sprintf("ALTER TABLE %s ADD COLUMN %s %s", db.Quote(t.name), name, morangoColumn(tx.Kind(), name))
+		query := fmt.Sprintf("ALTER TABLE %s ADD COLUMN %s %s", db.Quote(t.name), name, morangoColumn(tx.Kind(), name, false))
 		if _, err := tx.Exec(ctx, query); err != nil {
 			return fmt.Errorf("add the column %s to the table %s: %w", name, t.name, err)
 		}
@@ -143,6 +151,12 @@ func (t *table) check(kind db.Kind, found []foundColumn) error {
 	for _, c := range t.columns {
 		if _, ok := find(found, c.Name); !ok && !slices.Contains(morangoColumns, c.Name) {
 			return fmt.Errorf("the table %s has no column %s: add it to the table, or take it out of the profile", t.name, c.Name)
+		}
+	}
+	for _, name := range morangoColumns {
+		if _, ok := find(found, name); !ok && t.plain {
+			return fmt.Errorf("the table %s has no column %s, which the application keeps: let its migrations add it, "+
+				"or write `capture: triggers` into the profile", t.name, name)
 		}
 	}
 	return nil

@@ -1,8 +1,11 @@
 package app_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/morango-go/morango/app"
 	"github.com/morango-go/morango/db"
@@ -51,40 +54,97 @@ func TestTablesOfEveryProfile(t *testing.T) {
 	}
 }
 
-// The tables we create and those that Django makes have the same declared types.
-func TestTypesAreDjangos(t *testing.T) {
-	const declared = `SELECT t.name, c.name, c.type, c."notnull", c.pk FROM sqlite_master t JOIN pragma_table_info(t.name) c
-		WHERE t.type = 'table' AND t.name LIKE 'facility%' ORDER BY t.name, c.name`
-	ours, theirs := dbtest.New(t), dbtest.Django(t)
-	initialize(t, ours, profile(t, "testapp.yaml"))
-	got, want := dump(t, ours, declared), dump(t, theirs, declared)
-	if got != want {
-		t.Errorf("created:\n%s\nDjango's:\n%s", got, want)
+// physical lists what the tables of the test app are made of: columns with type,
+// nullability, default and key, unique columns, foreign keys, and that each foreign
+// key has an index. Names of indexes and constraints are left out: they are our own.
+var physical = map[db.Kind][]string{
+	db.SQLite: {
+		`SELECT t.name || '.' || c.name || ' ' || c.type || ' ' || c."notnull" || c.pk || coalesce(c.dflt_value, '-')
+			FROM sqlite_master t JOIN pragma_table_xinfo(t.name) c WHERE t.type = 'table' AND t.name LIKE 'facility%'`,
+		`SELECT t.name || ' unique ' || c.name || i.partial FROM sqlite_master t JOIN pragma_index_list(t.name) i JOIN pragma_index_info(i.name) c
+			WHERE t.type = 'table' AND t.name LIKE 'facility%' AND i."unique"`,
+		`SELECT t.name || ' -> ' || f."table" || '.' || f."to" || f.on_delete || (t.sql LIKE '%' || f."from" || '%DEFERRABLE INITIALLY DEFERRED%') ||
+				EXISTS (SELECT 1 FROM pragma_index_list(t.name) i JOIN pragma_index_info(i.name) c WHERE c.name = f."from" AND c.seqno = 0)
+			FROM sqlite_master t JOIN pragma_foreign_key_list(t.name) f WHERE t.type = 'table' AND t.name LIKE 'facility%'`,
+	},
+	db.Postgres: {
+		`SELECT concat_ws(' ', c.relname, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull, a.attidentity, a.attcollation, pg_get_expr(d.adbin, d.adrelid))
+			FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
+			WHERE c.relkind = 'r' AND c.relname LIKE 'facility%'`,
+		`SELECT c.relname || ' ' || pg_get_constraintdef(o.oid) FROM pg_constraint o JOIN pg_class c ON c.oid = o.conrelid WHERE c.relname LIKE 'facility%'`,
+		`SELECT c.relname || ' ' || EXISTS (SELECT 1 FROM pg_index i WHERE i.indrelid = c.oid AND i.indkey[0] = o.conkey[1])
+			FROM pg_constraint o JOIN pg_class c ON c.oid = o.conrelid WHERE c.relname LIKE 'facility%' AND o.contype = 'f'`,
+		`SELECT t.tgname FROM pg_trigger t WHERE NOT t.tgisinternal`,
+	},
+}
+
+// Where the application captures changes, the tables we create are Django's.
+func TestTablesAreDjangos(t *testing.T) {
+	p := profile(t, "testapp.yaml")
+	for ours, theirs := range map[*db.DB]*db.DB{dbtest.New(t): dbtest.Django(t), dbtest.Postgres(t): dbtest.PostgresDjango(t)} {
+		before := describe(t, theirs)
+		for _, d := range []*db.DB{ours, theirs} {
+			run(t, d, func(tx *db.Tx) error { return app.CreateTables(t.Context(), tx, p) })
+		}
+		got, want := describe(t, ours), describe(t, theirs)
+		if diff := cmp.Diff(want, got); diff != "" || len(want) < 30 {
+			t.Errorf("%s: created (-Django's +ours):\n%s", ours.Kind(), diff)
+		}
+		if diff := cmp.Diff(before, want); diff != "" {
+			t.Errorf("%s: Django's own tables were changed:\n%s", ours.Kind(), diff)
+		}
 	}
 }
 
-func dump(t *testing.T, d *db.DB, query string) string {
+func describe(t *testing.T, d *db.DB) (lines []string) {
 	t.Helper()
-	var b strings.Builder
 	err := d.Read(t.Context(), func(tx *db.Tx) error {
-		rows, err := tx.Query(t.Context(), query)
-		if err != nil {
-			return err
-		}
-		defer rows.Close()
-		for rows.Next() {
-			var line [5]string
-			if err := rows.Scan(&line[0], &line[1], &line[2], &line[3], &line[4]); err != nil {
+		for _, query := range physical[d.Kind()] {
+			found, err := texts(t, tx, query)
+			if err != nil {
 				return err
 			}
-			b.WriteString(strings.Join(line[:], " ") + "\n")
+			lines = append(lines, found...)
 		}
-		return rows.Err()
+		return nil
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return b.String()
+	slices.Sort(lines)
+	return lines
+}
+
+func texts(t *testing.T, tx *db.Tx, query string) (found []string, err error) {
+	rows, err := tx.Query(t.Context(), query)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var text string
+		if err := rows.Scan(&text); err != nil {
+			return nil, err
+		}
+		found = append(found, text)
+	}
+	return found, rows.Err()
+}
+
+// A table that the application keeps, and that lacks a Morango column, is refused.
+func TestTablesOfTheApplicationAreOnlyChecked(t *testing.T) {
+	for _, d := range []*db.DB{dbtest.New(t), dbtest.Postgres(t)} {
+		p := school()
+		p.Capture = model.CaptureApplication
+		run(t, d, func(tx *db.Tx) error {
+			_, err := tx.Exec(t.Context(), existing[d.Kind()][0])
+			return err
+		})
+		err := d.Write(t.Context(), func(tx *db.Tx) error { return app.CreateTables(t.Context(), tx, p) })
+		if err == nil || !strings.Contains(err.Error(), "person has no column _morango_dirty_bit") || !strings.Contains(err.Error(), "capture: triggers") {
+			t.Errorf("%s: got %v", d.Kind(), err)
+		}
+	}
 }
 
 // A program that knows nothing of Morango may leave out what has a plain default.

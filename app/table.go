@@ -18,6 +18,7 @@ type table struct {
 	name    string
 	models  []*model.Model
 	columns []tableColumn
+	plain   bool // columns have no defaults in the database: the application is Django's kind
 }
 
 // tableColumn is a column of a table, as all its models together need it.
@@ -111,17 +112,22 @@ func (t *table) discriminators() []string {
 // morangoColumns are the three columns that make a table syncable.
 var morangoColumns = []string{model.ColumnDirty, model.ColumnSourceID, model.ColumnPartition}
 
-// morangoColumn is the definition of one of the Morango columns.
-func morangoColumn(kind db.Kind, name string) string {
+// morangoColumn is the definition of one of the Morango columns; a plain one has no
+// default.
+func morangoColumn(kind db.Kind, name string, plain bool) string {
+	definition, value := "bool NOT NULL", "1"
 	switch {
 	case name == model.ColumnSourceID:
-		return "varchar(96) NOT NULL DEFAULT ''"
+		definition, value = "varchar(96) NOT NULL", "''"
 	case name == model.ColumnPartition:
-		return "varchar(128) NOT NULL DEFAULT ''"
+		definition, value = "varchar(128) NOT NULL", "''"
 	case kind == db.Postgres:
-		return "boolean NOT NULL DEFAULT TRUE"
+		definition, value = "boolean NOT NULL", "TRUE"
 	}
-	return "bool NOT NULL DEFAULT 1"
+	if plain {
+		return definition
+	}
+	return definition + " DEFAULT " + value
 }
 
 // columnTypes are the types as Django declares them, on SQLite and on PostgreSQL.
