@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"os"
 	"strings"
 
 	"github.com/morango-go/morango/buffer"
@@ -56,6 +57,7 @@ func refusalOf(err error) *refusal {
 	var fields wire.FieldErrors
 	var format *wire.FormatError
 	var tooMuch *http.MaxBytesError
+	var body *bodyError
 	switch {
 	case errors.As(err, &ready):
 		return ready
@@ -67,6 +69,12 @@ func refusalOf(err error) *refusal {
 		return &refusal{status: http.StatusRequestEntityTooLarge, body: wire.Detail{
 			Detail: "Request body is too large for this server. Send fewer records at a time.",
 		}}
+	case errors.Is(err, os.ErrDeadlineExceeded) && errors.As(err, &body):
+		return &refusal{status: http.StatusRequestTimeout, body: wire.Detail{
+			Detail: "Request body took too long to arrive. Send fewer records at a time.",
+		}}
+	case errors.As(err, &body):
+		return &refusal{status: http.StatusBadRequest, body: wire.Detail{Detail: "Request body did not arrive whole."}}
 	case errors.Is(err, session.ErrNotFound):
 		return &refusal{status: http.StatusNotFound, body: wire.Detail{Detail: wire.TextNotFound}}
 	case errors.Is(err, engine.ErrClosed), errors.Is(err, context.Canceled):

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -19,104 +20,19 @@ import (
 	"github.com/morango-go/morango/db/dbtest"
 	"github.com/morango-go/morango/engine"
 	"github.com/morango-go/morango/internal/conformance"
-	"github.com/morango-go/morango/model"
+	"github.com/morango-go/morango/internal/conformance/recorded"
 	"github.com/morango-go/morango/server"
 	"github.com/morango-go/morango/session"
 	"github.com/morango-go/morango/stage"
-	"github.com/morango-go/morango/store"
 	"github.com/morango-go/morango/wire"
 )
-
-// scenario is a recorded conversation, with the rows of both sides around it.
-type scenario struct {
-	Exchanges []exchange        `json:"exchanges"`
-	Before    map[string]tables `json:"before"`
-	After     map[string]tables `json:"after"`
-}
-
-type tables map[string]struct {
-	Columns []string `json:"columns"`
-	Rows    [][]any  `json:"rows"`
-}
-
-type exchange struct {
-	Method         string            `json:"method"`
-	Path           string            `json:"path"`
-	Query          string            `json:"query"`
-	RequestHeaders map[string]string `json:"request_headers"`
-	RequestBody    []byte            `json:"request_body_b64"`
-	Status         int               `json:"status"`
-	ResponseHeader map[string]string `json:"response_headers"`
-	ResponseBody   []byte            `json:"response_body_b64"`
-}
-
-func readScenario(t *testing.T, files map[string][]byte, name string) scenario {
-	t.Helper()
-	var s scenario
-	decoder := json.NewDecoder(bytes.NewReader(files[name+".json"]))
-	decoder.UseNumber()
-	if err := decoder.Decode(&s); err != nil {
-		t.Fatalf("%s: %v", name, err)
-	}
-	return s
-}
-
-// stateFor is the server's database when a scenario began. Where it was not recorded,
-// it is what the last recorded scenario of the mode left.
-func stateFor(t *testing.T, files map[string][]byte, name string) tables {
-	t.Helper()
-	if s := readScenario(t, files, name); s.Before["server"] != nil {
-		if strings.Contains(name, "-pull") {
-			edit(s.Before["server"], s.After["server"])
-		}
-		return s.Before["server"]
-	}
-	last := "full-certificate-push"
-	if strings.HasPrefix(name, "legacy-") {
-		last = "legacy-push-after-conflict"
-	}
-	if name == "full-sync-session" || name == "legacy-sync-session" || name == "full-csr-single-user" {
-		last = strings.SplitN(name, "-", 2)[0] + "-csr"
-	}
-	switch name {
-	case "full-close", "full-push-chunked":
-		last = "full-push-after-conflict"
-	case "full-push-nothing-to-do", "legacy-push-nothing-to-do":
-		last = strings.TrimSuffix(name, "-nothing-to-do")
-	}
-	s := readScenario(t, files, last)
-	state := s.Before["server"]
-	for table, rows := range s.After["server"] {
-		state[table] = rows
-	}
-	return state
-}
-
-// edit puts the application's changes between the recorded state and the first request
-// into the state: what a pull left changed in the server's tables.
-func edit(before, after tables) {
-	for name, later := range after {
-		dirty := slices.Index(later.Columns, "_morango_dirty_bit")
-		id := slices.Index(later.Columns, "id")
-		if dirty < 0 || name == "morango_store" {
-			continue
-		}
-		for i, old := range before[name].Rows {
-			for _, row := range later.Rows {
-				if row[id] == old[id] && fmt.Sprint(row) != fmt.Sprint(old) {
-					before[name].Rows[i] = slices.Clone(row)
-					before[name].Rows[i][dirty] = json.Number("1")
-				}
-			}
-		}
-	}
-}
 
 // peer is one of our servers on a recorded database.
 type peer struct {
 	url    string
 	db     *db.DB
-	issued time.Time // when the nonces that clients use were given out
+	state  recorded.State // what the database held at first
+	issued time.Time      // when the nonces that clients use were given out
 }
 
 // users knows the two people of the recordings.
@@ -136,35 +52,17 @@ type permission bool
 
 func (p permission) MayCertify(string, map[string]any) bool { return bool(p) }
 
-func testProfile(t *testing.T) *model.Profile {
+// newPeer serves an empty database that it fills with the recorded rows.
+func newPeer(t *testing.T, d *db.DB, state recorded.State, change func(*server.Config)) *peer {
 	t.Helper()
-	profile, err := model.LoadFile("../testdata/testapp.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return profile
-}
-
-// newPeer serves a database that holds the recorded rows.
-func newPeer(t *testing.T, state tables, change func(*server.Config)) *peer {
-	t.Helper()
-	p := &peer{db: dbtest.Django(t), issued: time.Now().Add(-time.Second)}
-	profile := testProfile(t)
-	err := p.db.Write(t.Context(), func(tx *db.Tx) error {
-		if err := session.SaveScopes(t.Context(), tx, profile); err != nil {
-			return err
-		}
-		if _, err := tx.Exec(t.Context(), "PRAGMA defer_foreign_keys = ON"); err != nil {
-			return err
-		}
-		return insert(t.Context(), tx, state)
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	e := engine.New(stage.Env{DB: p.db, Profile: profile, Machine: machineOf(state), Now: time.Now, Rand: rand.Reader})
+	p := &peer{db: d, state: state, issued: time.Now().Add(-time.Second)}
+	profile := state.Load(t, d)
+	e := engine.New(stage.Env{DB: d, Profile: profile, Machine: state.Machine(), Now: time.Now, Rand: rand.Reader})
 	t.Cleanup(e.Close)
-	config := server.Config{Engine: e, Users: users{}, AllowCertificatePushing: true, Limits: server.Limits{Wait: 20 * time.Second}}
+	config := server.Config{
+		Engine: e, Users: users{}, AllowCertificatePushing: true, Limits: server.Limits{Wait: 20 * time.Second},
+		Logger: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelError})),
+	}
 	if change != nil {
 		change(&config)
 	}
@@ -178,43 +76,8 @@ func newPeer(t *testing.T, state tables, change func(*server.Config)) *peer {
 	return p
 }
 
-func insert(ctx context.Context, tx *db.Tx, state tables) error {
-	for table, content := range state {
-		for _, row := range content.Rows {
-			params := make([]string, len(row))
-			for i, value := range row {
-				params[i] = fmt.Sprintf("$%d", i+1)
-				if number, ok := value.(json.Number); ok {
-					row[i] = number.String()
-				}
-			}
-			columns := make([]string, len(content.Columns))
-			for i, column := range content.Columns {
-				columns[i] = db.Quote(column)
-			}
-			query := "INSERT INTO " + db.Quote(table) + " (" + strings.Join(columns, ", ") + ") VALUES (" + strings.Join(params, ", ") + ")"
-			if _, err := tx.Exec(ctx, query, row...); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// machineOf is the machine whose instance the database has.
-func machineOf(state tables) store.Machine {
-	row := map[string]string{}
-	for i, column := range state["morango_instanceidmodel"].Columns {
-		row[column] = fmt.Sprint(state["morango_instanceidmodel"].Rows[0][i])
-	}
-	return store.Machine{
-		SystemID: row["system_id"], NodeID: row["node_id"], Platform: row["platform"],
-		Hostname: row["hostname"], SysVersion: row["sysversion"], DBPath: row["db_path"],
-	}
-}
-
-// replay sends a recorded request to the peer.
-func (p *peer) replay(t *testing.T, e exchange) (int, http.Header, []byte) {
+// send sends a recorded request to the peer.
+func (p *peer) send(t *testing.T, e recorded.Exchange) (int, http.Header, []byte) {
 	t.Helper()
 	where := p.url + e.Path
 	if e.Query != "" {
@@ -235,8 +98,17 @@ func (p *peer) replay(t *testing.T, e exchange) (int, http.Header, []byte) {
 		t.Fatal(err)
 	}
 	defer func() { _ = response.Body.Close() }()
+	text := readBody(t, response)
+	p.adopt(t, e)
+	return response.StatusCode, response.Header, text
+}
+
+// readBody reads an answer, compressed or not.
+func readBody(t *testing.T, response *http.Response) []byte {
+	t.Helper()
 	var body io.Reader = response.Body
 	if response.Header.Get("Content-Encoding") == "gzip" {
+		var err error
 		if body, err = gzip.NewReader(response.Body); err != nil {
 			t.Fatal(err)
 		}
@@ -245,13 +117,12 @@ func (p *peer) replay(t *testing.T, e exchange) (int, http.Header, []byte) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.adopt(t, e)
-	return response.StatusCode, response.Header, text
+	return text
 }
 
-// adopt puts the nonce that was recorded beside the one that we gave out, because the
-// recorded client signs that one.
-func (p *peer) adopt(t *testing.T, e exchange) {
+// adopt puts the nonce that was recorded in place of the one that we gave out, because
+// the recorded client signs that one.
+func (p *peer) adopt(t *testing.T, e recorded.Exchange) {
 	t.Helper()
 	if e.Method != "POST" || e.Path != wire.PathNonces || e.Status != 201 {
 		return
@@ -261,6 +132,9 @@ func (p *peer) adopt(t *testing.T, e exchange) {
 		t.Fatal(err)
 	}
 	err := p.db.Write(t.Context(), func(tx *db.Tx) error {
+		if _, err := tx.Exec(t.Context(), "DELETE FROM morango_nonce"); err != nil {
+			return err
+		}
 		return session.CreateNonce(t.Context(), tx, session.Nonce{ID: nonce.ID, Time: p.issued, IP: nonce.IP})
 	})
 	if err != nil {
@@ -268,178 +142,179 @@ func (p *peer) adopt(t *testing.T, e exchange) {
 	}
 }
 
-// whole lists the scenarios whose every request was recorded, so that they can be
-// replayed on the state of the database alone.
-func whole() []string {
-	return []string{
-		"full-info", "full-csr", "full-csr-single-user", "full-sync-session", "full-pull", "full-push",
-		"full-pull-conflict", "full-push-after-conflict", "full-certificate-push", "full-certificates-get",
-		"full-odd-urls", "full-error-certificate-chain", "full-error-certificate-push-scope",
-		"full-error-csr-auth", "full-error-csr-fields", "full-error-nonce-expired", "full-error-nonce-reused",
-		"full-error-nonce-unknown", "full-error-session-chain-signature", "full-error-session-client-cert-not-last",
-		"full-error-session-missing-fields", "full-error-session-no-body", "full-error-session-signature",
-		"full-error-session-signature-not-base64", "full-error-session-unknown-server-cert",
-		"full-close", "full-push-chunked", "full-push-nothing-to-do", "legacy-push-nothing-to-do", "full-error-buffer-get", "full-error-buffer-unknown-session",
-		"full-error-transfer-missing-fields", "full-error-transfer-unknown-syncsession", "full-error-transfer-unknown",
-		"legacy-info", "legacy-csr", "legacy-sync-session", "legacy-pull", "legacy-push",
-		"legacy-pull-conflict", "legacy-push-after-conflict",
+// Every recorded request gets the recorded answer, and leaves the recorded rows, but
+// for what no two runs share and where we mean to differ: on every layout of every
+// engine.
+func TestConformanceWire(t *testing.T) {
+	library := recorded.Open(t)
+	names := library.Names()
+	if len(names) < 66 {
+		t.Errorf("%d scenarios where 66 were recorded", len(names))
 	}
-}
-
-// Every recorded request gets the recorded answer, but for what no two runs share
-// (see scrub) and where we mean to differ (see expected).
-func TestReplay(t *testing.T) {
-	files := conformance.Files(t, "wire")
-	for _, name := range slices.Concat(whole(), withoutBeginning()) {
-		t.Run(name, func(t *testing.T) {
-			s := readScenario(t, files, name)
-			state := stateFor(t, files, name)
-			if slices.Contains(withoutBeginning(), name) {
-				setUp(t, state, s.Exchanges)
-			}
-			p := newPeer(t, state, func(c *server.Config) {
-				if strings.HasPrefix(name, "legacy-") {
-					c.Hide = wire.All().List()
-				}
+	for where, open := range map[string]func(testing.TB) *db.DB{
+		"sqlite, lean": dbtest.New, "sqlite, Django's": dbtest.Django,
+		"postgres, lean": dbtest.Postgres, "postgres, Django's": dbtest.PostgresDjango,
+	} {
+		t.Run(where, func(t *testing.T) {
+			conformance.Named(t, "wire", "server on "+where, names, func(t *conformance.T, name string) {
+				t.Parallel()
+				newReplay(t, library.Read(t, name), open(t)).run()
 			})
-			if strings.Contains(name, "nonce-expired") {
-				p.issued = time.Now().Add(-2 * time.Minute)
-			}
-			var more int64 // records taken that the reference refused
-			for i, e := range s.Exchanges {
-				status, header, body := p.replay(t, e)
-				if extra := unclaimed(t, state, e); extra > 0 {
-					p.compareMore(t, s.Exchanges[i:], body, extra)
-					return
-				}
-				what := fmt.Sprintf("exchange %d: %s %s?%s", i, e.Method, e.Path, e.Query)
-				switch {
-				case e.refusedForEver():
-					more++
-					if status != http.StatusCreated {
-						t.Errorf("%s: rule 17: %d %s", what, status, body)
-					}
-				case e.leftDead():
-					e.compareLiving(t, what, body, more)
-				default:
-					e.compare(t, what, status, header, body)
-				}
-			}
 		})
 	}
 }
 
-// differs says in which way an answer of ours must differ from the recorded one.
-func (e exchange) differs() string {
-	contentType := e.ResponseHeader["Content-Type"]
-	switch {
-	case e.Status == http.StatusInternalServerError:
-		return "19: a refusal in JSON in place of a failure"
-	case strings.HasPrefix(contentType, "text/html") && e.Status != http.StatusMovedPermanently:
-		return "19: JSON in place of a page"
+// replay is one scenario on its way.
+type replay struct {
+	*conformance.T
+	recorded.Scenario
+	peer *peer
+
+	taken   map[string]int64 // records beyond the recorded ones, by transfer session (rules 17 to 19)
+	bad     map[string]bool  // transfer sessions to which a bad chunk was sent
+	seen    map[string]bool  // records that were sent, by session and id
+	extra   int64            // records of a pull that only we send (rule 22)
+	total   int64            // that the reference sent of them
+	stamped map[int64]int64  // counters of the server's own instance, the reference's and ours
+	sent    map[string]any   // records that the reference's server sent, by id
+	pulled  map[string]bool  // those that ours did
+}
+
+func newReplay(t *conformance.T, s recorded.Scenario, d *db.DB) *replay {
+	t.Helper()
+	r := &replay{
+		T: t, Scenario: s, taken: map[string]int64{}, bad: map[string]bool{}, seen: map[string]bool{},
+		stamped: map[int64]int64{}, pulled: map[string]bool{},
 	}
-	return ""
+	state := s.Start(t, "server")
+	r.setUp(state)
+	r.peer = newPeer(t.T, d, state, func(c *server.Config) {
+		if s.Legacy() {
+			c.Hide = wire.All().List()
+		}
+	})
+	if strings.Contains(s.Name, "nonce-expired") {
+		r.peer.issued = time.Now().Add(-2 * time.Minute)
+	}
+	return r
+}
+
+// run replays the exchanges, and compares the rows afterwards where they were recorded.
+func (r *replay) run() {
+	r.Helper()
+	for i, e := range r.Exchanges {
+		r.countExtra(e)
+		e = r.adjusted(e)
+		status, header, body := r.peer.send(r.T.T, e)
+		what := fmt.Sprintf("exchange %d: %s %s?%s", i, e.Method, e.Path, e.Query)
+		if !r.deviation(what, e, status, header, body) {
+			r.compare(what, e, status, header, body)
+		}
+		r.note(e)
+	}
+	if strings.Contains(r.Name, "-pull") {
+		r.Equal("records that were pulled", int64(len(r.pulled)), r.total+r.extra)
+	}
+	if r.Before["server"] != nil {
+		r.compareTables()
+	}
 }
 
 // compare holds an answer against the recorded one.
-func (e exchange) compare(t *testing.T, what string, status int, header http.Header, body []byte) {
-	t.Helper()
-	if reason := e.differs(); reason != "" {
-		good := status/100 == 4
-		if e.Status < 500 {
-			good = status == e.Status
-		}
-		if !good || header.Get("Content-Type") != wire.ContentJSON || status >= 400 && wire.ErrorText(body) == "" {
-			t.Errorf("%s: rule %s: %d %s", what, reason, status, body)
-		}
-		return
-	}
+func (r *replay) compare(what string, e recorded.Exchange, status int, header http.Header, body []byte) {
+	r.Helper()
 	if status != e.Status {
-		t.Errorf("%s\nbody %.300s\n%d recorded %.400s\n%d ours     %.400s", what, e.RequestBody, e.Status, e.ResponseBody, status, body)
+		r.True(false, "%s\nbody %.300s\n%d recorded %.400s\n%d ours     %.400s", what, e.RequestBody, e.Status, e.ResponseBody, status, body)
 		return
 	}
 	if e.Status == http.StatusMovedPermanently {
-		if header.Get("Location") != e.Path+"/" {
-			t.Errorf("%s: to %q", what, header.Get("Location"))
-		}
+		r.Equal(what+": Location", header.Get("Location"), e.Path+"/")
 		return
 	}
 	for _, name := range []string{"Content-Type", "Allow", "WWW-Authenticate"} {
-		if recorded := e.ResponseHeader[name]; recorded != header.Get(name) {
-			t.Errorf("%s: %s is %q, recorded %q", what, name, header.Get(name), recorded)
-		}
+		r.Equal(what+": "+name, header.Get(name), e.ResponseHeader[name])
 	}
 	if e.Method == http.MethodOptions || len(e.ResponseBody) == 0 && len(body) == 0 {
 		return
 	}
-	if recorded, ours := scrubbed(t, e.ResponseBody), scrubbed(t, body); recorded != ours {
-		t.Errorf("%s\nrecorded %s\nours     %s", what, recorded, ours)
-	}
+	r.sameValue(what, decoded(r.T, e.ResponseBody), decoded(r.T, body))
 }
 
-// scrubbed is a JSON body without what no two runs share.
-func scrubbed(t *testing.T, body []byte) string {
+// decoded is a JSON body with numbers as their digits.
+func decoded(t *conformance.T, body []byte) any {
 	t.Helper()
 	decoder := json.NewDecoder(bytes.NewReader(body))
 	decoder.UseNumber()
 	var value any
 	if err := decoder.Decode(&value); err != nil {
 		t.Errorf("%v: %.200s", err, body)
-		return ""
-	}
-	if list, ok := value.([]any); ok && len(list) == 1 {
-		if _, ok := list[0].(string); ok { // the reason of a refusal, in other words
-			return "[reason]"
-		}
-	}
-	text, err := json.MarshalIndent(scrub(value), "", " ")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(text)
-}
-
-func scrub(value any) any {
-	switch value := value.(type) {
-	case []any:
-		for i := range value {
-			value[i] = scrub(value[i])
-		}
-		slices.SortStableFunc(value, func(a, b any) int { return strings.Compare(key(a), key(b)) })
-		return slices.DeleteFunc(value, func(v any) bool { return v == string(wire.MoranGo) })
-	case map[string]any:
-		_, isNonce := value["ip"]
-		salt, isCertificate := value["salt"]
-		for name, inner := range value {
-			text, isText := inner.(string)
-			switch {
-			case name == "signature" && len(text) == 344, strings.HasSuffix(name, "timestamp") && strings.HasSuffix(text, "Z"),
-				isNonce && name == "id", isCertificate && salt != "" && (name == "id" || name == "salt" || name == "serialized"),
-				name == "server_fsic" && text != "{}", name == "error_message":
-				value[name] = "<" + name + ">"
-			case name == "detail" && strings.HasPrefix(text, "JSON parse error"):
-				value[name] = "JSON parse error"
-			case (name == "next" || name == "previous") && isText:
-				_, after, _ := strings.Cut(text, "/api/")
-				value[name] = after
-			case name == "last_saved_counter", name == "counter": // rule 10: ours rises less often
-				value[name] = "<counter>"
-			default:
-				value[name] = scrub(inner)
-			}
-		}
 	}
 	return value
 }
 
-// key orders lists that are sets: records, certificates, histories, capabilities.
-func key(v any) string {
-	if object, ok := v.(map[string]any); ok {
-		for _, name := range []string{"instance_id", "model_uuid", "public_key"} {
-			if text, ok := object[name].(string); ok {
-				return text
-			}
+// setUp adds the sync sessions and transfer sessions with which a scenario begins that
+// does not open them itself.
+func (r *replay) setUp(state recorded.State) {
+	r.Helper()
+	if r.Before["server"] != nil {
+		return
+	}
+	for _, e := range r.Exchanges {
+		if row, ok := e.Transfer(); ok && strings.HasPrefix(row.ServerFSIC, `{"s`) {
+			state.Claim(r.T, row.ServerFSIC) // as it was once it had claimed that
+			break
 		}
 	}
-	return fmt.Sprint(v)
+	for _, b := range r.beginnings() {
+		b.add(state)
+	}
+}
+
+// recordsIn reads the records of a recorded chunk, as far as they can be read.
+func recordsIn(e recorded.Exchange) []map[string]any {
+	text := e.RequestBody
+	if unzip, err := gzip.NewReader(bytes.NewReader(text)); err == nil {
+		if text, err = io.ReadAll(unzip); err != nil {
+			return nil
+		}
+	}
+	var list []map[string]any
+	if json.Unmarshal(text, &list) == nil {
+		return list
+	}
+	var one map[string]any
+	if json.Unmarshal(text, &one) != nil || one["model_uuid"] == nil {
+		return nil
+	}
+	return []map[string]any{one}
+}
+
+// isChunk reports whether the exchange is a POST of records.
+func isChunk(e recorded.Exchange) bool {
+	return e.Method == http.MethodPost && e.Path == wire.PathBuffers && len(recordsIn(e)) > 0
+}
+
+// sessionOf is the transfer session that an exchange is about; "" for none.
+func sessionOf(e recorded.Exchange) string {
+	if isChunk(e) {
+		id, _ := recordsIn(e)[0]["transfer_session"].(string)
+		return id
+	}
+	for part := range strings.SplitSeq(e.Query, "&") {
+		if id, ok := strings.CutPrefix(part, wire.QueryTransferSession+"="); ok {
+			return id
+		}
+	}
+	if rest, ok := strings.CutPrefix(e.Path, wire.PathTransferSessions); ok {
+		return strings.Trim(rest, "/")
+	}
+	return ""
+}
+
+// opens reports whether the scenario itself opens the transfer session.
+func (r *replay) opens(id string) bool {
+	return slices.ContainsFunc(r.Exchanges, func(e recorded.Exchange) bool {
+		row, ok := e.Transfer()
+		return e.Method == http.MethodPost && ok && row.ID == id && strings.Contains(string(e.RequestBody), id)
+	})
 }

@@ -23,6 +23,7 @@ type handler func(r *http.Request) (answer, error)
 type resource struct {
 	path    string // below the base path, in the syntax of http.ServeMux
 	methods []method
+	others  handler // answers every other method; nil says that it is not allowed
 }
 
 type method struct {
@@ -34,21 +35,21 @@ type method struct {
 func (s *Server) table() []resource {
 	item := func(collection string) string { return wire.Item(collection, "{id}") }
 	return []resource{
-		{item(wire.PathInfo), []method{{http.MethodGet, s.getInfo}}},
-		{wire.PathPublicKey, []method{{http.MethodGet, s.listPublicKeys}}},
-		{item(wire.PathPublicKey), []method{{http.MethodGet, s.getPublicKey}}},
-		{wire.PathNonces, []method{{http.MethodPost, s.postNonce}}},
-		{wire.PathCertificates, []method{{http.MethodGet, s.listCertificates}, {http.MethodPost, s.postCertificate}}},
-		{item(wire.PathCertificates), []method{{http.MethodGet, s.getCertificate}}},
-		{wire.PathCertificateChain, []method{{http.MethodPost, s.postCertificateChain}}},
-		{wire.PathSyncSessions, []method{{http.MethodPost, s.postSyncSession}}},
-		{item(wire.PathSyncSessions), []method{{http.MethodGet, s.getSyncSession}, {http.MethodDelete, s.deleteSyncSession}}},
-		{wire.PathTransferSessions, []method{{http.MethodPost, s.postTransferSession}}},
+		{item(wire.PathInfo), []method{{http.MethodGet, s.getInfo}}, nil},
+		{wire.PathPublicKey, []method{{http.MethodGet, s.listPublicKeys}}, nil},
+		{item(wire.PathPublicKey), []method{{http.MethodGet, s.getPublicKey}}, nil},
+		{wire.PathNonces, []method{{http.MethodPost, s.postNonce}}, nil},
+		{wire.PathCertificates, []method{{http.MethodGet, s.listCertificates}, {http.MethodPost, s.postCertificate}}, nil},
+		{item(wire.PathCertificates), []method{{http.MethodGet, s.getCertificate}}, nil},
+		{wire.PathCertificateChain, []method{{http.MethodPost, s.postCertificateChain}}, nil},
+		{wire.PathSyncSessions, []method{{http.MethodPost, s.postSyncSession}}, nil},
+		{item(wire.PathSyncSessions), []method{{http.MethodGet, s.getSyncSession}, {http.MethodDelete, s.deleteSyncSession}}, nil},
+		{wire.PathTransferSessions, []method{{http.MethodPost, s.postTransferSession}}, nil},
 		{item(wire.PathTransferSessions), []method{
 			{http.MethodGet, s.getTransferSession}, {http.MethodPut, s.putTransferSession},
 			{http.MethodPatch, s.patchTransferSession}, {http.MethodDelete, s.deleteTransferSession},
-		}},
-		{wire.PathBuffers, []method{{http.MethodGet, s.getBuffers}, {http.MethodPost, s.postBuffers}}},
+		}, nil},
+		{wire.PathBuffers, []method{{http.MethodGet, s.getBuffers}, {http.MethodPost, s.postBuffers}}, s.noBuffers},
 	}
 }
 
@@ -84,12 +85,18 @@ func (s *Server) dispatch(w http.ResponseWriter, r *http.Request, res resource) 
 		s.write(w, r, answer{status: http.StatusOK, body: options{Renders: []string{wire.ContentJSON}, Parses: []string{wire.ContentJSON}}}, nil)
 		return
 	}
+	r = withControl(w, r)
 	for _, m := range res.methods {
 		if r.Method == m.name || r.Method == http.MethodHead && m.name == http.MethodGet {
 			a, err := m.do(r)
 			s.write(w, r, a, err)
 			return
 		}
+	}
+	if res.others != nil {
+		a, err := res.others(r)
+		s.write(w, r, a, err)
+		return
 	}
 	s.write(w, r, answer{}, refuse(http.StatusMethodNotAllowed, wire.Detail{Detail: `Method "` + r.Method + `" not allowed.`}))
 }

@@ -58,9 +58,13 @@ type Limits struct {
 	// Wait is how long an answer waits for a stage when the client can ask again
 	// (ASYNC_OPERATIONS). Default 2 s.
 	Wait time.Duration
-	// LongWait is how long it waits when the client cannot. Default 20 s, below the
-	// usual 30 s of proxies.
+	// LongWait is how long it waits when the client cannot: as long as it takes, since
+	// such a client takes the first answer for the end of the work, and would read a
+	// buffer that is not filled yet. Default 10 min. A proxy in between needs as much.
+	// Deadlines of the http.Server are put off for it.
 	LongWait time.Duration
+	// Read is how long a request's body may take to arrive. Default 5 min.
+	Read time.Duration
 }
 
 // orDefault fills in the defaults.
@@ -78,7 +82,10 @@ func (l Limits) orDefault() Limits {
 		l.Wait = 2 * time.Second
 	}
 	if l.LongWait <= 0 {
-		l.LongWait = 20 * time.Second
+		l.LongWait = 10 * time.Minute
+	}
+	if l.Read <= 0 {
+		l.Read = 5 * time.Minute
 	}
 	return l
 }

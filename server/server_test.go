@@ -13,8 +13,9 @@ import (
 
 	"github.com/morango-go/morango/cert"
 	"github.com/morango-go/morango/db"
+	"github.com/morango-go/morango/db/dbtest"
 	"github.com/morango-go/morango/ident"
-	"github.com/morango-go/morango/internal/conformance"
+	"github.com/morango-go/morango/internal/conformance/recorded"
 	"github.com/morango-go/morango/server"
 	"github.com/morango-go/morango/session"
 	"github.com/morango-go/morango/wire"
@@ -30,7 +31,7 @@ const (
 // open serves the database as it was before the recorded push: a sync session is open.
 func open(t *testing.T, change func(*server.Config)) *peer {
 	t.Helper()
-	return newPeer(t, stateFor(t, conformance.Files(t, "wire"), "full-push"), change)
+	return newPeer(t, dbtest.Django(t), recorded.Open(t).Read(t, "full-push").Start(t, "server"), change)
 }
 
 // ask sends a request with all capabilities and gives status and body.

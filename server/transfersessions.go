@@ -52,7 +52,7 @@ func (s *Server) postTransferSession(r *http.Request) (answer, error) {
 	}
 	status := http.StatusCreated
 	if !s.agreed(r).Has(wire.AsyncOperations) {
-		if t, err = s.engine.Advance(r.Context(), t.ID, stage.Queuing, s.terms(r), s.limits.LongWait); err != nil {
+		if t, err = s.engine.Advance(r.Context(), t.ID, stage.Queuing, s.terms(r), s.wait(r)); err != nil {
 			return answer{}, err
 		}
 		if !stage.Reached(t, stage.Queuing) {
@@ -180,12 +180,14 @@ func (s *Server) advance(r *http.Request, t session.Transfer, to stage.Stage) (s
 	return after, err
 }
 
-// wait is how long an answer waits for a stage.
+// wait is how long an answer waits for a stage; the connection is given the time.
 func (s *Server) wait(r *http.Request) time.Duration {
+	wait := s.limits.LongWait
 	if s.agreed(r).Has(wire.AsyncOperations) {
-		return s.limits.Wait
+		wait = s.limits.Wait
 	}
-	return s.limits.LongWait
+	allow(r, wait)
+	return wait
 }
 
 // deleteTransferSession ends a transfer session: what is left of its stages runs,

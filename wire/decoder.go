@@ -142,6 +142,9 @@ func (d *decoder) object(field string, value func(name string) bool, required ..
 	}
 }
 
+// shortened is a name of the peer's that is put into an answer.
+func shortened(name string) string { return fmt.Sprintf("%.64s", name) }
+
 // list reads a list, at most limit elements.
 func (d *decoder) list(field string, limit int, element func()) {
 	if _, ok := d.token(field, "Expected a list.", '['); !ok {
@@ -179,7 +182,7 @@ func (d *decoder) records(limit int) []BufferRecord {
 }
 
 // record reads one record. Fields that the reference gives a default may be
-// missing; unknown ones are passed over.
+// missing; one that is not known is an error, for what it says would get lost.
 func (d *decoder) record() BufferRecord {
 	var b BufferRecord
 	d.object("", func(name string) bool {
@@ -213,7 +216,7 @@ func (d *decoder) record() BufferRecord {
 		case "_self_ref_fk":
 			b.SelfRef = d.text(name)
 		default:
-			return false
+			d.fail(fieldError(shortened(name), textUnknown))
 		}
 		return true
 	}, "last_saved_instance", "last_saved_counter", "partition", "source_id", "model_name", "model_uuid", "transfer_session", "rmcb_list")
@@ -238,7 +241,7 @@ func (d *decoder) counters() []BufferCounter {
 			case "counter":
 				c.Counter = d.integer(name)
 			default:
-				return false
+				d.fail(fieldError("rmcb_list."+shortened(name), textUnknown))
 			}
 			return true
 		}, "transfer_session", "model_uuid", "instance_id", "counter")

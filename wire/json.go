@@ -132,4 +132,5 @@ const (
 	textInteger  = "A valid integer is required."
 	textBoolean  = "Must be a valid boolean."
 	textString   = "Not a valid string."
+	textUnknown  = "This field is not known."
 )

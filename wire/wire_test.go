@@ -99,7 +99,7 @@ func TestRecordsTravel(t *testing.T) {
 const goodRecord = `{"serialized": "{}", "deleted": false, "last_saved_instance": "i", "last_saved_counter": 3,
 	"hard_deleted": false, "partition": "p", "source_id": "s", "model_name": "m", "conflicting_serialized_data": "",
 	"model_uuid": "u", "transfer_session": "t", "profile": "f", "rmcb_list": [{"transfer_session": "t",
-	"model_uuid": "u", "instance_id": "i", "counter": 3}], "_self_ref_fk": "", "unknown": [{"x": 1}]}`
+	"model_uuid": "u", "instance_id": "i", "counter": 3}], "_self_ref_fk": ""}`
 
 func TestBadBuffers(t *testing.T) {
 	with := func(old, now string) string {
