@@ -113,7 +113,8 @@ func (e *Engine) updateClaims(ctx context.Context, tx *db.Tx, t *session.Transfe
 	return set(ctx, tx, t.ID, *text)
 }
 
-// updateCounts believes the producer's total, and the receiver's progress.
+// updateCounts believes the producer's total, and the receiver's progress. Bytes are
+// information, whoever tells them.
 func (e *Engine) updateCounts(ctx context.Context, tx *db.Tx, t *session.Transfer, s side, u Update) error {
 	if u.RecordsTotal != nil && !s.producer && !stage.Reached(*t, stage.Transferring) {
 		if *u.RecordsTotal < t.RecordsTransferred {
@@ -124,10 +125,10 @@ func (e *Engine) updateCounts(ctx context.Context, tx *db.Tx, t *session.Transfe
 		}
 		t.RecordsTotal = u.RecordsTotal
 	}
-	if !s.producer || (u.RecordsTransferred == nil && u.BytesSent == nil && u.BytesReceived == nil) {
+	if u.RecordsTransferred == nil && u.BytesSent == nil && u.BytesReceived == nil {
 		return nil
 	}
-	if u.RecordsTransferred != nil {
+	if u.RecordsTransferred != nil && s.producer {
 		if *u.RecordsTransferred < 0 || t.RecordsTotal == nil || *u.RecordsTransferred > *t.RecordsTotal {
 			return fmt.Errorf("%d records transferred: %w", *u.RecordsTransferred, ErrBadCount)
 		}

@@ -135,6 +135,17 @@ func (s side) peerClaim(t session.Transfer) (counter.ByPartition, error) {
 	return readClaim(text, partition.Parse(t.Filter))
 }
 
+// legacyClaim reports whether the peer's filter max counters have the legacy form, as
+// those have that were never told.
+func (s side) legacyClaim(t session.Transfer) bool {
+	text := t.ServerFSIC
+	if s.server {
+		text = t.ClientFSIC
+	}
+	f, err := counter.Parse([]byte(text))
+	return err == nil && f.IsLegacy()
+}
+
 // readClaim understands filter max counters as they came over the wire.
 func readClaim(text string, filter partition.Filter) (counter.ByPartition, error) {
 	f, err := counter.Parse([]byte(text))

@@ -23,7 +23,9 @@ func (e *Engine) steps(terms Terms) map[stage.Stage]stage.Step {
 		stage.Serializing: func(ctx context.Context, t *session.Transfer) (stage.Status, error) {
 			return e.serialize(ctx, t, terms)
 		},
-		stage.Queuing:       e.queue,
+		stage.Queuing: func(ctx context.Context, t *session.Transfer) (stage.Status, error) {
+			return e.queue(ctx, t, terms)
+		},
 		stage.Transferring:  e.transfer,
 		stage.Dequeuing:     e.dequeue,
 		stage.Deserializing: e.deserialize,
@@ -66,13 +68,17 @@ func (e *Engine) serialize(ctx context.Context, t *session.Transfer, terms Terms
 	})
 }
 
-// queue fills the producer's buffer with what the receiver lacks.
-func (e *Engine) queue(ctx context.Context, t *session.Transfer) (stage.Status, error) {
+// queue fills the producer's buffer with what the receiver lacks. A receiver that
+// agreed on v2 and claims in the legacy form has not told its claim yet.
+func (e *Engine) queue(ctx context.Context, t *session.Transfer, terms Terms) (stage.Status, error) {
 	s, err := e.side(ctx, *t)
 	if err != nil || !s.producer {
 		return stage.Completed, err
 	}
 	claim, err := s.peerClaim(*t)
+	if err == nil && terms.V2 && s.legacyClaim(*t) {
+		err = fmt.Errorf("the receiver has not told its filter max counters: %w", ErrBadClaim)
+	}
 	if err != nil {
 		return stage.Errored, err
 	}
