@@ -32,8 +32,7 @@ func TestConformanceDeserialize(t *testing.T) {
 			}
 			t.Decode(c.Input, &in)
 			t.Decode(c.Expected, &out)
-			wipe(t, d)
-			put(t, d, in.State)
+			replace(t, d, in.State)
 			filter := partition.Of(in.Filter...)
 			report, err := Run(t.Context(), env, filter, Options{SkipErroring: in.SkipErroring}, nil)
 			if err != nil {
@@ -141,21 +140,4 @@ func indigestible(fields map[string]any) bool {
 		}
 	}
 	return false
-}
-
-// wipe empties all tables.
-func wipe(t testing.TB, d *db.DB) {
-	t.Helper()
-	write(t, d, func(tx *db.Tx) error {
-		if err := tx.Capture(t.Context(), false); err != nil {
-			return err
-		}
-		for _, table := range []string{"facility_profile_summarylog", "facility_profile_interactionlog", "facility_profile_myuser",
-			"facility_profile_facility", "morango_recordmaxcounter", "morango_store", "morango_deletedmodels", "morango_harddeletedmodels"} {
-			if _, err := tx.Exec(t.Context(), "DELETE FROM "+table); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
 }

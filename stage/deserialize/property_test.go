@@ -22,8 +22,7 @@ func TestRunDoesWhatTheRulesSay(t *testing.T) {
 		rapid.Check(t, func(rt *rapid.T) {
 			circles := rapid.IntRange(0, 3).Draw(rt, "circles") == 0
 			in := drawVector(rt, circles)
-			wipe(t, d)
-			put(t, d, in.State)
+			replace(t, d, in.State)
 			r := newRun(env, partition.Of(in.Filter...), Options{SkipErroring: in.SkipErroring}, nil)
 			if rapid.Bool().Draw(rt, "small pieces") {
 				r.limits = limits{list: 3, batch: 2, text: 600, page: 2, window: 3, level: 1, cascade: 1, depth: 2}

@@ -3,7 +3,9 @@ package deserialize
 import (
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -84,28 +86,58 @@ func write(t testing.TB, d *db.DB, f func(*db.Tx) error) {
 // put writes rows as they are, without the capture of changes.
 func put(t testing.TB, d *db.DB, s state) {
 	t.Helper()
+	write(t, d, func(tx *db.Tx) error { return insert(t, tx, s) })
+}
+
+// replace writes rows in the place of all that there were.
+func replace(t testing.TB, d *db.DB, s state) {
+	t.Helper()
 	write(t, d, func(tx *db.Tx) error {
 		if err := tx.Capture(t.Context(), false); err != nil {
 			return err
 		}
-		for _, name := range tableOrder {
-			for _, row := range s[name] {
-				columns, places := []string{}, []string{}
-				args := []any{}
-				for column, value := range row {
-					columns = append(columns, db.Quote(column))
-					args = append(args, value)
-					places = append(places, fmt.Sprintf("$%d", len(args)))
-				}
-				query := fmt.Sprintf("INSERT INTO %s (%s) VALUES (%s)", db.Quote(tableNames[name]),
-					strings.Join(columns, ", "), strings.Join(places, ", "))
-				if _, err := tx.Exec(t.Context(), query, args...); err != nil {
-					return fmt.Errorf("%s: %w", query, err)
-				}
+		for _, name := range slices.Backward(tableOrder) {
+			if _, err := tx.Exec(t.Context(), "DELETE FROM "+db.Quote(tableNames[name])); err != nil {
+				return err
 			}
 		}
-		return nil
+		return insert(t, tx, s)
 	})
+}
+
+func insert(t testing.TB, tx *db.Tx, s state) error {
+	t.Helper()
+	if err := tx.Capture(t.Context(), false); err != nil {
+		return err
+	}
+	for _, name := range tableOrder {
+		if len(s[name]) == 0 {
+			continue
+		}
+		columns := slices.Sorted(maps.Keys(s[name][0]))
+		names, places := make([]string, len(columns)), make([]string, len(columns))
+		for i, column := range columns {
+			names[i], places[i] = db.Quote(column), fmt.Sprintf("$%d", i+1)
+		}
+		statement, err := tx.Prepare(t.Context(), fmt.Sprintf("INSERT INTO %s (%s) VALUES (%s)", db.Quote(tableNames[name]),
+			strings.Join(names, ", "), strings.Join(places, ", ")))
+		if err != nil {
+			return err
+		}
+		for _, row := range s[name] {
+			args := make([]any, len(columns))
+			for i, column := range columns {
+				args[i] = row[column]
+			}
+			if _, err := statement.ExecContext(t.Context(), args...); err != nil {
+				return errors.Join(fmt.Errorf("table %s, row %v: %w", name, row, err), statement.Close())
+			}
+		}
+		if err := statement.Close(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // get reads the tables that the vectors compare, in the vectors' forms.

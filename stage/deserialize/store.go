@@ -51,11 +51,12 @@ func (r *run) scope(tx *db.Tx, first int) (cond string, args []any) {
 // list calls handle with the ids of the model's dirty rows for which cond holds, a
 // bounded number at a time and in id order.
 func (r *run) list(ctx context.Context, m *model.Model, cond string, handle func(context.Context, *model.Model, []string) error) error {
-	for after := ""; ; {
+	const lowest = "00000000000000000000000000000000" // PostgreSQL takes no empty id
+	for after, beyond := lowest, ">="; ; beyond = ">" {
 		var page []string
 		err := r.env.DB.Read(ctx, func(tx *db.Tx) error {
 			scope, args := r.scope(tx, 4)
-			query := "SELECT id FROM morango_store WHERE dirty_bit AND model_name = $1 AND id > $2 AND " + scope + " AND " + cond +
+			query := "SELECT id FROM morango_store WHERE dirty_bit AND model_name = $1 AND id " + beyond + " $2 AND " + scope + " AND " + cond +
 				" ORDER BY id LIMIT $3"
 			rows, err := tx.Query(ctx, query, append([]any{m.Name, after, r.limits.list}, args...)...)
 			if err != nil {
