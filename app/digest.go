@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/morango-go/morango/db"
 	"github.com/morango-go/morango/model"
@@ -45,7 +46,7 @@ func Digest(ctx context.Context, tx *db.Tx, p *model.Profile) (string, error) {
 				}
 				values := make([]any, 0, len(travels))
 				for _, i := range travels {
-					values = append(values, row.Values[i])
+					values = append(values, travelled(row.Values[i]))
 				}
 				text, err := record.Encode(m, values)
 				if err != nil {
@@ -60,6 +61,16 @@ func Digest(ctx context.Context, tx *db.Tx, p *model.Profile) (string, error) {
 		}
 	}
 	return hex.EncodeToString(all.Sum(nil)), nil
+}
+
+// travelled is a value as it is after a journey: times travel in milliseconds. It is
+// cut before it is written, for what is left of a whole second is written otherwise
+// than one that always was.
+func travelled(value any) any {
+	if moment, ok := value.(time.Time); ok {
+		return moment.Truncate(time.Millisecond)
+	}
+	return value
 }
 
 // travelling returns the places of the serialized columns among all.
