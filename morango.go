@@ -55,6 +55,10 @@ type Config struct {
 	// Create makes what is missing: the database file, Morango's tables, the
 	// application's tables, and the triggers that capture changes.
 	Create bool
+	// Layout is the form of Morango's tables when Create makes them; "" is db.LayoutLean.
+	// db.LayoutDjango makes what a Python application expects, which keeps the dirty bits
+	// itself: it takes a profile with capture by the application.
+	Layout db.Layout
 	// Client makes the requests to peers; nil is one with sensible timeouts.
 	Client *http.Client
 	// Logger hears of failures that nobody else hears of; nil is slog.Default().
@@ -64,6 +68,9 @@ type Config struct {
 	// Rand is the source of ids and keys; nil is the system's. It must be safe for
 	// concurrent use.
 	Rand io.Reader
+	// Wait passes the time until a client asks or tries again, or returns the context's
+	// error; nil waits for real.
+	Wait func(ctx context.Context, d time.Duration) error
 	// Getenv finds environment variables; nil is os.Getenv. MORANGO_SYSTEM_ID and
 	// MORANGO_NODE_ID override what identifies this machine.
 	Getenv func(string) string
@@ -92,7 +99,7 @@ func Open(ctx context.Context, database string, profile *Profile, c Config) (*No
 	}
 	n := &Node{config: c, db: d, events: newBroadcast()}
 	n.engine = engine.New(stage.Env{
-		DB: d, Profile: profile, Machine: c.machine(ctx, d), Now: c.Now, Rand: c.Rand, Events: n.events.send,
+		DB: d, Profile: profile, Machine: c.machine(ctx, d), Now: c.Now, Rand: c.Rand, Events: n.sink,
 	})
 	if err := n.prepare(ctx); err != nil {
 		return nil, errors.Join(err, n.Close())
@@ -119,16 +126,22 @@ func (n *Node) Profile() *Profile { return n.engine.Env().Profile }
 func (n *Node) prepare(ctx context.Context) error {
 	profile := n.Profile()
 	if n.config.Create {
-		if err := n.db.Create(ctx, db.LayoutLean); err != nil {
+		if err := n.refuseTriggers(n.config.Layout); err != nil {
+			return err
+		}
+		if err := n.db.Create(ctx, n.config.Layout); err != nil {
 			return err
 		}
 	}
 	layout, err := n.db.Attach(ctx)
+	if err == nil {
+		err = n.refuseTriggers(layout)
+	}
 	if err != nil {
 		return err
 	}
 	return n.db.Write(ctx, func(tx *db.Tx) error {
-		if n.config.Create && layout == db.LayoutLean {
+		if n.config.Create {
 			if err := app.CreateTables(ctx, tx, profile); err != nil {
 				return err
 			}
@@ -142,7 +155,20 @@ func (n *Node) prepare(ctx context.Context) error {
 	})
 }
 
+// refuseTriggers refuses to sync tables in Django's layout under a profile that wants
+// triggers to capture changes: nothing would be captured.
+func (n *Node) refuseTriggers(layout db.Layout) error {
+	if layout != db.LayoutDjango || n.Profile().Capture == model.CaptureApplication {
+		return nil
+	}
+	return fmt.Errorf("tables in the layout %s get no triggers: write `capture: application` into the profile %s, "+
+		"if the application sets the dirty bits itself", layout, n.Profile().Name)
+}
+
 func (c Config) withDefaults() Config {
+	if c.Layout == "" {
+		c.Layout = db.LayoutLean
+	}
 	if c.Now == nil {
 		c.Now = func() time.Time { return time.Now().UTC() }
 	}

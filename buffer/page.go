@@ -105,3 +105,25 @@ func addHistories(ctx context.Context, tx *db.Tx, session string, records []reco
 	}
 	return rows.Err()
 }
+
+// Seen returns the highest counters of the given instances that the records in the
+// session's buffer have seen. An instance that none has seen is missing.
+func Seen(ctx context.Context, tx *db.Tx, transferSessionID string, instances []string) (counter.Counters, error) {
+	rows, err := tx.Query(ctx, `SELECT instance_id, MAX(counter) FROM morango_recordmaxcounterbuffer
+		WHERE transfer_session_id = $1 AND instance_id IN `+tx.IDs(2)+` GROUP BY instance_id`,
+		transferSessionID, db.JSONList(instances))
+	if err != nil {
+		return nil, fmt.Errorf("read what the buffer of transfer session %s has seen: %w", transferSessionID, err)
+	}
+	defer rows.Close()
+	seen := counter.Counters{}
+	for rows.Next() {
+		var id db.ID
+		var n int64
+		if err := rows.Scan(&id, &n); err != nil {
+			return nil, fmt.Errorf("read what the buffer of transfer session %s has seen: %w", transferSessionID, err)
+		}
+		seen[string(id)] = n
+	}
+	return seen, rows.Err()
+}

@@ -46,9 +46,6 @@ func (s Syncer) connect(ctx context.Context, o Options, r *Result) (*conversatio
 	c := &conversation{Syncer: s, peer: s.Peer,
 		async: both.Has(wire.AsyncOperations), terms: engine.Terms{V2: both.Has(wire.FSICv2Format)}}
 	r.ServerInstance = info.InstanceID
-	if c.told, err = s.Engine.Living(ctx); err != nil {
-		return nil, err
-	}
 	if !o.Fresh {
 		if ok, err := c.resume(ctx, o); err != nil || ok {
 			r.SyncSession, r.Resumed = c.sync.ID, ok

@@ -48,9 +48,6 @@ func (c *conversation) transfer(ctx context.Context, push bool, filter partition
 	out := Transfer{Session: d.t, Completed: err == nil, Report: c.Engine.Report(d.t.ID)}
 	if err == nil {
 		c.Engine.Forget(d.t.ID)
-		if push {
-			c.told, err = c.Engine.Living(ctx)
-		}
 	}
 	return out, err
 }
@@ -128,17 +125,12 @@ func (d *drive) create(ctx context.Context, claim string) error {
 // A claim that shows this database to be a copy, when the peer has been told already
 // what we claim, makes the transfer worthless.
 func (d *drive) learn(ctx context.Context, remote wire.TransferSession) error {
-	renewed, err := d.Engine.Confirm(ctx, d.t, remote.ServerFSIC, d.told)
+	renewed, err := d.Engine.Confirm(ctx, d.t, remote.ServerFSIC)
 	if err != nil {
 		return err
 	}
-	if renewed {
-		if d.told, err = d.Engine.Living(ctx); err != nil {
-			return err
-		}
-		if d.t.Push && stage.Reached(d.t, stage.Serializing) {
-			return errGone
-		}
+	if renewed && d.t.Push && stage.Reached(d.t, stage.Serializing) {
+		return errGone
 	}
 	u := engine.Update{ServerFSIC: &remote.ServerFSIC}
 	if !d.t.Push {
@@ -238,7 +230,8 @@ func (d *drive) advance(ctx context.Context, s stage.Stage, update wire.Transfer
 	d.tell(wire.TransferSession{TransferStage: name, TransferStageStatus: string(stage.Started)})
 	remote, err := d.peer.UpdateTransferSession(ctx, d.t.ID, update)
 	const askAgain = 30 * time.Second // a server that crashed leaves its stage pending
-	asked := time.Now()
+	now := d.Engine.Env().Now
+	asked := now()
 	for pause := 20 * time.Millisecond; err == nil; pause = min(2*pause, 2*time.Second) {
 		d.tell(remote)
 		reached := session.Transfer{Stage: remote.TransferStage, Status: remote.TransferStageStatus}
@@ -248,11 +241,11 @@ func (d *drive) advance(ctx context.Context, s stage.Stage, update wire.Transfer
 		case remote.TransferStageStatus == string(stage.Errored):
 			return remote, fmt.Errorf("stage %s: %w", remote.TransferStage, ErrPeerFailed)
 		}
-		if err = wait(ctx, pause); err != nil {
+		if err = d.wait(ctx, pause); err != nil {
 			break
 		}
-		if time.Since(asked) > askAgain {
-			asked = time.Now()
+		if now().Sub(asked) > askAgain {
+			asked = now()
 			remote, err = d.peer.UpdateTransferSession(ctx, d.t.ID, update)
 		} else {
 			remote, err = d.peer.TransferSession(ctx, d.t.ID)
@@ -307,17 +300,6 @@ func (d *drive) finish(ctx context.Context) error {
 		d.t = t
 	}
 	return err
-}
-
-func wait(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
 
 // carrier is a Peer as the transferring stage sees it.

@@ -19,7 +19,13 @@ import (
 // When it is open already, it goes on as it is. Another one of the same sync session
 // and direction was abandoned by its client: it is closed and its buffer dropped.
 func (e *Engine) Begin(ctx context.Context, t session.Transfer) (session.Transfer, error) {
+	if err := e.confirmBegin(ctx, t); err != nil {
+		return t, fmt.Errorf("open transfer session %s: %w", t.ID, err)
+	}
 	err := e.env.DB.Write(ctx, func(tx *db.Tx) error {
+		if err := e.beginTelling(ctx, tx); err != nil {
+			return err
+		}
 		open, err := session.ActiveOfSync(ctx, tx, t.SyncSessionID, t.Push)
 		if err != nil {
 			return err
@@ -72,8 +78,12 @@ type Update struct {
 }
 
 // Update stores what the peer tells, all or nothing: ErrBadClaim, ErrBadCount. The
-// peer's claim is fixed once this side has queued against it, or taken it over.
+// peer's claim is fixed once this side has queued against it, or taken it over. Before
+// it is stored it is looked at as in Confirm.
 func (e *Engine) Update(ctx context.Context, id string, u Update) (t session.Transfer, err error) {
+	if err := e.confirmUpdate(ctx, id, u); err != nil {
+		return t, fmt.Errorf("update transfer session %s: %w", id, err)
+	}
 	err = e.env.DB.Write(ctx, func(tx *db.Tx) error {
 		if t, err = session.ActiveTransfer(ctx, tx, id); err != nil {
 			return err

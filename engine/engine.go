@@ -135,6 +135,11 @@ func (s side) peerClaim(t session.Transfer) (counter.ByPartition, error) {
 	return readClaim(text, partition.Parse(t.Filter))
 }
 
+// ownClaim returns what this side advertised, expanded to the session's filter.
+func (s side) ownClaim(t session.Transfer) (counter.ByPartition, error) {
+	return side{server: !s.server}.peerClaim(t)
+}
+
 // legacyClaim reports whether the peer's filter max counters have the legacy form, as
 // those have that were never told.
 func (s side) legacyClaim(t session.Transfer) bool {

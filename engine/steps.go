@@ -92,6 +92,9 @@ func (e *Engine) queue(ctx context.Context, t *session.Transfer, terms Terms) (s
 	e.note(t.ID, s, func(all *Report) { all.Queued = n })
 	t.RecordsTotal = &n
 	return stage.Completed, e.env.DB.Write(ctx, func(tx *db.Tx) error {
+		if err := e.tell(ctx, tx); err != nil {
+			return err
+		}
 		return session.SetTotal(ctx, tx, t.ID, n)
 	})
 }
@@ -114,6 +117,12 @@ func (e *Engine) dequeue(ctx context.Context, t *session.Transfer) (stage.Status
 	}
 	claim, err := s.peerClaim(*t)
 	if err != nil {
+		return stage.Errored, err
+	}
+	if err := e.confirmHistories(ctx, *t); err != nil {
+		return stage.Errored, err
+	}
+	if claim, err = e.answered(ctx, *t, s, claim); err != nil {
 		return stage.Errored, err
 	}
 	r, err := dequeue.Run(ctx, e.env, dequeue.Job{

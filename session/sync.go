@@ -67,7 +67,7 @@ func ResumableSync(ctx context.Context, tx *db.Tx, profile, path string) (Sync, 
 }
 
 const listSyncs = `SELECT ` + syncColumns + ` FROM morango_syncsession
-	WHERE active OR NOT $1 ORDER BY start_timestamp DESC, id LIMIT $2`
+	WHERE profile <> '' AND (active OR NOT $1) ORDER BY start_timestamp DESC, id LIMIT $2`
 
 // ListSyncs lists the most recent sync sessions, newest first, at most limit.
 func ListSyncs(ctx context.Context, tx *db.Tx, activeOnly bool, limit int) ([]Sync, error) {

@@ -72,6 +72,17 @@ type Event struct {
 	BytesSent       int64
 	BytesReceived   int64
 	Err             error
+	Renewed         *Renewal // set when the database turned out to be a copy; nil otherwise
+}
+
+// Renewal tells that this database turned out to be a copy of one that went on: a peer
+// knew more of its instance Copied than it did itself. It has a new database id since,
+// and saves as Instance.
+type Renewal struct {
+	Copied      string
+	Ours, Known int64  // highest counter of Copied, here and with the peer
+	Instance    string // the new one
+	Records     int64  // that had been saved as Copied already and were stamped again
 }
 
 // Sink receives events. It must return quickly and must not call back into the

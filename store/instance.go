@@ -61,16 +61,13 @@ func CurrentInstance(ctx context.Context, tx *db.Tx, m Machine, newID func() str
 	return want, nil
 }
 
+const selectDatabase = `SELECT id FROM morango_databaseidmodel WHERE current
+	ORDER BY date_generated DESC, id LIMIT 1`
+
 // currentDatabase returns the database id in use, and makes one on an empty database.
 func currentDatabase(ctx context.Context, tx *db.Tx, newID func() string) (string, error) {
-	var id db.ID
-	err := tx.QueryRow(ctx, `SELECT id FROM morango_databaseidmodel WHERE current
-		ORDER BY date_generated DESC, id LIMIT 1`).Scan(&id)
-	if err == nil {
-		return string(id), nil
-	}
-	if !errors.Is(err, sql.ErrNoRows) {
-		return "", fmt.Errorf("read the database id: %w", err)
+	if id, err := DatabaseID(ctx, tx); err != nil || id != "" {
+		return id, err
 	}
 	fresh := newID()
 	if !ident.Valid(fresh) {
@@ -141,7 +138,11 @@ func NextCounter(ctx context.Context, tx *db.Tx, instanceID string) (int64, erro
 
 // OwnInstances returns every instance id that this database has used, with its counter.
 func OwnInstances(ctx context.Context, tx *db.Tx) (map[string]int64, error) {
-	rows, err := tx.Query(ctx, `SELECT id, counter FROM morango_instanceidmodel`)
+	return instances(ctx, tx, `SELECT id, counter FROM morango_instanceidmodel`)
+}
+
+func instances(ctx context.Context, tx *db.Tx, query string) (map[string]int64, error) {
+	rows, err := tx.Query(ctx, query)
 	if err != nil {
 		return nil, fmt.Errorf("read own instances: %w", err)
 	}

@@ -43,6 +43,7 @@ type cli struct {
 	Sync      syncCmd      `cmd:"" help:"Sync with a peer: pull, then push."`
 	Serialize serializeCmd `cmd:"" help:"Bring changed rows into the store now (sync does it by itself)."`
 	Status    statusCmd    `cmd:"" help:"Show what the database holds and what waits."`
+	Identity  identityCmd  `cmd:"" help:"Show who this database saves as, or give it a new identity."`
 	Cleanup   cleanupCmd   `cmd:"" help:"Close idle sessions and drop their buffers."`
 	Demo      demoCmd      `cmd:"" help:"Let two school databases sync before your eyes; needs no set-up."`
 }

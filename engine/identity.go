@@ -1,0 +1,277 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"maps"
+
+	"github.com/morango-go/morango/buffer"
+	"github.com/morango-go/morango/counter"
+	"github.com/morango-go/morango/db"
+	"github.com/morango-go/morango/partition"
+	"github.com/morango-go/morango/session"
+	"github.com/morango-go/morango/stage"
+	"github.com/morango-go/morango/store"
+)
+
+// Renew gives the database a new database id, and so a new instance id, as somebody
+// must who restored it from a backup or copied it.
+func (e *Engine) Renew(ctx context.Context) (i store.Instance, err error) {
+	err = e.env.DB.Write(ctx, func(tx *db.Tx) error {
+		i, err = e.renew(ctx, tx)
+		return err
+	})
+	if err != nil {
+		return i, fmt.Errorf("give the database a new id: %w", err)
+	}
+	return i, nil
+}
+
+func (e *Engine) renew(ctx context.Context, tx *db.Tx) (store.Instance, error) {
+	spare, err := e.env.NewID()
+	if err != nil {
+		return store.Instance{}, err
+	}
+	i, err := store.RenewDatabase(ctx, tx, e.env.Machine, func() string { return spare })
+	if err != nil {
+		return i, err
+	}
+	return i, session.SetTold(ctx, tx, i.DatabaseID, nil, e.env.Now()) // nothing yet
+}
+
+// Confirm looks at what a peer claims of this database's own instances. If that is more
+// than this database ever told anybody, it was restored or copied: it gets a new
+// database id before it stamps anything, for a version that two databases use loses
+// rows. What it has saved meanwhile, and told nobody, is stamped again. Confirm reports
+// whether that happened.
+func (e *Engine) Confirm(ctx context.Context, t session.Transfer, claim string) (bool, error) {
+	read, err := readClaim(claim, partition.Parse(t.Filter))
+	if err != nil {
+		return false, err
+	}
+	known := counter.Counters{}
+	for _, counters := range read {
+		known = known.Max(counters)
+	}
+	return e.confirm(ctx, t, known)
+}
+
+func (e *Engine) confirm(ctx context.Context, t session.Transfer, known counter.Counters) (bool, error) {
+	var own own
+	err := e.env.DB.Read(ctx, func(tx *db.Tx) (err error) {
+		own, err = ownInstances(ctx, tx)
+		return err
+	})
+	if err != nil {
+		return false, err
+	}
+	if id, _ := store.Ahead(known, own.told); id == "" {
+		return false, nil
+	}
+	var r *stage.Renewal
+	err = e.env.DB.Write(ctx, func(tx *db.Tx) error {
+		if err := tx.Lock(ctx, partition.All(), false); err != nil {
+			return err
+		}
+		r, err = e.replace(ctx, tx, known)
+		return err
+	})
+	if err != nil {
+		return false, fmt.Errorf("this database is a copy of one that went on; give it a new id: %w", err)
+	}
+	if r == nil {
+		return false, nil // somebody else was faster
+	}
+	e.env.Emit(stage.Event{
+		SyncSession: t.SyncSessionID, TransferSession: t.ID, Push: t.Push,
+		Stage: stage.Stage(t.Stage), Status: stage.Status(t.Status), Renewed: r,
+	})
+	return true, nil
+}
+
+// replace renews the database id, and takes back the versions that nobody was told of:
+// the copy's original may have used them for something else.
+func (e *Engine) replace(ctx context.Context, tx *db.Tx, known counter.Counters) (*stage.Renewal, error) {
+	own, err := ownInstances(ctx, tx)
+	if err != nil {
+		return nil, err
+	}
+	copied, n := store.Ahead(known, own.told)
+	if copied == "" {
+		return nil, nil
+	}
+	fresh, err := e.renew(ctx, tx)
+	if err != nil {
+		return nil, err
+	}
+	r := &stage.Renewal{Copied: copied, Ours: own.counters[copied], Known: n, Instance: fresh.ID}
+	for id, told := range own.told {
+		if told >= own.counters[id] {
+			continue
+		}
+		rows, err := store.Restamp(ctx, tx, id, told, fresh.ID)
+		if err != nil {
+			return nil, err
+		}
+		r.Records += rows
+	}
+	return r, nil
+}
+
+// own is what this database has saved as, while it has its database id.
+type own struct {
+	counters map[string]int64 // of its instances
+	told     map[string]int64 // how much of that anybody else can know from it
+}
+
+// ownInstances reads the instances under the database id in use. Where nothing was ever
+// noted, as in a database that the reference made, others may know all.
+func ownInstances(ctx context.Context, tx *db.Tx) (o own, err error) {
+	if o.counters, err = store.LivingInstances(ctx, tx); err != nil {
+		return o, err
+	}
+	database, err := store.DatabaseID(ctx, tx)
+	if err != nil || database == "" {
+		return own{}, err
+	}
+	noted, err := session.Told(ctx, tx, database)
+	if err != nil || noted == nil {
+		return own{counters: o.counters, told: o.counters}, err
+	}
+	o.told = make(map[string]int64, len(o.counters))
+	for id, n := range o.counters {
+		o.told[id] = min(n, noted[id])
+	}
+	return o, nil
+}
+
+// beginTelling notes, where nothing was ever noted, that others may know all that was
+// saved so far: what is saved from now on is noted when it is told.
+func (e *Engine) beginTelling(ctx context.Context, tx *db.Tx) error {
+	database, err := store.DatabaseID(ctx, tx)
+	if err != nil || database == "" {
+		return err
+	}
+	if noted, err := session.Told(ctx, tx, database); err != nil || noted != nil {
+		return err
+	}
+	return e.tell(ctx, tx)
+}
+
+// tell notes that a peer is going to learn all that this database has saved so far. It
+// comes after the peer's claim was looked at, and before any record leaves.
+func (e *Engine) tell(ctx context.Context, tx *db.Tx) error {
+	living, err := store.LivingInstances(ctx, tx)
+	if err != nil {
+		return err
+	}
+	database, err := store.DatabaseID(ctx, tx)
+	if err != nil || database == "" {
+		return err
+	}
+	return session.SetTold(ctx, tx, database, living, e.env.Now())
+}
+
+// confirmHistories is Confirm for what arrived records have seen. A claim does not name
+// an instance whose versions have all been superseded, but the records that superseded
+// them remember it.
+func (e *Engine) confirmHistories(ctx context.Context, t session.Transfer) error {
+	var known counter.Counters
+	err := e.env.DB.Read(ctx, func(tx *db.Tx) error {
+		living, err := store.LivingInstances(ctx, tx)
+		if err != nil {
+			return err
+		}
+		ids := make([]string, 0, len(living))
+		for id := range living {
+			ids = append(ids, id)
+		}
+		known, err = buffer.Seen(ctx, tx, t.ID, ids)
+		return err
+	})
+	if err == nil {
+		_, err = e.confirm(ctx, t, known)
+	}
+	return err
+}
+
+// answered returns those of the sender's claims that may be taken over. When this
+// database turned out to be a copy after it had asked for what it lacks, it may have
+// said that it holds rows which are somebody else's: those did not come, and what the
+// sender claims of that instance has to wait for the next transfer.
+func (e *Engine) answered(ctx context.Context, t session.Transfer, s side, claim counter.ByPartition) (counter.ByPartition, error) {
+	asked, err := s.ownClaim(t)
+	if err != nil {
+		return nil, err
+	}
+	filter := partition.Parse(t.Filter)
+	var hold counter.ByPartition
+	var all, living map[string]int64
+	err = e.env.DB.Read(ctx, func(tx *db.Tx) error {
+		if all, err = store.OwnInstances(ctx, tx); err != nil {
+			return err
+		}
+		if living, err = store.LivingInstances(ctx, tx); err != nil || len(living) == len(all) {
+			return err
+		}
+		f, err := store.FSIC(ctx, tx, filter, false, true)
+		hold = f.Expand(filter)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	for id := range all {
+		if _, alive := living[id]; alive || !above(asked, hold, id) {
+			continue
+		}
+		for prefix, counters := range claim {
+			claim[prefix] = maps.Clone(counters)
+			delete(claim[prefix], id)
+		}
+	}
+	return claim, nil
+}
+
+// above reports whether asked says more of an instance than hold does.
+func above(asked, hold counter.ByPartition, instance string) bool {
+	for prefix, counters := range asked {
+		if n := counters[instance]; n > 0 && !hold.Covers(prefix, counter.Version{Instance: instance, Counter: n}) {
+			return true
+		}
+	}
+	return false
+}
+
+// confirmUpdate is Confirm for what the peer tells in an update.
+func (e *Engine) confirmUpdate(ctx context.Context, id string, u Update) error {
+	if u.ClientFSIC == nil && u.ServerFSIC == nil {
+		return nil
+	}
+	t, err := e.Transfer(ctx, id)
+	if err != nil {
+		return err
+	}
+	s, err := e.side(ctx, t)
+	if err != nil {
+		return err
+	}
+	text := u.ServerFSIC
+	if s.server {
+		text = u.ClientFSIC
+	}
+	if text == nil || stage.Reached(t, stage.Queuing) {
+		return nil
+	}
+	_, err = e.Confirm(ctx, t, *text)
+	return err
+}
+
+// confirmBegin is Confirm for the claim with which a transfer session begins.
+func (e *Engine) confirmBegin(ctx context.Context, t session.Transfer) error {
+	if t.ClientFSIC == "" || t.ClientFSIC == "{}" {
+		return nil
+	}
+	_, err := e.Confirm(ctx, t, t.ClientFSIC)
+	return err
+}
