@@ -32,7 +32,7 @@ var rules = []rule{
 	22: {[]string{"queue", "wire"}, "rows that neither side covers are not sent; we send every row that the receiver does not cover"},
 	23: {[]string{"deserialize"}, "a row edited in between is overwritten; we leave it and its store row stays dirty"},
 	24: {[]string{"serialize"}, "a row deleted and made again becomes deleted; we drop a deletion whose row exists"},
-	25: {[]string{"fsic_db", "queue"}, "a v1 producer advertises the maximum over its prefixes; we the minimum"},
+	25: {[]string{"fsic_db", "queue", "wire"}, "a v1 producer advertises the maximum over its prefixes; we the minimum"},
 	26: {[]string{"wire"}, "sub holds only what is filed at or below the filter; to such peers we send the expanded form"},
 }
 

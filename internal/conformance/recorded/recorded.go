@@ -9,7 +9,6 @@ package recorded
 import (
 	"bytes"
 	"encoding/json"
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -86,6 +85,9 @@ func (l Library) Read(t testing.TB, name string) Scenario {
 // Legacy reports whether the peers had no capabilities.
 func (s Scenario) Legacy() bool { return strings.HasPrefix(s.Name, "legacy-") }
 
+// Library holds the scenario and the others.
+func (s Scenario) Library() Library { return s.from }
+
 // mode is the part of the name before the scenario's own.
 func (s Scenario) mode() string {
 	mode, _, _ := strings.Cut(s.Name, "-")
@@ -116,6 +118,10 @@ func (s Scenario) Start(t testing.TB, side string) State {
 	}
 	own := strings.TrimPrefix(s.Name, s.mode()+"-")
 	switch {
+	case own == "sync-session" && side == "client":
+		state := s.from.Read(t, s.mode()+"-pull").Before[side]
+		state["morango_syncsession"] = Table{Columns: state["morango_syncsession"].Columns}
+		return state
 	case own == "info" || own == "publickey-none":
 		return s.from.Read(t, s.mode()+"-csr").Before[side]
 	case own == "csr-single-user" || own == "sync-session":
@@ -136,30 +142,6 @@ func (s Scenario) Start(t testing.TB, side string) State {
 func (s Scenario) End(side string) State {
 	state := maps.Clone(s.Before[side])
 	maps.Copy(state, s.After[side])
-	return state
-}
-
-// edited puts the application's changes between the recorded state and the first
-// request into the state: the rows of a pull's server that it left changed.
-func (s Scenario) edited(side string) State {
-	state := s.Before[side]
-	if !strings.Contains(s.Name, "-pull") || side != "server" {
-		return state
-	}
-	for name, later := range s.After[side] {
-		if !strings.HasPrefix(name, "facility_profile_") {
-			continue
-		}
-		dirty, id := slices.Index(later.Columns, "_morango_dirty_bit"), slices.Index(later.Columns, "id")
-		for i, old := range state[name].Rows {
-			for _, row := range later.Rows {
-				if row[id] == old[id] && fmt.Sprint(row) != fmt.Sprint(old) {
-					state[name].Rows[i] = slices.Clone(row)
-					state[name].Rows[i][dirty] = json.Number("1")
-				}
-			}
-		}
-	}
 	return state
 }
 
