@@ -21,6 +21,7 @@ type Tx struct {
 	dialect dialect
 	fresh   bool // begun by Write, and no statement has run: a lock may still move the snapshot
 	quiet   bool // capture is off
+	adopted bool // the caller's own: its driver knows nothing of ours
 }
 
 // dialect is what a transaction needs to know of the engine beyond SQL.
@@ -50,7 +51,7 @@ func dialectOf(kind Kind) dialect {
 // it off, before it commits. On PostgreSQL the transaction should be repeatable
 // read, and ids come as its driver gives them: scan them as ID.
 func Adopt(kind Kind, tx *sql.Tx) *Tx {
-	return &Tx{tx: tx, kind: kind, dialect: dialectOf(kind)}
+	return &Tx{tx: tx, kind: kind, dialect: dialectOf(kind), adopted: true}
 }
 
 // Kind tells which engine the transaction runs on.

@@ -2,15 +2,18 @@ package postgres
 
 import (
 	"context"
+	"database/sql"
 	"database/sql/driver"
 	"strings"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
 )
 
-// The driver is wrapped for two reasons: uuid columns give 32 hex digits, as on
-// SQLite, instead of digits with dashes; and a connection on which taking locks
-// failed is closed, because it may hold some of them beyond its transaction.
+// The driver is wrapped for three reasons: uuid columns give 32 hex digits, as on
+// SQLite, instead of digits with dashes; a connection on which taking locks failed
+// is closed, because it may hold some of them beyond its transaction; and rows can
+// be copied into a table.
 
 type connector struct{ driver.Connector }
 
@@ -31,11 +34,30 @@ type conn struct {
 type lockKey struct{}
 
 func (c *conn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
+	if len(args) == 1 {
+		if copied, ok := args[0].Value.(copying); ok {
+			n, err := c.Conn.Conn().CopyFrom(ctx, pgx.Identifier{copied.table}, copied.columns, pgx.CopyFromRows(copied.rows))
+			return driver.RowsAffected(n), err
+		}
+	}
 	result, err := c.Conn.ExecContext(ctx, query, args)
 	if err != nil && ctx.Value(lockKey{}) != nil {
 		c.spoilt = true
 	}
 	return result, err
+}
+
+// copying is the argument of an Exec that is a COPY into a table.
+type copying struct {
+	table   string
+	columns []string
+	rows    [][]any
+}
+
+// Copy copies rows into the columns of a table.
+func (Dialect) Copy(ctx context.Context, tx *sql.Tx, table string, columns []string, rows [][]any) error {
+	_, err := tx.ExecContext(ctx, "COPY "+table, copying{table, columns, rows})
+	return err
 }
 
 // IsValid tells the pool whether to keep the connection.
