@@ -21,24 +21,28 @@ func PendingDeletions(ctx context.Context, tx *db.Tx, of []string) (map[string]b
 }
 
 // RecordDeletions notes that the rows of these ids are deleted, hard or not, so
-// that the next serialize stamps and propagates it. Only records that the store
-// holds are noted; with onlySettled, only those that the store holds neither as
-// deleted nor as still to be applied. It returns how many were noted.
-func RecordDeletions(ctx context.Context, tx *db.Tx, of []string, hard, onlySettled bool) (noted int64, err error) {
+// that the next serialize stamps and propagates it. Only records of the profile
+// that the store holds are noted; with onlySettled, only those that it holds
+// neither as deleted nor as still to be applied. It returns how many were noted
+// that had not been before.
+func RecordDeletions(ctx context.Context, tx *db.Tx, profile string, of []string, hard, onlySettled bool) (noted int64, err error) {
 	cond := ""
 	if onlySettled {
 		cond = " AND NOT deleted AND NOT dirty_bit"
 	}
-	tables := []string{deletedTable}
-	if hard {
-		tables = append(tables, hardDeletedTable)
-	}
-	for _, table := range tables {
-		query := fmt.Sprintf("INSERT INTO %s (id, profile) SELECT id, profile FROM morango_store WHERE id IN %s%s "+
-			"ON CONFLICT (id) DO UPDATE SET profile = excluded.profile", table, tx.IDs(1), cond)
-		if noted, err = tx.Exec(ctx, query, db.JSONList(of)); err != nil {
+	note := func(table string) (int64, error) {
+		query := fmt.Sprintf("INSERT INTO %s (id, profile) SELECT id, profile FROM morango_store WHERE id IN %s AND profile = $2%s "+
+			"ON CONFLICT (id) DO NOTHING", table, tx.IDs(1), cond)
+		n, err := tx.Exec(ctx, query, db.JSONList(of), profile)
+		if err != nil {
 			return 0, fmt.Errorf("note deletions in %s: %w", table, err)
 		}
+		return n, nil
 	}
-	return noted, nil
+	if hard {
+		if _, err := note(hardDeletedTable); err != nil {
+			return 0, err
+		}
+	}
+	return note(deletedTable)
 }

@@ -43,7 +43,6 @@ type limits struct {
 	list    int // ids listed at once
 	batch   int // rows written or removed in one transaction
 	text    int // bytes of JSON read in one transaction
-	level   int // rows that writing one level of a tree costs, however few it has
 	page    int // rows asked after in one question
 	window  int // rows of a tree held at once, as ids only
 	cascade int // rows that refer to deleted ones, at once and per level
@@ -51,7 +50,7 @@ type limits struct {
 }
 
 var usual = limits{list: 20_000, batch: 2_000, text: 8 << 20, page: 500, window: 100_000,
-	level: 20, cascade: 500, depth: 200}
+	cascade: 500, depth: 200}
 
 // Run applies the dirty store rows of the environment's profile that lie in the
 // filter; the zero filter is all. It works in transactions of bounded length and
@@ -102,9 +101,14 @@ func (r *run) all(ctx context.Context) error {
 		return err
 	}
 	before := r.deleted
-	for _, m := range slices.Backward(r.env.Profile.Models) {
-		if err := r.list(ctx, m, "deleted", r.removeDeleted); err != nil {
-			return fmt.Errorf("model %s: %w", m.Name, err)
+	if err := r.removeAll(ctx); err != nil {
+		return err
+	}
+	if r.removing.waiting > 0 {
+		// What the application had edited may have gone with what it hung on.
+		r.removing.waiting = 0
+		if err := r.removeAll(ctx); err != nil {
+			return err
 		}
 	}
 	if r.clashes == 0 || r.deleted == before || r.options.SkipErroring {
@@ -114,6 +118,16 @@ func (r *run) all(ctx context.Context) error {
 	clear(r.settled)
 	r.writing = left{}
 	return r.write(ctx)
+}
+
+// removeAll removes the deleted rows of all models from their tables.
+func (r *run) removeAll(ctx context.Context) error {
+	for _, m := range slices.Backward(r.env.Profile.Models) {
+		if err := r.list(ctx, m, "deleted", r.removeDeleted); err != nil {
+			return fmt.Errorf("model %s: %w", m.Name, err)
+		}
+	}
+	return nil
 }
 
 // write brings the rows of all models into their tables.

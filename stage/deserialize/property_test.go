@@ -25,7 +25,7 @@ func TestRunDoesWhatTheRulesSay(t *testing.T) {
 			replace(t, d, in.State)
 			r := newRun(env, partition.Of(in.Filter...), Options{SkipErroring: in.SkipErroring}, nil)
 			if rapid.Bool().Draw(rt, "small pieces") {
-				r.limits = limits{list: 3, batch: 2, text: 600, page: 2, window: 3, level: 1, cascade: 1, depth: 2}
+				r.limits = limits{list: 3, batch: 2, text: 600, page: 2, window: 3, cascade: 1, depth: 2}
 				if circles {
 					r.limits.depth = people // a circle is only known within this depth
 				}

@@ -183,7 +183,7 @@ func (t *taking) take(ctx context.Context, what removal) error {
 	t.done = true
 	t.removed += int64(len(ids))
 	if what.record {
-		if _, err := app.RecordDeletions(ctx, t.tx, ids, what.hard, false); err != nil {
+		if _, err := app.RecordDeletions(ctx, t.tx, t.env.Profile.Name, ids, what.hard, false); err != nil {
 			return err
 		}
 	}
@@ -252,7 +252,7 @@ func (t *taking) clear(ctx context.Context, m *model.Model, ids []string, cascad
 	if !cascaded {
 		return true, nil
 	}
-	noted, err := app.RecordDeletions(ctx, t.tx, ids, t.hard, true)
+	noted, err := app.RecordDeletions(ctx, t.tx, t.env.Profile.Name, ids, t.hard, true)
 	t.removed += noted
 	return err == nil, err
 }

@@ -9,7 +9,6 @@ import (
 	"github.com/morango-go/morango/app"
 	"github.com/morango-go/morango/db"
 	"github.com/morango-go/morango/model"
-	"github.com/morango-go/morango/record"
 )
 
 // item is a row to write. In a tree it comes after the rows of lesser depth.
@@ -136,13 +135,14 @@ func (r *run) apply(ctx context.Context, tx *db.Tx, m *model.Model, items []item
 	if err := tx.Capture(ctx, false); err != nil {
 		return err
 	}
-	for levels := 0; o.handled < len(items) && o.handled+levels*r.limits.level <= r.limits.batch && o.text < r.limits.text; levels++ {
-		level := items[o.handled:]
-		n := 1
-		for n < len(level) && n < r.limits.page && level[n].depth == level[0].depth {
-			n++
+	for o.handled < len(items) && o.text < r.limits.text {
+		p := &page{run: r, tx: tx, model: m, outcome: o}
+		n, err := p.read(ctx, items[o.handled:])
+		if err != nil {
+			return err
 		}
-		if err := r.level(ctx, tx, m, level[:n], o); err != nil {
+		o.handled += n
+		if err := p.write(ctx); err != nil {
 			return err
 		}
 	}
@@ -164,7 +164,7 @@ func (r *run) record(ctx context.Context, tx *db.Tx, m *model.Model, g gone) err
 		if len(part.ids) == 0 {
 			continue
 		}
-		if _, err := app.RecordDeletions(ctx, tx, part.ids, part.hard, false); err != nil {
+		if _, err := app.RecordDeletions(ctx, tx, r.env.Profile.Name, part.ids, part.hard, false); err != nil {
 			return err
 		}
 		if err := r.settle(ctx, tx, m, part.ids); err != nil {
@@ -172,44 +172,6 @@ func (r *run) record(ctx context.Context, tx *db.Tx, m *model.Model, g gone) err
 		}
 	}
 	return nil
-}
-
-// level writes rows of one depth, in id order, and counts those it has handled.
-func (r *run) level(ctx context.Context, tx *db.Tx, m *model.Model, items []item, o *outcome) error {
-	ids := make([]string, len(items))
-	byID := make(map[string]item, len(items))
-	for i, it := range items {
-		ids[i] = it.id
-		byID[it.id] = it
-	}
-	rows, complete, err := r.load(ctx, tx, m, ids, r.limits.text-o.text)
-	if err != nil {
-		return err
-	}
-	handled := len(items)
-	if !complete {
-		last := rows[len(rows)-1].id
-		for handled = 1; ids[handled-1] != last; handled++ {
-		}
-	}
-	o.handled += handled
-	p := &page{run: r, tx: tx, model: m, outcome: o}
-	for _, w := range rows {
-		o.text += len(w.serialized)
-		it := byID[w.id]
-		switch {
-		case !w.due: // somebody else has applied it
-		case it.reason != "":
-			p.refuse(w, blocked, it.reason)
-		case it.parent != "" && r.stuck(it.parent, o):
-			p.refuse(w, blocked, parentWaits(it.parent))
-		case w.deleted:
-			o.settled[w.id] = released
-		default:
-			p.decode(w)
-		}
-	}
-	return p.write(ctx)
 }
 
 func parentWaits(parent string) string {
@@ -223,158 +185,6 @@ func (r *run) stuck(id string, o *outcome) bool {
 		v = r.settled[keyOf(id)]
 	}
 	return v == refused || v == blocked
-}
-
-// page is a number of rows on their way into one table.
-type page struct {
-	*run
-	tx      *db.Tx
-	model   *model.Model
-	outcome *outcome
-	rows    []candidate
-}
-
-// candidate is a row whose text is in order.
-type candidate struct {
-	row
-	values []any
-}
-
-func (p *page) refuse(w row, v verdict, text string) {
-	p.outcome.refused = append(p.outcome.refused, reason{id: w.id, text: text, before: w.reason})
-	p.outcome.settled[w.id] = v
-}
-
-// decode turns a row's text into values.
-func (p *page) decode(w row) {
-	var broken error
-	random := func() string {
-		id, err := p.env.NewID()
-		if err != nil {
-			broken = err
-		}
-		return id
-	}
-	values, err := record.Decode(p.model, w.id, w.sourceID, w.partition, w.serialized, p.env.Now(), random)
-	if err == nil {
-		err = broken
-	}
-	if err == nil {
-		err = discriminator(p.model, values)
-	}
-	if err != nil {
-		p.refuse(w, refused, reasonText(err))
-		return
-	}
-	p.rows = append(p.rows, candidate{w, values})
-}
-
-// discriminator checks that a row of a shared table is the model's own.
-func discriminator(m *model.Model, values []any) error {
-	for _, where := range m.Where {
-		for i, c := range m.Columns {
-			if c.Name == where.Column && fmt.Sprint(values[i]) != where.Value {
-				return &record.FieldError{Column: c.Name, Reason: fmt.Sprintf("is not %q, as every %s has it", where.Value, m.Name)}
-			}
-		}
-	}
-	return nil
-}
-
-// write brings the page's rows into the application's table, except those that
-// must wait, and those whose targets are missing or deleted.
-func (p *page) write(ctx context.Context) error {
-	if err := p.spare(ctx); err != nil {
-		return err
-	}
-	if err := p.judge(ctx); err != nil {
-		return err
-	}
-	if len(p.rows) == 0 {
-		return nil
-	}
-	rows := make([]app.Row, len(p.rows))
-	for i, w := range p.rows {
-		rows[i] = app.Row{ID: w.id, Values: w.values}
-	}
-	if p.outcome.rowByRow {
-		return p.oneByOne(ctx, rows)
-	}
-	// Without a savepoint: SQLite keeps a journal for one, which makes every
-	// further statement slower.
-	if err := app.Upsert(ctx, p.tx, p.model, rows); err != nil {
-		return err
-	}
-	for _, w := range p.rows {
-		p.outcome.applied = append(p.outcome.applied, w.id)
-	}
-	return nil
-}
-
-// spare leaves out rows that the application has changed since they were
-// serialized, or deleted: what it did must reach the store before it is overwritten.
-func (p *page) spare(ctx context.Context) error {
-	if len(p.rows) == 0 {
-		return nil
-	}
-	ids := make([]string, len(p.rows))
-	for i, w := range p.rows {
-		ids[i] = w.id
-	}
-	edited, err := app.Edited(ctx, p.tx, p.model, ids)
-	if err != nil {
-		return err
-	}
-	deleted, err := app.PendingDeletions(ctx, p.tx, ids)
-	if err != nil {
-		return err
-	}
-	kept := p.rows[:0]
-	for _, w := range p.rows {
-		if edited[w.id] || deleted[w.id] {
-			p.outcome.settled[w.id] = waiting
-		} else {
-			kept = append(kept, w)
-		}
-	}
-	p.rows = kept
-	return nil
-}
-
-// oneByOne writes rows, and leaves out those that the table does not take.
-func (p *page) oneByOne(ctx context.Context, rows []app.Row) error {
-	for i := range rows {
-		err := p.guarded(ctx, rows[i:i+1])
-		switch {
-		case err == nil:
-			p.outcome.applied = append(p.outcome.applied, rows[i].ID)
-		case isRefusal(err):
-			p.refuse(p.rows[i].row, refused, reasonText(err))
-			p.outcome.clashes++
-		default:
-			return err
-		}
-	}
-	return nil
-}
-
-// guarded writes rows, all or none of them, so that the transaction can go on.
-func (p *page) guarded(ctx context.Context, rows []app.Row) error {
-	if _, err := p.tx.Exec(ctx, "SAVEPOINT rows"); err != nil {
-		return err
-	}
-	failed := app.Upsert(ctx, p.tx, p.model, rows)
-	if isRefusal(failed) {
-		if _, err := p.tx.Exec(ctx, "ROLLBACK TO SAVEPOINT rows"); err != nil {
-			return err
-		}
-	} else if failed != nil {
-		return failed
-	}
-	if _, err := p.tx.Exec(ctx, "RELEASE SAVEPOINT rows"); err != nil {
-		return err
-	}
-	return failed
 }
 
 // isRefusal reports whether an error is about a row, not about the database.

@@ -68,6 +68,18 @@ func (x *spec) run() {
 	x.write()
 	before := x.Deleted
 	failed, waited := x.Errors, x.Waiting
+	x.removeAll()
+	x.Waiting = waited
+	x.removeAll()
+	if !x.clashed || x.Deleted == before || x.in.SkipErroring {
+		return
+	}
+	clear(x.tried)
+	x.Errors, x.Waiting = x.Errors-failed, x.Waiting-waited
+	x.write()
+}
+
+func (x *spec) removeAll() {
 	for _, m := range slices.Backward(x.profile.Models) {
 		for _, id := range x.due(m, true) {
 			switch {
@@ -81,12 +93,6 @@ func (x *spec) run() {
 			}
 		}
 	}
-	if !x.clashed || x.Deleted == before || x.in.SkipErroring {
-		return
-	}
-	clear(x.tried)
-	x.Errors, x.Waiting = x.Errors-failed, x.Waiting-waited
-	x.write()
 }
 
 // due are the ids of the model's rows that the run has to try, in order.
@@ -285,8 +291,10 @@ func (x *spec) remove(m *model.Model, id string, hard, cascaded bool) {
 	if !cascaded {
 		return
 	}
-	if s := x.store[id]; s != nil && s["deleted"] == false && s["dirty_bit"] == false {
-		x.Deleted++
+	if s := x.store[id]; s != nil && s["profile"] == x.profile.Name && s["deleted"] == false && s["dirty_bit"] == false {
+		if !x.gone["deleted_models"][id] {
+			x.Deleted++
+		}
 		x.gone["deleted_models"][id] = true
 		if hard {
 			x.gone["hard_deleted_models"][id] = true

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/hex"
+	"errors"
 	"fmt"
 
 	"github.com/morango-go/morango/db"
@@ -31,9 +32,8 @@ const (
 // row is a dirty store row.
 type row struct {
 	id, sourceID, partition string
-	serialized, selfRef     string
+	serialized              string
 	deleted                 bool
-	due                     bool   // still dirty, and the model's
 	reason                  string // its deserialization_error
 }
 
@@ -87,31 +87,35 @@ func (r *run) list(ctx context.Context, m *model.Model, cond string, handle func
 // loadRows has no condition but the ids: with more, SQLite would walk the index of
 // all dirty rows for every page.
 const loadRows = `
-	SELECT id, source_id, partition, serialized, _self_ref_fk, deleted, deserialization_error,
-		dirty_bit, profile, model_name FROM morango_store WHERE id IN %s ORDER BY id`
+	SELECT id, source_id, partition, serialized, deleted, deserialization_error,
+		dirty_bit, profile, model_name FROM morango_store WHERE id IN %s`
 
-// load reads rows in id order. It stops after
-// so many bytes of JSON; the ids after the last row's are then left to read.
-func (r *run) load(ctx context.Context, tx *db.Tx, m *model.Model, ids []string, budget int) (page []row, complete bool, err error) {
+// load reads those of the rows that are still dirty, and the model's. It stops
+// after so many bytes of JSON, and reports whether it came to the end.
+func (r *run) load(ctx context.Context, tx *db.Tx, m *model.Model, ids []string, budget int) (page map[string]row, complete bool, err error) {
 	rows, err := tx.Query(ctx, fmt.Sprintf(loadRows, tx.IDs(1)), db.JSONList(ids))
 	if err != nil {
 		return nil, false, fmt.Errorf("read store rows: %w", err)
 	}
-	size, full := 0, false
-	page, err = scan(rows, func(rows *sql.Rows) (w row, err error) {
+	page, complete = make(map[string]row, len(ids)), true
+	_, err = scan(rows, func(rows *sql.Rows) (id string, err error) {
+		var w row
+		var dirty bool
 		var profile, name string
-		err = rows.Scan((*db.ID)(&w.id), &w.sourceID, &w.partition, &w.serialized, &w.selfRef, &w.deleted, &w.reason, &w.due, &profile, &name)
-		w.due = w.due && profile == r.env.Profile.Name && name == m.Name
-		if size += len(w.serialized); size >= budget {
-			full = true
-			rows.Close()
+		err = rows.Scan((*db.ID)(&w.id), &w.sourceID, &w.partition, &w.serialized, &w.deleted, &w.reason, &dirty, &profile, &name)
+		if dirty && profile == r.env.Profile.Name && name == m.Name {
+			page[w.id] = w
 		}
-		return w, err
+		if budget -= len(w.serialized); budget < 0 {
+			complete = false
+			err = errors.Join(err, rows.Close())
+		}
+		return w.id, err
 	})
 	if err != nil {
 		return nil, false, fmt.Errorf("read store rows: %w", err)
 	}
-	return page, !full, nil
+	return page, complete, nil
 }
 
 // settle marks rows as applied. Rows of a tree lose the error of an earlier run,

@@ -21,47 +21,18 @@ type target struct {
 // targets is what is known of the rows of one table.
 type targets map[string]target
 
-// judge sorts out rows by what they refer to: a row whose target is missing has to
-// wait for it, and a row whose target is deleted is deleted itself.
-func (p *page) judge(ctx context.Context) error {
-	tables, err := p.lookUp(ctx)
-	if err != nil {
-		return err
-	}
-	var soft, hard []string
-	kept := p.rows[:0]
-	for _, w := range p.rows {
-		missing, doomed, hardly := p.verdictOn(w, tables)
-		switch {
-		case hardly:
-			hard = append(hard, w.id)
-		case doomed:
-			soft = append(soft, w.id)
-		case missing != "":
-			p.refuse(w.row, refused, missing)
-		default:
-			kept = append(kept, w)
-		}
-	}
-	p.rows = kept
-	if err := p.doom(ctx, soft, false); err != nil {
-		return err
-	}
-	return p.doom(ctx, hard, true)
-}
-
 // verdictOn says what is missing of a row's targets, and whether one of them is
 // deleted. Rows of a tree go by what the application's tables hold, others by what
 // the store holds, as in the reference: a tree is applied from its root down, so
 // what the application lacks cannot come later in the same run.
-func (p *page) verdictOn(w candidate, tables map[string]targets) (missing string, doomed, hard bool) {
+func (p *page) verdictOn(w candidate) (missing string, doomed, hard bool) {
 	tree := p.model.SelfReference() != nil
 	for i, c := range p.model.Columns {
 		id, ok := w.values[i].(string)
 		if c.References == nil || !ok {
 			continue
 		}
-		t := tables[c.References.Table][id]
+		t := p.tables[c.References.Table][id]
 		t.present = t.present && !p.outcome.doomed[id]
 		going := t.deleted && t.mine && !t.edited && !p.stuck(id, p.outcome)
 		switch {
@@ -77,52 +48,38 @@ func (p *page) verdictOn(w candidate, tables map[string]targets) (missing string
 	return missing, doomed, hard
 }
 
-// doom marks rows as deleted. When the application still has them, what refers to
-// them there has to go first, in transactions of its own.
-func (p *page) doom(ctx context.Context, ids []string, hard bool) error {
-	if len(ids) == 0 {
-		return nil
-	}
-	present, err := app.Targets(ctx, p.tx, p.model.Table, ids)
-	if err != nil {
-		return err
-	}
-	for _, id := range ids {
-		if _, there := present[id]; there {
-			p.outcome.remove.add(id, hard)
-			p.outcome.doomed[id] = true
-		} else {
-			p.outcome.gone.add(id, hard)
-		}
-	}
-	return nil
-}
-
 // storedTargets takes the ids, and the run's scope.
 const storedTargets = "SELECT id, deleted, hard_deleted, dirty_bit, dirty_bit AND %s FROM morango_store WHERE id IN %s"
 
 // lookUp asks after all targets of the page at once, by table.
-func (p *page) lookUp(ctx context.Context) (map[string]targets, error) {
+func (p *page) lookUp(ctx context.Context) error {
 	wanted := map[string]map[string]bool{}
-	for _, w := range p.rows {
-		for i, c := range p.model.Columns {
-			if id, ok := w.values[i].(string); ok && c.References != nil {
-				if wanted[c.References.Table] == nil {
-					wanted[c.References.Table] = map[string]bool{}
-				}
-				wanted[c.References.Table][id] = true
+	for i, c := range p.model.Columns {
+		if c.References == nil {
+			continue
+		}
+		table := c.References.Table
+		if wanted[table] == nil {
+			wanted[table] = map[string]bool{}
+		}
+		for _, w := range p.rows {
+			if w.values == nil {
+				continue
+			}
+			if id, ok := w.values[i].(string); ok {
+				wanted[table][id] = true
 			}
 		}
 	}
-	tables := make(map[string]targets, len(wanted))
+	p.tables = make(map[string]targets, len(wanted))
 	for table, ids := range wanted {
 		known, err := p.lookUpTable(ctx, table, ids)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		tables[table] = known
+		p.tables[table] = known
 	}
-	return tables, nil
+	return nil
 }
 
 func (p *page) lookUpTable(ctx context.Context, table string, wanted map[string]bool) (targets, error) {
@@ -136,6 +93,9 @@ func (p *page) lookUpTable(ctx context.Context, table string, wanted map[string]
 		return nil, fmt.Errorf("look up targets in the store: %w", err)
 	}
 	known := make(targets, len(ids))
+	for _, id := range ids {
+		known[id] = target{}
+	}
 	_, err = scan(rows, func(rows *sql.Rows) (id string, err error) {
 		t := target{stored: true}
 		err = rows.Scan((*db.ID)(&id), &t.deleted, &t.hardDeleted, &t.dirty, &t.mine)
