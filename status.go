@@ -104,18 +104,6 @@ func modelStatus(ctx context.Context, tx *db.Tx, p *Profile) ([]ModelStatus, err
 	return all, nil
 }
 
-// CleanupReport says how many sessions Cleanup closed.
-type CleanupReport struct {
-	SyncSessions     int `json:"sync_sessions"`
-	TransferSessions int `json:"transfer_sessions"`
-}
-
-// Cleanup closes sessions without activity for the given time and drops their buffers.
-func (n *Node) Cleanup(ctx context.Context, idle time.Duration) (CleanupReport, error) {
-	syncs, transfers, err := n.engine.Sweep(ctx, n.config.Now().Add(-idle))
-	return CleanupReport{SyncSessions: syncs, TransferSessions: transfers}, err
-}
-
 // Scope returns what a certificate allows to read and write.
 func (n *Node) Scope(ctx context.Context, c *Certificate) (s partition.Scope, err error) {
 	err = n.db.Read(ctx, func(tx *db.Tx) error {

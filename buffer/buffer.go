@@ -8,6 +8,8 @@ package buffer
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 	"fmt"
 
 	"github.com/morango-go/morango/db"
@@ -34,4 +36,32 @@ func Drop(ctx context.Context, tx *db.Tx, transferSessionID string) error {
 		}
 	}
 	return nil
+}
+
+// beforeAll is an id that no transfer session has.
+const beforeAll = "00000000000000000000000000000000"
+
+// Next returns the least id after a given one, "" at the beginning, of a transfer
+// session that has something in a buffer; "" when there is none. It does not read
+// through the buffers.
+func Next(ctx context.Context, tx *db.Tx, after string) (string, error) {
+	if after == "" {
+		after = beforeAll
+	}
+	next := ""
+	for _, table := range []string{"morango_buffer", "morango_recordmaxcounterbuffer"} {
+		var id db.ID
+		err := tx.QueryRow(ctx, `SELECT transfer_session_id FROM `+table+`
+			WHERE transfer_session_id > $1 ORDER BY transfer_session_id LIMIT 1`, after).Scan(&id)
+		if errors.Is(err, sql.ErrNoRows) {
+			continue
+		}
+		if err != nil {
+			return "", fmt.Errorf("look for buffers: %w", err)
+		}
+		if next == "" || string(id) < next {
+			next = string(id)
+		}
+	}
+	return next, nil
 }

@@ -39,6 +39,9 @@ type drive struct {
 func (c *conversation) transfer(ctx context.Context, push bool, filter partition.Filter, chunk int) (Transfer, error) {
 	d := &drive{conversation: c, chunk: chunk}
 	err := d.begin(ctx, push, filter)
+	if d.t.ID != "" {
+		defer c.Engine.KeepAlive(ctx, d.t.ID)()
+	}
 	for _, s := range stage.All() {
 		if err != nil {
 			break

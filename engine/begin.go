@@ -2,7 +2,6 @@ package engine
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -179,56 +178,4 @@ func (e *Engine) Receive(ctx context.Context, id string, records []record.Record
 // go on with it or leave it to Sweep. wait is as in Advance.
 func (e *Engine) Finish(ctx context.Context, id string, terms Terms, wait time.Duration) (session.Transfer, error) {
 	return e.Advance(ctx, id, stage.Cleanup, terms, wait)
-}
-
-// Sweep closes sessions without activity since before and drops their buffers. It
-// returns how many sync sessions and transfer sessions it closed. A session with
-// a stage running in this process is left alone.
-func (e *Engine) Sweep(ctx context.Context, before time.Time) (syncs, transfers int, err error) {
-	const batch = 100
-	for {
-		n, m, err := e.sweepBatch(ctx, before, batch)
-		syncs, transfers = syncs+n, transfers+m
-		if err != nil {
-			return syncs, transfers, fmt.Errorf("close idle sessions: %w", err)
-		}
-		if n == 0 && m == 0 {
-			return syncs, transfers, nil
-		}
-	}
-}
-
-func (e *Engine) sweepBatch(ctx context.Context, before time.Time, batch int) (syncs, transfers int, err error) {
-	err = e.env.DB.Write(ctx, func(tx *db.Tx) error {
-		syncs, transfers = 0, 0
-		ids, err := session.IdleTransfers(ctx, tx, "", before, batch)
-		if err != nil {
-			return err
-		}
-		for _, id := range ids {
-			if e.busy(id) {
-				continue
-			}
-			transfers++
-			if err := errors.Join(buffer.Drop(ctx, tx, id), session.ExpireTransfer(ctx, tx, id, e.env.Now())); err != nil {
-				return err
-			}
-		}
-		if transfers > 0 {
-			return nil
-		}
-		idle, err := session.IdleSyncs(ctx, tx, before, batch)
-		for _, id := range idle {
-			syncs++
-			err = errors.Join(err, session.CloseSync(ctx, tx, id, e.env.Now()))
-		}
-		return err
-	})
-	return syncs, transfers, err
-}
-
-func (e *Engine) busy(id string) bool {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.running[id] != nil
 }

@@ -10,6 +10,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"time"
 
 	"github.com/morango-go/morango/counter"
 	"github.com/morango-go/morango/db"
@@ -55,9 +56,11 @@ type Engine struct {
 	ctx    context.Context // ends when the engine closes: background stages stop at it
 	cancel context.CancelFunc
 	work   sync.WaitGroup
+	beat   time.Duration // of KeepAlive
 
 	mu      sync.Mutex
 	running map[string]*task
+	alive   map[string]int // transfer sessions that KeepAlive keeps, how many times
 	reports map[string]Report
 }
 
@@ -65,7 +68,7 @@ type Engine struct {
 func New(env stage.Env) *Engine {
 	ctx, cancel := context.WithCancel(context.Background())
 	return &Engine{env: env, ctx: ctx, cancel: cancel,
-		running: map[string]*task{}, reports: map[string]Report{}}
+		beat: beat, alive: map[string]int{}, running: map[string]*task{}, reports: map[string]Report{}}
 }
 
 // Env returns what the engine was made with.

@@ -78,6 +78,7 @@ func (e *Engine) start(id string, to stage.Stage, terms Terms) (*task, error) {
 
 // drive runs stages until the task's goal, which may move while it runs.
 func (e *Engine) drive(id string, tk *task, terms Terms) {
+	defer e.KeepAlive(e.ctx, id)()
 	r := stage.Runner{Env: e.env, Steps: e.steps(terms)}
 	goal := e.goal(tk)
 	for {

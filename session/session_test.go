@@ -207,14 +207,30 @@ func TestIdle(t *testing.T) {
 			)
 		})
 		before := noon.Add(time.Minute)
-		for syncID, want := range map[string][]string{"": {id(10)}, id(1): {id(10)}, id(2): nil} {
+		for _, c := range []struct {
+			pick session.Pick
+			want []string
+		}{
+			{session.Pick{}, []string{id(10)}},
+			{session.Pick{Except: []string{id(10)}}, nil},
+			{session.Pick{SyncIDs: []string{id(1)}}, []string{id(10)}},
+			{session.Pick{SyncIDs: []string{id(2), id(3)}}, nil},
+			{session.Pick{Push: true}, []string{id(10)}},
+			{session.Pick{Push: true, Pull: true}, []string{id(10)}},
+			{session.Pick{Pull: true}, nil},
+			{session.Pick{FilterPrefix: newTransfer(10, 1, true, noon).Filter[:1]}, []string{id(10)}},
+			{session.Pick{FilterPrefix: "elsewhere"}, nil},
+			{session.Pick{ClientInstance: newSync(1, noon).ClientInstanceID, ServerInstance: newSync(1, noon).ServerInstanceID}, []string{id(10)}},
+			{session.Pick{ClientInstance: id(99)}, nil},
+			{session.Pick{ServerInstance: id(99)}, nil},
+		} {
 			got := read(t, d, func(ctx context.Context, tx *db.Tx) ([]string, error) {
-				return session.IdleTransfers(ctx, tx, syncID, before, 100)
+				return session.IdleTransfers(ctx, tx, c.pick, before, 100)
 			})
-			equal(t, "idle transfer sessions of "+syncID, got, want)
+			equal(t, fmt.Sprintf("idle transfer sessions of %+v", c.pick), got, c.want)
 		}
 		got := read(t, d, func(ctx context.Context, tx *db.Tx) ([]string, error) {
-			return session.IdleSyncs(ctx, tx, before, 100)
+			return session.IdleSyncs(ctx, tx, session.Pick{}, before, 100)
 		})
 		equal(t, "idle sync sessions without transfer", got, []string{id(2)})
 	})

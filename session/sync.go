@@ -97,15 +97,3 @@ func CloseSync(ctx context.Context, tx *db.Tx, id string, now time.Time) error {
 	n, err := tx.Exec(ctx, closeSync, id, tx.Time(now))
 	return affected(n, err, ErrNotFound, "sync session", id)
 }
-
-const idleSyncs = `SELECT id FROM morango_syncsession
-	WHERE active AND last_activity_timestamp < $1 AND NOT EXISTS (
-		SELECT 1 FROM morango_transfersession t WHERE t.sync_session_id = morango_syncsession.id AND t.active)
-	ORDER BY last_activity_timestamp, id LIMIT $2`
-
-// IdleSyncs lists active sync sessions without activity since before and without
-// an active transfer session, for cleanup: at most limit.
-func IdleSyncs(ctx context.Context, tx *db.Tx, before time.Time, limit int) ([]string, error) {
-	rows, err := tx.Query(ctx, idleSyncs, tx.Time(before), limit)
-	return all(rows, err, "idle sync sessions", scanID)
-}

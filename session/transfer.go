@@ -79,19 +79,6 @@ func ActiveOfSync(ctx context.Context, tx *db.Tx, syncID string, push bool) ([]T
 	return all(rows, err, "active transfer sessions", scanTransfer)
 }
 
-// IdleTransfers lists active transfer sessions without activity since before, for
-// cleanup: at most limit. syncID restricts them to one sync session, "" does not.
-func IdleTransfers(ctx context.Context, tx *db.Tx, syncID string, before time.Time, limit int) ([]string, error) {
-	query := `SELECT id FROM morango_transfersession WHERE active AND last_activity_timestamp < $1`
-	args := []any{tx.Time(before), limit}
-	if syncID != "" {
-		query += ` AND sync_session_id = $3`
-		args = append(args, syncID)
-	}
-	rows, err := tx.Query(ctx, query+` ORDER BY last_activity_timestamp, id LIMIT $2`, args...)
-	return all(rows, err, "idle transfer sessions", scanID)
-}
-
 // update runs an UPDATE of one transfer session, whose id is $1.
 func update(ctx context.Context, tx *db.Tx, set, id string, args ...any) error {
 	n, err := tx.Exec(ctx, `UPDATE morango_transfersession SET `+set+` WHERE id = $1`, append([]any{id}, args...)...)

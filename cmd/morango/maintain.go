@@ -89,34 +89,3 @@ func printStatus(w io.Writer, s morango.Status) error {
 	}
 	return nil
 }
-
-// cleanupCmd closes idle sessions.
-type cleanupCmd struct {
-	node
-	Hours float64 `default:"6" help:"Close sessions without activity for this many hours."`
-	JSON  bool    `help:"Print one JSON object."`
-}
-
-// Validate refuses impossible values before anything is opened.
-func (f *cleanupCmd) Validate() error {
-	if f.Hours < 0 {
-		return fmt.Errorf("--hours %v: a number from 0 is needed", f.Hours)
-	}
-	return nil
-}
-
-// Run closes what is idle and says how much it was.
-func (f *cleanupCmd) Run(ctx context.Context, c console) error {
-	return f.with(ctx, morango.Config{Logger: c.log}, func(n *morango.Node) error {
-		done, err := n.Cleanup(ctx, time.Duration(f.Hours*float64(time.Hour)))
-		if err != nil {
-			return err
-		}
-		if f.JSON {
-			return json.NewEncoder(c.out).Encode(done)
-		}
-		fmt.Fprintf(c.out, "Closed %s and %s; their buffers are gone.\n",
-			plural(int64(done.SyncSessions), "sync session"), plural(int64(done.TransferSessions), "transfer session"))
-		return nil
-	})
-}

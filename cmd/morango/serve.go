@@ -26,6 +26,7 @@ type serveCmd struct {
 	Users        string   `type:"path" placeholder:"FILE" help:"File of users who may ask for certificates; see 'morango user add'."`
 	AllowPushing bool     `name:"allow-certificate-pushing" help:"Let clients with a certificate issue one to this server, as a data portal needs."`
 	CleanupHours float64  `default:"6" help:"Close sessions without activity for this many hours."`
+	KeepDays     float64  `default:"30" help:"Delete the rows of sessions that ended this many days ago; 0 keeps them."`
 	Drain        float64  `default:"20" help:"Seconds that running requests get to end when the server is stopped."`
 }
 
@@ -36,6 +37,9 @@ func (f *serveCmd) Validate() error {
 	}
 	if f.CleanupHours <= 0 {
 		return fmt.Errorf("--cleanup-hours %v: a number above 0 is needed", f.CleanupHours)
+	}
+	if f.KeepDays < 0 {
+		return fmt.Errorf("--keep-days %v: a number from 0 is needed", f.KeepDays)
 	}
 	if f.Drain < 0 {
 		return fmt.Errorf("--drain %v: a number from 0 is needed", f.Drain)
@@ -123,7 +127,7 @@ func (f *serveCmd) serve(ctx context.Context, c console, n *morango.Node, srv *h
 		case err := <-failed:
 			return fmt.Errorf("serve at %s: %w", listener.Addr(), err)
 		case <-sweep.C:
-			if done, err := n.Cleanup(ctx, idle); err != nil {
+			if done, err := n.Cleanup(ctx, morango.CleanupOptions{Idle: idle, Keep: hours(24 * f.KeepDays)}); err != nil {
 				c.log.Error("close idle sessions", "error", err)
 			} else if done.SyncSessions+done.TransferSessions > 0 {
 				c.log.Info("closed idle sessions", "sync", done.SyncSessions, "transfer", done.TransferSessions)

@@ -1,0 +1,178 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/morango-go/morango/buffer"
+	"github.com/morango-go/morango/db"
+	"github.com/morango-go/morango/session"
+)
+
+const (
+	// beat is how often activity is noted on a session that works without telling the
+	// database otherwise.
+	beat = 30 * time.Second
+	// Alive is how long after its last activity a session counts as live, for every
+	// process on the database: long enough for some lost beats.
+	Alive = 4 * beat
+)
+
+// SweepOptions say what Sweep does.
+type SweepOptions struct {
+	session.Pick
+	Idle time.Duration // sessions without activity for longer are closed; less than Alive counts as Alive
+	Keep time.Duration // sessions that ended longer ago are deleted; 0 keeps them all
+}
+
+// SweepReport counts what Sweep did.
+type SweepReport struct {
+	Syncs, Transfers int   // sessions closed
+	Buffers          int   // buffers dropped that no active session had any more
+	Compacted        int   // sync sessions deleted
+	Nonces           int64 // expired ones deleted
+}
+
+// Sweep closes sessions that have been idle, never a live one: one with recent activity,
+// or with a stage running in this process. Buffers of closed sessions, and of sessions
+// that are gone, are dropped; sessions that ended long ago and expired nonces are deleted.
+func (e *Engine) Sweep(ctx context.Context, o SweepOptions) (r SweepReport, err error) {
+	now := e.env.Now()
+	o.Except = append(o.Except, e.busy()...)
+	before := now.Add(-max(o.Idle, Alive))
+	steps := []func(context.Context, *db.Tx) (int, error){
+		func(ctx context.Context, tx *db.Tx) (int, error) { return e.closeTransfers(ctx, tx, o.Pick, before) },
+		func(ctx context.Context, tx *db.Tx) (int, error) { return e.closeSyncs(ctx, tx, o.Pick, before) },
+		func(ctx context.Context, tx *db.Tx) (int, error) {
+			if o.Keep <= 0 {
+				return 0, nil
+			}
+			return session.Compact(ctx, tx, now.Add(-o.Keep), sweepBatch)
+		},
+	}
+	done := []*int{&r.Transfers, &r.Syncs, &r.Compacted}
+	for i, step := range steps {
+		if i == 2 { // a session's row must not go before its buffer
+			if r.Buffers, err = e.dropOrphans(ctx); err != nil {
+				return r, fmt.Errorf("drop the buffers of dead sessions: %w", err)
+			}
+		}
+		if *done[i], err = e.inBatches(ctx, step); err != nil {
+			return r, fmt.Errorf("close idle sessions: %w", err)
+		}
+	}
+	err = e.env.DB.Write(ctx, func(tx *db.Tx) error {
+		r.Nonces, err = session.PurgeNonces(ctx, tx, now)
+		return err
+	})
+	return r, err
+}
+
+const sweepBatch = 100
+
+// inBatches repeats a step, each time in a transaction of its own, until nothing is left.
+func (e *Engine) inBatches(ctx context.Context, step func(context.Context, *db.Tx) (int, error)) (all int, err error) {
+	for {
+		var n int
+		err := e.env.DB.Write(ctx, func(tx *db.Tx) (err error) {
+			n, err = step(ctx, tx)
+			return err
+		})
+		if err != nil || n == 0 {
+			return all, err
+		}
+		all += n
+	}
+}
+
+func (e *Engine) closeTransfers(ctx context.Context, tx *db.Tx, p session.Pick, before time.Time) (int, error) {
+	ids, err := session.IdleTransfers(ctx, tx, p, before, sweepBatch)
+	for _, id := range ids {
+		err = errors.Join(err, buffer.Drop(ctx, tx, id), session.ExpireTransfer(ctx, tx, id, e.env.Now()))
+	}
+	return len(ids), err
+}
+
+func (e *Engine) closeSyncs(ctx context.Context, tx *db.Tx, p session.Pick, before time.Time) (int, error) {
+	ids, err := session.IdleSyncs(ctx, tx, p, before, sweepBatch)
+	for _, id := range ids {
+		err = errors.Join(err, session.CloseSync(ctx, tx, id, e.env.Now()))
+	}
+	return len(ids), err
+}
+
+// dropOrphans drops the buffers that no active transfer session has.
+func (e *Engine) dropOrphans(ctx context.Context) (dropped int, err error) {
+	for after := ""; ; {
+		next, dead := "", false
+		err := e.env.DB.Read(ctx, func(tx *db.Tx) (err error) {
+			if next, err = buffer.Next(ctx, tx, after); err != nil || next == "" {
+				return err
+			}
+			_, err = session.ActiveTransfer(ctx, tx, next)
+			if dead = errors.Is(err, session.ErrNotFound); dead {
+				return nil
+			}
+			return err
+		})
+		if err != nil || next == "" {
+			return dropped, err
+		}
+		after = next
+		if !dead {
+			continue
+		}
+		dropped++
+		if err := e.env.DB.Write(ctx, func(tx *db.Tx) error { return buffer.Drop(ctx, tx, after) }); err != nil {
+			return dropped, err
+		}
+	}
+}
+
+// busy lists the transfer sessions that this process works on.
+func (e *Engine) busy() (ids []string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for id := range e.running {
+		ids = append(ids, id)
+	}
+	for id := range e.alive {
+		ids = append(ids, id)
+	}
+	return ids
+}
+
+// KeepAlive notes activity on a transfer session now and then, until stop is called, so
+// that no cleanup, in whichever process, takes a long stage for an idle session.
+func (e *Engine) KeepAlive(ctx context.Context, id string) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	ended := make(chan struct{})
+	e.mu.Lock()
+	e.alive[id]++
+	e.mu.Unlock()
+	go func() {
+		defer close(ended)
+		ticker := time.NewTicker(e.beat)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-ticker.C:
+				// A beat that is lost is made up for by the next.
+				_ = e.env.DB.Write(ctx, func(tx *db.Tx) error { return session.Touch(ctx, tx, id, e.env.Now()) })
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return func() {
+		cancel()
+		<-ended
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		if e.alive[id]--; e.alive[id] == 0 {
+			delete(e.alive, id)
+		}
+	}
+}
