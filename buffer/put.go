@@ -2,7 +2,6 @@ package buffer
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"maps"
@@ -114,39 +113,28 @@ func equal(a, b record.Record) bool {
 }
 
 func insert(ctx context.Context, tx *db.Tx, session string, records []record.Record) error {
-	if len(records) == 0 {
-		return nil
-	}
-	row, err := tx.Prepare(ctx, `INSERT INTO morango_buffer (transfer_session_id, `+columns+`)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`)
-	if err != nil {
-		return err
-	}
-	defer row.Close()
-	count, err := tx.Prepare(ctx, `INSERT INTO morango_recordmaxcounterbuffer
-		(transfer_session_id, model_uuid, instance_id, counter) VALUES ($1, $2, $3, $4)`)
-	if err != nil {
-		return err
-	}
-	defer count.Close()
+	rows := make([][]any, 0, len(records))
+	var counts [][]any
 	for _, r := range records {
-		if err := insertOne(ctx, row, count, session, r); err != nil {
-			return fmt.Errorf("record %s: %w", r.ID, err)
+		rows = append(rows, []any{session, r.ID, r.Profile, r.Model, r.Partition, r.SourceID, r.Serialized,
+			r.Conflicting, r.SelfRef, r.Deleted, r.HardDeleted, r.Version.Instance, r.Version.Counter})
+		for _, instance := range slices.Sorted(maps.Keys(r.History)) {
+			counts = append(counts, []any{session, r.ID, instance, r.History[instance]})
 		}
+	}
+	if err := tx.InsertAll(ctx, intoBuffer, rows); err != nil {
+		return fmt.Errorf("insert %d records: %w", len(rows), err)
+	}
+	if err := tx.InsertAll(ctx, intoHistories, counts); err != nil {
+		return fmt.Errorf("insert the histories of %d records: %w", len(rows), err)
 	}
 	return nil
 }
 
-func insertOne(ctx context.Context, row, count *sql.Stmt, session string, r record.Record) error {
-	_, err := row.ExecContext(ctx, session, r.ID, r.Profile, r.Model, r.Partition, r.SourceID, r.Serialized,
-		r.Conflicting, r.SelfRef, r.Deleted, r.HardDeleted, r.Version.Instance, r.Version.Counter)
-	if err != nil {
-		return err
-	}
-	for _, instance := range slices.Sorted(maps.Keys(r.History)) {
-		if _, err := count.ExecContext(ctx, session, r.ID, instance, r.History[instance]); err != nil {
-			return err
-		}
-	}
-	return nil
-}
+var (
+	intoBuffer = db.Insert{Table: "morango_buffer",
+		Columns: []string{"transfer_session_id", "model_uuid", "profile", "model_name", "partition", "source_id", "serialized",
+			"conflicting_serialized_data", "_self_ref_fk", "deleted", "hard_deleted", "last_saved_instance", "last_saved_counter"}}
+	intoHistories = db.Insert{Table: "morango_recordmaxcounterbuffer",
+		Columns: []string{"transfer_session_id", "model_uuid", "instance_id", "counter"}}
+)

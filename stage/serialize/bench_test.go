@@ -11,7 +11,11 @@ import (
 )
 
 func BenchmarkSerialize(b *testing.B) {
-	d := dbtest.New(b)
+	b.Run("sqlite", func(b *testing.B) { benchmark(b, dbtest.New(b)) })
+	b.Run("postgres", func(b *testing.B) { benchmark(b, dbtest.Postgres(b)) })
+}
+
+func benchmark(b *testing.B, d *db.DB) {
 	env := tables.Env(b, d)
 	tables.Load(b, d, 0, nil)
 	const rows = 10000

@@ -2,7 +2,6 @@ package serialize
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 
@@ -109,20 +108,14 @@ func (p *pass) rows(ctx context.Context, m *model.Model, rows []app.Row) error {
 	if err := p.version(ctx); err != nil {
 		return err
 	}
-	w, err := newWriter(ctx, p, m)
-	if err != nil {
-		return err
-	}
-	defer w.close()
+	entries := make([]entry, 0, len(good))
 	for _, row := range good {
 		old, again := stored[row.ID]
 		e, err := shape.entry(row, old, again)
 		if err != nil {
 			return fmt.Errorf("record %s: %w", row.ID, err)
 		}
-		if err := w.write(ctx, e); err != nil {
-			return err
-		}
+		entries = append(entries, e)
 		if again {
 			p.report.Changed++
 			if old.dirty {
@@ -131,6 +124,9 @@ func (p *pass) rows(ctx context.Context, m *model.Model, rows []app.Row) error {
 		} else {
 			p.report.New++
 		}
+	}
+	if err := p.write(ctx, m, entries); err != nil {
+		return err
 	}
 	return app.ClearDirty(ctx, p.tx, m, ids)
 }
@@ -211,23 +207,7 @@ func (s shape) entry(row app.Row, old known, again bool) (entry, error) {
 	return e, err
 }
 
-// Of a known record everything that follows from the row is overwritten; what it
-// was created with, and the reason why it could not be deserialized, stay.
-const (
-	readStore = `SELECT id, serialized, conflicting_serialized_data, dirty_bit FROM morango_store WHERE id IN `
-
-	writeStore = `INSERT INTO morango_store (id, profile, model_name, partition, source_id, serialized,
-			conflicting_serialized_data, _self_ref_fk, last_saved_instance, last_saved_counter,
-			deleted, hard_deleted, dirty_bit, deserialization_error, last_transfer_session_id)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, FALSE, FALSE, FALSE, '', NULL)
-		ON CONFLICT (id) DO UPDATE SET serialized = excluded.serialized,
-			conflicting_serialized_data = excluded.conflicting_serialized_data, _self_ref_fk = excluded._self_ref_fk,
-			last_saved_instance = excluded.last_saved_instance, last_saved_counter = excluded.last_saved_counter,
-			deleted = FALSE, hard_deleted = FALSE, dirty_bit = FALSE, last_transfer_session_id = NULL`
-
-	writeHistory = `INSERT INTO morango_recordmaxcounter (store_model_id, instance_id, counter) VALUES ($1, $2, $3)
-		ON CONFLICT (store_model_id, instance_id) DO UPDATE SET counter = excluded.counter`
-)
+const readStore = `SELECT id, serialized, conflicting_serialized_data, dirty_bit FROM morango_store WHERE id IN `
 
 // knownRows reads what the store holds of these records.
 func knownRows(ctx context.Context, tx *db.Tx, ids []string) (map[string]known, error) {
@@ -248,39 +228,39 @@ func knownRows(ctx context.Context, tx *db.Tx, ids []string) (map[string]known, 
 	return stored, rows.Err()
 }
 
-// writer writes store rows of one model with their histories.
-type writer struct {
-	pass           *pass
-	model          *model.Model
-	store, history *sql.Stmt
-}
+// Of a known record everything that follows from the row is overwritten; what it
+// was created with, and the reason why it could not be deserialized, stay.
+var (
+	intoStore = db.Insert{
+		Table: "morango_store",
+		Columns: []string{"id", "profile", "model_name", "partition", "source_id", "serialized",
+			"conflicting_serialized_data", "_self_ref_fk", "last_saved_instance", "last_saved_counter",
+			"deleted", "hard_deleted", "dirty_bit", "deserialization_error", "last_transfer_session_id"},
+		Conflict: `ON CONFLICT (id) DO UPDATE SET serialized = excluded.serialized,
+			conflicting_serialized_data = excluded.conflicting_serialized_data, _self_ref_fk = excluded._self_ref_fk,
+			last_saved_instance = excluded.last_saved_instance, last_saved_counter = excluded.last_saved_counter,
+			deleted = FALSE, hard_deleted = FALSE, dirty_bit = FALSE, last_transfer_session_id = NULL`,
+	}
+	intoHistory = db.Insert{
+		Table:    "morango_recordmaxcounter",
+		Columns:  []string{"store_model_id", "instance_id", "counter"},
+		Conflict: `ON CONFLICT (store_model_id, instance_id) DO UPDATE SET counter = excluded.counter`,
+	}
+)
 
-func newWriter(ctx context.Context, p *pass, m *model.Model) (*writer, error) {
-	rows, err := p.tx.Prepare(ctx, writeStore)
-	if err != nil {
-		return nil, fmt.Errorf("write the store: %w", err)
+// write stamps records of a model with this transaction's version.
+func (p *pass) write(ctx context.Context, m *model.Model, entries []entry) error {
+	rows, histories := make([][]any, 0, len(entries)), make([][]any, 0, len(entries))
+	for _, e := range entries {
+		rows = append(rows, []any{e.id, p.run.env.Profile.Name, m.Name, e.partition, e.sourceID, e.serialized,
+			e.conflicting, e.selfRef, p.instance, p.counter, false, false, false, "", nil})
+		histories = append(histories, []any{e.id, p.instance, p.counter})
 	}
-	history, err := p.tx.Prepare(ctx, writeHistory)
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("write the record max counters: %w", err), rows.Close())
+	if err := p.tx.InsertAll(ctx, intoStore, rows); err != nil {
+		return fmt.Errorf("write %d records into the store: %w", len(rows), err)
 	}
-	return &writer{pass: p, model: m, store: rows, history: history}, nil
-}
-
-// write stamps a record with this transaction's version.
-func (w *writer) write(ctx context.Context, e entry) error {
-	_, err := w.store.ExecContext(ctx, e.id, w.pass.run.env.Profile.Name, w.model.Name, e.partition, e.sourceID,
-		e.serialized, e.conflicting, e.selfRef, w.pass.instance, w.pass.counter)
-	if err != nil {
-		return fmt.Errorf("write record %s into the store: %w", e.id, err)
-	}
-	if _, err := w.history.ExecContext(ctx, e.id, w.pass.instance, w.pass.counter); err != nil {
-		return fmt.Errorf("write the record max counter of record %s: %w", e.id, err)
+	if err := p.tx.InsertAll(ctx, intoHistory, histories); err != nil {
+		return fmt.Errorf("write the record max counters of %d records: %w", len(rows), err)
 	}
 	return nil
-}
-
-func (w *writer) close() {
-	w.store.Close()
-	w.history.Close()
 }
