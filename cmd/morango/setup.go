@@ -10,17 +10,19 @@ import (
 	"strings"
 
 	"github.com/morango-go/morango"
+	"github.com/morango-go/morango/db"
 	"github.com/morango-go/morango/ident"
 )
 
 // initCmd makes a database ready.
 type initCmd struct {
 	node
+	Layout db.Layout `default:"lean" enum:"lean,django" help:"Form of Morango's tables: lean, or django, as a Python application expects them. Tables that are there stay as they are."`
 }
 
 // Run makes what is missing.
 func (f *initCmd) Run(ctx context.Context, c console) error {
-	n, err := f.open(ctx, morango.Config{Create: true, Logger: c.log})
+	n, err := f.open(ctx, morango.Config{Create: true, Layout: f.Layout, Logger: c.log})
 	if err != nil {
 		return err
 	}
