@@ -73,7 +73,11 @@ func TestKilledInEveryStage(t *testing.T) {
 			watching, stop := context.WithCancel(t.Context())
 			killed := make(chan error, 1)
 			go func() { killed <- c.killIn(watching, d) }()
-			code := c.sync(t)
+			direction := "--pull"
+			if d.push {
+				direction = "--push" // a pull before it would have serialized already
+			}
+			code := c.sync(t, direction)
 			stop()
 			must(t, <-killed)
 			if code == exitDone {
@@ -143,7 +147,8 @@ func (c *crash) killIn(ctx context.Context, d doom) error {
 	defer db.Close()
 	look := time.NewTicker(2 * time.Millisecond)
 	defer look.Stop()
-	for {
+	const held = 5 // looks in a row; other transactions than the one that hold stops are shorter
+	for busy := 0; ; {
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("the %s was never seen in stage %s", d.victim, d.stage)
@@ -154,7 +159,12 @@ func (c *crash) killIn(ctx context.Context, d doom) error {
 		if err != nil || there == 0 {
 			continue // also when the database is busy
 		}
-		if d.table == "" || writing(db) {
+		if writing(db) {
+			busy++
+		} else {
+			busy = 0
+		}
+		if d.table == "" || busy == held {
 			c.kill()
 			return nil
 		}

@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -84,12 +85,13 @@ func prepareSchool(t *testing.T) string {
 type crash struct {
 	program, folder string
 	proxy           *httptest.Server
-	backend         *url.URL
+	backend         atomic.Pointer[url.URL]
 	seen            atomic.Int64
 	at              atomic.Int64 // number of the request to kill at; -1 never
 	victim, moment  string
 	server, client  atomic.Pointer[exec.Cmd]
-	requests        []string
+	asked           sync.Mutex
+	requests        []string // of a run without a crash
 	said            bytes.Buffer
 }
 
@@ -115,7 +117,9 @@ func (c *crash) pass(w http.ResponseWriter, r *http.Request) {
 	n := c.seen.Add(1) - 1
 	doomed := n == c.at.Load()
 	if c.at.Load() < 0 {
+		c.asked.Lock()
 		c.requests = append(c.requests, r.Method+" "+r.URL.Path)
+		c.asked.Unlock()
 	}
 	if doomed && c.moment == "arrived" {
 		c.kill()
@@ -123,7 +127,7 @@ func (c *crash) pass(w http.ResponseWriter, r *http.Request) {
 	}
 	answer := httptest.NewRecorder()
 	gone := false
-	proxy := httputil.NewSingleHostReverseProxy(c.backend)
+	proxy := httputil.NewSingleHostReverseProxy(c.backend.Load())
 	proxy.ErrorHandler = func(http.ResponseWriter, *http.Request, error) { gone = true }
 	proxy.ServeHTTP(answer, r)
 	if doomed {
@@ -170,25 +174,27 @@ func (c *crash) serve(t *testing.T, address string) {
 	if !found {
 		t.Fatalf("the server said %q", line[:n])
 	}
-	c.backend, err = url.Parse("http://" + where)
+	backend, err := url.Parse("http://" + where)
 	must(t, err)
+	c.backend.Store(backend)
 }
 
 // restart starts the server again where it was killed.
 func (c *crash) restart(t *testing.T) {
 	t.Helper()
 	if c.server.Load() == nil {
-		c.serve(t, c.backend.Host)
+		c.serve(t, c.backend.Load().Host)
 	}
 }
 
 // sync runs the tablet's process and returns its exit code, -1 when it was killed.
-func (c *crash) sync(t *testing.T) int {
+func (c *crash) sync(t *testing.T, more ...string) int {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, c.program, "sync", c.proxy.URL, "--resume", "--json", "--chunk-size", "50", "--retries", "0",
-		"--database", filepath.Join(c.folder, "tablet.db"), "--profile", filepath.Join(c.folder, "profile.yaml"))
+	args := append([]string{"sync", c.proxy.URL, "--resume", "--json", "--chunk-size", "50", "--retries", "0",
+		"--database", filepath.Join(c.folder, "tablet.db"), "--profile", filepath.Join(c.folder, "profile.yaml")}, more...)
+	cmd := exec.CommandContext(ctx, c.program, args...)
 	c.said.Reset()
 	cmd.Stdout, cmd.Stderr = &c.said, &c.said
 	must(t, cmd.Start())
@@ -238,6 +244,8 @@ func cleanRun(t *testing.T, program, prepared string) []string {
 		t.Fatalf("a sync without a crash ended with %d:\n%s", code, c.said.String())
 	}
 	c.equal(t)
+	c.asked.Lock()
+	defer c.asked.Unlock()
 	return c.requests
 }
 
