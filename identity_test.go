@@ -25,16 +25,21 @@ func (p *peer) copyTo(name string, env map[string]string) *peer {
 func openCopy(t *testing.T, p *peer, file string, env map[string]string) *peer {
 	t.Helper()
 	c := &peer{t: t, profile: p.profile, world: p.world}
-	var err error
-	c.Node, err = morango.Open(t.Context(), file, c.profile, morango.Config{
-		Logger: slog.New(slog.DiscardHandler), Getenv: func(name string) string { return env[name] },
-	})
-	must(t, err)
-	t.Cleanup(func() { must(t, c.Close()) })
-	c.app, err = sql.Open("sqlite", file+"?_pragma=busy_timeout(10000)&_pragma=foreign_keys(1)")
-	must(t, err)
-	t.Cleanup(func() { must(t, c.app.Close()) })
+	c.open(file, morango.Config{Getenv: func(name string) string { return env[name] }})
 	return c
+}
+
+// open opens the node, and the database as the application does.
+func (p *peer) open(file string, config morango.Config) {
+	p.t.Helper()
+	config.Logger = slog.New(slog.DiscardHandler)
+	var err error
+	p.Node, err = morango.Open(p.t.Context(), file, p.profile, config)
+	must(p.t, err)
+	p.t.Cleanup(func() { must(p.t, p.Close()) })
+	p.app, err = sql.Open("sqlite", file+"?_pragma=busy_timeout(10000)&_pragma=foreign_keys(1)")
+	must(p.t, err)
+	p.t.Cleanup(func() { must(p.t, p.app.Close()) })
 }
 
 func (p *peer) identity() morango.Identity {

@@ -71,6 +71,9 @@ type Config struct {
 	// Wait passes the time until a client asks or tries again, or returns the context's
 	// error; nil waits for real.
 	Wait func(ctx context.Context, d time.Duration) error
+	// Hook is called before and after each stage of every transfer session; an error
+	// aborts the stage. Nil is none. See HookEvent.
+	Hook Hook
 	// Getenv finds environment variables; nil is os.Getenv. MORANGO_SYSTEM_ID and
 	// MORANGO_NODE_ID override what identifies this machine.
 	Getenv func(string) string
@@ -99,7 +102,7 @@ func Open(ctx context.Context, database string, profile *Profile, c Config) (*No
 	}
 	n := &Node{config: c, db: d, events: newBroadcast()}
 	n.engine = engine.New(stage.Env{
-		DB: d, Profile: profile, Machine: c.machine(ctx, d), Now: c.Now, Rand: c.Rand, Events: n.sink,
+		DB: d, Profile: profile, Machine: c.machine(ctx, d), Now: c.Now, Rand: c.Rand, Events: n.sink, Hook: c.Hook,
 	})
 	if err := n.prepare(ctx); err != nil {
 		return nil, errors.Join(err, n.Close())

@@ -41,6 +41,7 @@ type SessionStatus struct {
 	Active   bool      `json:"active"`
 	Peer     string    `json:"peer"` // address of the server, or of the client
 	LastTime time.Time `json:"last_activity"`
+	Failure  string    `json:"failure,omitempty"` // which stage went wrong last in it, and why
 }
 
 // Status reads what the database holds. It counts rows, so it takes a while on a
@@ -77,7 +78,11 @@ func (n *Node) Status(ctx context.Context) (Status, error) {
 			if one.IsServer {
 				peer = one.ClientIP
 			}
-			s.Sessions = append(s.Sessions, SessionStatus{ID: one.ID, Active: one.Active, Peer: peer, LastTime: one.LastTime})
+			status := SessionStatus{ID: one.ID, Active: one.Active, Peer: peer, LastTime: one.LastTime}
+			if f, ok := one.Failure(); ok {
+				status.Failure = f.Stage + ": " + f.Reason
+			}
+			s.Sessions = append(s.Sessions, status)
 		}
 		problems, err := store.Problems(ctx, tx, s.Profile, maxProblems)
 		s.Problems = append(s.Problems[:0], problems...)

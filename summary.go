@@ -39,6 +39,8 @@ type Direction struct {
 	// Rows of ours that were left out because they cannot travel as they are.
 	LeftOut      []serialize.Problem `json:"left_out,omitempty"`
 	LeftOutTotal int64               `json:"left_out_total"`
+	// TransferSessions are the ids of the transfers, for Touched.
+	TransferSessions []string `json:"transfer_sessions,omitempty"`
 }
 
 // Failing returns how many records could not be applied or not be sent.
@@ -61,6 +63,7 @@ func summarize(r client.Result) Summary {
 
 func (d *Direction) add(t client.Transfer, first bool) {
 	d.Done = t.Completed && (first || d.Done)
+	d.TransferSessions = append(d.TransferSessions, t.Session.ID)
 	d.Records += t.Session.RecordsTransferred
 	d.BytesSent += t.Session.BytesSent
 	d.BytesReceived += t.Session.BytesReceived

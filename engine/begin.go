@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -21,6 +22,44 @@ func (e *Engine) Begin(ctx context.Context, t session.Transfer) (session.Transfe
 	if err := e.confirmBegin(ctx, t); err != nil {
 		return t, fmt.Errorf("open transfer session %s: %w", t.ID, err)
 	}
+	_, err := e.Transfer(ctx, t.ID)
+	fresh := errors.Is(err, session.ErrNotFound)
+	if fresh {
+		err = e.initializing(ctx, t, true)
+	}
+	if err == nil {
+		t, err = e.open(ctx, t)
+	}
+	if err == nil && fresh {
+		err = e.initializing(ctx, t, false)
+	}
+	if err != nil {
+		return t, fmt.Errorf("open transfer session %s: %w", t.ID, err)
+	}
+	return t, nil
+}
+
+// initializing calls the hooks of the first stage, which is no more than the making of
+// the session's row. One that is refused is not left open.
+func (e *Engine) initializing(ctx context.Context, t session.Transfer, before bool) error {
+	cause := e.env.CallHook(ctx, t, stage.Initializing, before)
+	if cause == nil {
+		return nil
+	}
+	err := e.env.DB.Write(ctx, func(tx *db.Tx) error {
+		if !before {
+			if err := abandon(ctx, tx, t.ID, e.env.Now()); err != nil {
+				return err
+			}
+		}
+		return session.SetFailure(ctx, tx, t.SyncSessionID, session.Failure{
+			TransferSession: t.ID, Stage: string(stage.Initializing), Reason: cause.Error(), Time: e.env.Now()})
+	})
+	return errors.Join(cause, err)
+}
+
+// open makes the row of a transfer session, unless it is there.
+func (e *Engine) open(ctx context.Context, t session.Transfer) (session.Transfer, error) {
 	err := e.env.DB.Write(ctx, func(tx *db.Tx) error {
 		if err := e.beginTelling(ctx, tx); err != nil {
 			return err
@@ -47,10 +86,7 @@ func (e *Engine) Begin(ctx context.Context, t session.Transfer) (session.Transfe
 		t.ServerFSIC = "{}"
 		return session.CreateTransfer(ctx, tx, t)
 	})
-	if err != nil {
-		return t, fmt.Errorf("open transfer session %s: %w", t.ID, err)
-	}
-	return t, nil
+	return t, err
 }
 
 func abandon(ctx context.Context, tx *db.Tx, id string, now time.Time) error {

@@ -59,6 +59,9 @@ func (r Runner) Next(ctx context.Context, transferID string, to Stage) (session.
 		return t, false, nil
 	}
 	status, err := r.step(ctx, &t, s)
+	if err == nil && status == Completed {
+		err = r.leaving(ctx, t, s)
+	}
 	if err != nil {
 		return t, false, r.fail(ctx, &t, s, err)
 	}
@@ -71,6 +74,9 @@ func (r Runner) Next(ctx context.Context, transferID string, to Stage) (session.
 // step marks a stage that does work as started, so that a peer that asks sees it,
 // and does the work.
 func (r Runner) step(ctx context.Context, t *session.Transfer, s Stage) (Status, error) {
+	if err := r.entering(ctx, *t, s); err != nil {
+		return Errored, err
+	}
 	run, ok := r.Steps[s]
 	if !ok {
 		return Completed, nil
@@ -103,14 +109,18 @@ func (r Runner) mark(ctx context.Context, t *session.Transfer, s Stage, status S
 	return nil
 }
 
-// fail notes that a stage went wrong. An interruption is no failure: the stage stays
+// fail notes that a stage went wrong, and why. An interruption is no failure: the stage stays
 // started and is run again by whoever resumes.
 func (r Runner) fail(ctx context.Context, t *session.Transfer, s Stage, cause error) error {
 	wrapped := fmt.Errorf("stage %s of transfer session %s: %w", s, t.ID, cause)
 	if ctx.Err() != nil || errors.Is(cause, context.Canceled) {
 		return wrapped
 	}
-	if err := r.mark(ctx, t, s, Errored); err != nil {
+	noted := r.Env.DB.Write(ctx, func(tx *db.Tx) error {
+		return session.SetFailure(ctx, tx, t.SyncSessionID, session.Failure{
+			TransferSession: t.ID, Stage: string(s), Reason: cause.Error(), Time: r.Env.Now()})
+	})
+	if err := errors.Join(noted, r.mark(ctx, t, s, Errored)); err != nil {
 		return errors.Join(wrapped, err)
 	}
 	return wrapped

@@ -89,8 +89,8 @@ type Renewal struct {
 // node. A nil Sink drops them.
 type Sink func(Event)
 
-// Env is what every stage needs of the peer it runs in. Events may be nil; all
-// other fields are set.
+// Env is what every stage needs of the peer it runs in. Events and Hook may be nil;
+// all other fields are set.
 type Env struct {
 	DB      *db.DB
 	Profile *model.Profile
@@ -98,6 +98,7 @@ type Env struct {
 	Now     func() time.Time
 	Rand    io.Reader
 	Events  Sink
+	Hook    Hook
 }
 
 // Emit passes an event on, stamped with the time, when somebody listens.

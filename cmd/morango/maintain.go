@@ -83,6 +83,9 @@ func printStatus(w io.Writer, s morango.Status) error {
 			state = "open"
 		}
 		fmt.Fprintf(w, "session %s  %-6s  %s UTC  %s\n", last.ID, state, last.LastTime.UTC().Format(time.DateTime), last.Peer)
+		if last.Failure != "" {
+			fmt.Fprintf(w, "        failed at stage %s\n", last.Failure)
+		}
 	}
 	for _, p := range s.Problems {
 		fmt.Fprintf(w, "not applied  %s %s: %s\n", p.Model, p.ID, p.Reason)
