@@ -18,6 +18,7 @@ import (
 // wrote was not captured as a change of the application's.
 func TestRunDoesWhatTheRulesSay(t *testing.T) {
 	dbtest.SQLite(t, func(t *testing.T, d *db.DB) {
+		t.Parallel()
 		env := newEnv(t, d, testProfile(t))
 		rapid.Check(t, func(rt *rapid.T) {
 			circles := rapid.IntRange(0, 3).Draw(rt, "circles") == 0

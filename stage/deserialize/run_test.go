@@ -94,6 +94,7 @@ func exec(t *testing.T, d *db.DB, query string, args ...any) {
 func TestDeepTree(t *testing.T) {
 	for depth, window := range map[int]int{3000: usual.window, 700: 50} {
 		t.Run(fmt.Sprint("window ", window), func(t *testing.T) {
+			t.Parallel()
 			d := dbtest.New(t)
 			env := newEnv(t, d, testProfile(t))
 			order := rand.New(rand.NewPCG(1, 2)).Perm(depth)
@@ -117,6 +118,7 @@ func TestDeepTree(t *testing.T) {
 
 // A deep tree goes as a whole, its rows as deletions that propagate.
 func TestDeepTreeIsRemoved(t *testing.T) {
+	t.Parallel()
 	const depth = 700 // more than one transaction goes down
 	d := dbtest.New(t)
 	env := newEnv(t, d, testProfile(t))
@@ -136,6 +138,7 @@ func TestDeepTreeIsRemoved(t *testing.T) {
 // Rows that are their own ancestors, and those below them, keep an error; others
 // do not suffer.
 func TestCircle(t *testing.T) {
+	t.Parallel()
 	d := dbtest.New(t)
 	env := newEnv(t, d, testProfile(t))
 	const length, tail = 500, 300
@@ -299,6 +302,7 @@ func TestRunAgain(t *testing.T) {
 // Rows that the application made ancestors of themselves go with what they hang
 // on, unless the circle is longer than what one transaction can remove.
 func TestCircleIsRemoved(t *testing.T) {
+	t.Parallel()
 	for length, want := range map[int]Report{150: {Deleted: 1}, 1000: {Errors: 1}} {
 		d := dbtest.New(t)
 		env := newEnv(t, d, testProfile(t))
