@@ -5,15 +5,18 @@
 #   make lint    golangci-lint, built on first use
 #   make bench   benchmarks
 #   make fuzz    every fuzz target for FUZZTIME
+#   make simulate SEEDS=2000  random histories of many peers and many faults; FROM=1 for the same each time
 #   make demo    two schools sync
 #   make dist    release binaries in dist/, without cgo
 
 .POSIX:
-.PHONY: test lint bench fuzz demo dist clean
+.PHONY: test lint bench fuzz simulate demo dist clean
 
 GO = go
 VERSION = $$(git describe --tags --always --dirty 2>/dev/null || echo development)
 FUZZTIME = 30s
+SEEDS = 500
+FROM = 0
 PLATFORMS = linux/amd64 linux/arm64 linux/arm windows/amd64 darwin/amd64 darwin/arm64
 GOLANGCI = v2.15.0
 
@@ -41,6 +44,9 @@ fuzz:
 			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x "$$pkg" || exit 1; \
 		done; \
 	done
+
+simulate:
+	$(GO) test ./internal/simtest -count=1 -v -timeout 60m -run TestSimulate -seeds $(SEEDS) -from $(FROM)
 
 demo:
 	$(GO) run ./cmd/morango demo

@@ -24,7 +24,7 @@ func (n *Node) Sync(ctx context.Context, url string, o SyncOptions) (Summary, er
 	if err != nil {
 		return Summary{}, err
 	}
-	s := client.Syncer{Engine: n.engine, Peer: peer, Process: os.Getpid()}
+	s := client.Syncer{Engine: n.engine, Peer: peer, Process: os.Getpid(), Wait: n.config.Wait}
 	result, err := s.Sync(ctx, o)
 	summary := summarize(result)
 	// What could not be applied is told also when the sync failed.

@@ -2,9 +2,10 @@ package client
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
-	"math/rand/v2"
+	"io"
 	"time"
 
 	"github.com/morango-go/morango/engine"
@@ -60,11 +61,14 @@ func (r *Result) add(t Transfer) {
 	r.Transfers = append(r.Transfers, t)
 }
 
-// Syncer syncs one node with one peer. All fields but Process are needed.
+// Syncer syncs one node with one peer. Engine and Peer are needed.
 type Syncer struct {
 	Engine  *engine.Engine
 	Peer    *Peer
 	Process int // id of this process, noted in the sync session
+	// Wait passes the time until it is to ask or to try again, or returns the context's
+	// error. Nil waits for real.
+	Wait func(ctx context.Context, d time.Duration) error
 }
 
 // Sync runs one sync with the peer. What an interruption leaves unfinished is gone
@@ -90,7 +94,7 @@ func (s Syncer) Sync(ctx context.Context, o Options) (Result, error) {
 		case errors.Is(err, ErrUnreachable) && r.SyncSession != "" && tries < o.Retries && ctx.Err() == nil:
 			o.Fresh = false
 			s.Engine.Env().Emit(stage.Event{SyncSession: r.SyncSession, Err: err})
-			if waitErr := wait(ctx, pause(tries)); waitErr != nil {
+			if waitErr := s.wait(ctx, s.pause(tries)); waitErr != nil {
 				return r, errors.Join(err, waitErr)
 			}
 		default:
@@ -101,9 +105,27 @@ func (s Syncer) Sync(ctx context.Context, o Options) (Result, error) {
 
 // pause grows from a quarter of a second to half a minute, and differs from client to
 // client, so that those whom one server lost do not all come back at once.
-func pause(tries int) time.Duration {
+func (s Syncer) pause(tries int) time.Duration {
 	longest := min(500*time.Millisecond<<min(tries, 10), 30*time.Second)
-	return longest/2 + rand.N(longest/2)
+	var b [2]byte
+	if _, err := io.ReadFull(s.Engine.Env().Rand, b[:]); err != nil {
+		return longest // without chance it is longer
+	}
+	return longest/2 + longest/2*time.Duration(binary.LittleEndian.Uint16(b[:]))>>16
+}
+
+func (s Syncer) wait(ctx context.Context, d time.Duration) error {
+	if s.Wait != nil {
+		return s.Wait(ctx, d)
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // converse goes through one sync session with the peer.

@@ -1,0 +1,33 @@
+package simtest
+
+import "fmt"
+
+// add sums up.
+func (c *counts) add(d counts) {
+	c.histories += d.histories
+	c.steps += d.steps
+	c.syncs += d.syncs
+	c.failedSyncs += d.failedSyncs
+	c.requests += d.requests
+	c.edits += d.edits
+	c.versions += d.versions
+	c.crashes += d.crashes
+	c.replays += d.replays
+	c.jumps += d.jumps
+	c.sweeps += d.sweeps
+	for i, n := range d.faults {
+		c.faults[i] += n
+	}
+}
+
+func (c counts) String() string {
+	text := fmt.Sprintf("%d histories, %d steps, %d syncs done and %d failed, %d requests, %d transactions of applications, %d versions saved, "+
+		"%d crashes, %d late requests, %d clocks set, %d cleanups",
+		c.histories, c.steps, c.syncs, c.failedSyncs, c.requests, c.edits, c.versions, c.crashes, c.replays, c.jumps, c.sweeps)
+	for i, n := range c.faults {
+		if i > 0 {
+			text += fmt.Sprintf(", %d x %s", n, fault(i))
+		}
+	}
+	return text
+}

@@ -1,0 +1,261 @@
+package simtest
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/morango-go/morango"
+)
+
+// step is one thing that happens. What it does in detail follows from its seed and from
+// the state that it meets, so that a step means much the same when others are left out.
+type step struct {
+	kind kind
+	seed uint64
+}
+
+type kind int
+
+const (
+	edit       kind = iota // an application works
+	sync2                  // a sync begins, and comes to its end or to some request
+	proceed                // one that has begun goes on
+	serialize              // a node serializes by itself
+	kill                   // a process ends and stays away for some steps
+	arm                    // a process ends at one of its next commits
+	deliver                // a late request arrives
+	jump                   // a clock jumps
+	sweep                  // idle sessions are closed
+	numberKind             // how many there are
+)
+
+var weights = [numberKind]int{edit: 40, sync2: 34, proceed: 10, serialize: 3, kill: 3, arm: 9, deliver: 4, jump: 2, sweep: 1}
+
+// history is a setup and what happens then.
+type history struct {
+	seed  uint64
+	setup setup
+	steps []step
+}
+
+func newHistory(seed uint64) history {
+	r := rand.New(rand.NewPCG(seed, 0x6d6f72616e676f))
+	h := history{seed: seed, setup: newSetup(r)}
+	total := 0
+	for _, n := range weights {
+		total += n
+	}
+	for range 12 + r.IntN(30) {
+		n, k := r.IntN(total), kind(0)
+		for n >= weights[k] {
+			n -= weights[k]
+			k++
+		}
+		h.steps = append(h.steps, step{k, r.Uint64()})
+	}
+	return h
+}
+
+// run plays the history to its end and returns what it did, line by line, and what went
+// wrong.
+func (h history) run(l *lab) (lines []string, count counts, err error) {
+	w, err := newWorld(l, h.setup, h.seed)
+	if err != nil {
+		return nil, count, err
+	}
+	for i, p := range w.peers {
+		w.note("%s hides %v", p.name(), h.setup.hide[i])
+	}
+	w.note("edges %v", h.setup.edges)
+	for _, s := range h.steps {
+		if w.err != nil {
+			break
+		}
+		w.count.steps++
+		w.do(s)
+	}
+	if w.err == nil {
+		w.settle()
+	}
+	w.count.histories++
+	err = w.err
+	if closeErr := w.close(); err == nil {
+		err = closeErr
+	}
+	return w.lines, w.count, err
+}
+
+// do takes one step.
+func (w *world) do(s step) {
+	r := rand.New(rand.NewPCG(s.seed, 2))
+	w.now = w.now.Add(time.Duration(r.IntN(600)) * time.Second)
+	for _, p := range w.peers {
+		if p.node != nil {
+			continue
+		}
+		if p.down--; p.down <= 0 {
+			w.note("  %s is back", p.name())
+			if err := p.open(); err != nil {
+				w.fail("open %s: %v", p.name(), err)
+				return
+			}
+		}
+	}
+	p := w.peers[r.IntN(len(w.peers))]
+	switch s.kind {
+	case edit:
+		w.note("  %s: the application works", p.name())
+		w.count.edits++
+		if err := p.act(r); err != nil {
+			w.fail("%s: %v", p.name(), err)
+		}
+	case sync2:
+		w.sync(r)
+	case proceed:
+		if len(w.tasks) > 0 {
+			t := w.tasks[r.IntN(len(w.tasks))]
+			w.note("  %s goes on", t.name)
+			w.run(t, span(r))
+		}
+	case serialize:
+		w.serialize(p)
+	case kill:
+		if p.node != nil {
+			w.note("  %s is killed", p.name())
+			p.down = r.IntN(4)
+			p.fuse.kill()
+			w.bury()
+		}
+	case arm:
+		if p.node != nil {
+			after := 1 + r.IntN(r.IntN(30)+1)
+			w.note("  %s is to die at commit %d from now", p.name(), after)
+			p.down = r.IntN(3)
+			p.fuse.set(after, r.IntN(2) == 0)
+		}
+	case deliver:
+		w.deliverLate(r)
+	case jump:
+		p.ahead += time.Duration(r.IntN(14400)-7200) * time.Minute
+		w.note("  the clock of %s is %v ahead", p.name(), p.ahead)
+		w.count.jumps++
+	case sweep:
+		w.sweep(p)
+	}
+	w.bury()
+	w.settleTasks()
+}
+
+// span is for how many requests a sync may go on.
+func span(r *rand.Rand) int {
+	if r.IntN(3) > 0 {
+		return 100000
+	}
+	return 1 + r.IntN(25)
+}
+
+// sync starts a sync along one of the edges.
+func (w *world) sync(r *rand.Rand) {
+	e := w.setup.edges[r.IntN(len(w.setup.edges))]
+	client, server := w.peers[e[0]], w.peers[e[1]]
+	busy := slices.ContainsFunc(w.tasks, func(t *task) bool { return t.client == client && t.server == server })
+	o := morango.SyncOptions{ChunkSize: 1 + r.IntN(8), Fresh: r.IntN(8) == 0, Retries: -1}
+	switch r.IntN(4) {
+	case 0:
+		o.Pull = true
+	case 1:
+		o.Push = true
+	}
+	if r.IntN(2) == 0 {
+		o.Retries = 6
+	}
+	if r.IntN(8) == 0 && client.user == "" && server.user == "" {
+		o.Filter = morango.ParseFilter(w.lab.root.ID + []string{":all", ":user:ada", ":user:a", ":user"}[r.IntN(4)])
+	}
+	faults := []float64{0, 0, 0.03, 0.15, 0.4}[r.IntN(5)]
+	requests, seed := span(r), r.Uint64()
+	if busy || client.node == nil {
+		return
+	}
+	t := w.start(client, server, o, faults, seed)
+	w.note("  %s: %s with %s, pull %v, push %v, chunks of %d, filter %q, faults %g, retries %d, fresh %v, for %d requests", t.name, client.name(),
+		server.name(), o.Pull, o.Push, o.ChunkSize, o.Filter.String(), faults, o.Retries, o.Fresh, requests)
+	w.run(t, requests)
+}
+
+func (w *world) serialize(p *peer) {
+	if p.node == nil {
+		return
+	}
+	w.note("  %s serializes", p.name())
+	t := w.alone(p)
+	_, err := p.node.Deserialize(t, morango.Filter{})
+	w.observe(p)
+	if err != nil && p.alive() {
+		w.fail("%s serializes: %v", p.name(), err)
+	}
+}
+
+func (w *world) sweep(p *peer) {
+	if p.node == nil {
+		return
+	}
+	w.note("  %s closes idle sessions", p.name())
+	w.count.sweeps++
+	if _, err := p.node.Cleanup(w.alone(p), morango.CleanupOptions{Idle: time.Hour}); err != nil && p.alive() {
+		w.fail("%s closes idle sessions: %v", p.name(), err)
+	}
+	w.observe(p)
+}
+
+// deliverLate lets a request arrive that was under way all the while.
+func (w *world) deliverLate(r *rand.Rand) {
+	if len(w.late) == 0 {
+		return
+	}
+	i := r.IntN(len(w.late))
+	one := w.late[i]
+	if r.IntN(2) == 0 { // or it arrives once more
+		w.late = slices.Delete(w.late, i, i+1)
+	}
+	w.note("  late: %s %s to %s", one.req.Method, one.req.URL.Path, one.to.name())
+	w.count.replays++
+	_, _ = w.deliver(one.to, one.req, one.bod, len(one.bod)) // nobody waits for the answer
+}
+
+// shrink leaves steps out while the history still fails in the same way.
+func (h history) shrink(l *lab, tries int) (history, []string, error) {
+	lines, _, err := h.run(l)
+	if err == nil {
+		return h, lines, nil
+	}
+	for size := len(h.steps) / 2; size > 0; {
+		smaller := false
+		for at := 0; at < len(h.steps) && tries > 0; tries-- {
+			less := h
+			less.steps = slices.Delete(slices.Clone(h.steps), at, min(at+size, len(h.steps)))
+			if lessLines, _, lessErr := less.run(l); lessErr != nil && sort(lessErr) == sort(err) {
+				h, lines, err, smaller = less, lessLines, lessErr, true
+			} else {
+				at += size
+			}
+		}
+		if tries == 0 {
+			break
+		}
+		if !smaller || size > 1 {
+			size /= 2
+		}
+	}
+	return h, lines, err
+}
+
+// sort is what kind of failure it is: its words without names and numbers.
+func sort(err error) string {
+	words := strings.Fields(err.Error())
+	kept := slices.DeleteFunc(words, func(word string) bool { return strings.ContainsAny(word, "0123456789\"{") })
+	return fmt.Sprint(kept[:min(len(kept), 6)])
+}

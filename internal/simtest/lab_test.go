@@ -1,0 +1,217 @@
+package simtest
+
+import (
+	"context"
+	"embed"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+
+	"github.com/morango-go/morango"
+	"github.com/morango-go/morango/cert"
+	"github.com/morango-go/morango/db"
+	"github.com/morango-go/morango/model"
+	"github.com/morango-go/morango/session"
+)
+
+// Folder, Item, Note and Tag are what the peers sync: a tree, things in it and notes on
+// them, of which some are private to a user, and tags that two peers can both invent.
+type Folder struct {
+	model.Row `morango:"folder; source=random; partition=${world}:all"`
+	World     string  `morango:"world; type=uuid"`
+	Parent    *string `morango:"parent_id; references=folder"`
+	Text      string  `morango:"text"`
+}
+
+type Item struct {
+	model.Row `morango:"item; source=random; partition=${world}:user:${owner}; partition-when-null=owner:${world}:all"`
+	World     string  `morango:"world; type=uuid"`
+	Owner     *string `morango:"owner"`
+	Parent    *string `morango:"parent_id; references=folder"`
+	Text      string  `morango:"text"`
+}
+
+type Note struct {
+	model.Row `morango:"note; source=random; partition=${world}:user:${owner}; partition-when-null=owner:${world}:all"`
+	World     string  `morango:"world; type=uuid"`
+	Owner     *string `morango:"owner"`
+	Parent    *string `morango:"parent_id; references=item"`
+	Text      string  `morango:"text"`
+}
+
+type Tag struct {
+	model.Row `morango:"tag; source=column:name; partition=${world}:all"`
+	World     string `morango:"world; type=uuid"`
+	Name      string `morango:"name"`
+	Text      string `morango:"text"`
+}
+
+// keyFiles holds a key for each peer, made once, because making one is slow.
+//
+//go:embed testdata/keys
+var keyFiles embed.FS
+
+// lab makes the databases with which histories begin. Each kind of peer is made once
+// and then copied.
+type lab struct {
+	dir     string // in memory where the machine has such a place
+	profile *morango.Profile
+	root    *cert.Certificate
+
+	mu   sync.Mutex
+	made map[string]*template
+}
+
+type template struct {
+	once sync.Once
+	file string
+	err  error
+}
+
+func newLab(t testing.TB) *lab {
+	t.Helper()
+	place := "/dev/shm"
+	if info, err := os.Stat(place); err != nil || !info.IsDir() {
+		place = ""
+	}
+	dir, err := os.MkdirTemp(place, "simtest")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	l := &lab{dir: dir, made: map[string]*template{}}
+	l.profile, err = model.FromStructs("things", []model.ScopeDefinition{
+		{ID: "world", Version: 1, PrimaryScopeParam: "world", ReadWriteTemplate: "${world}"},
+		{ID: "user", Version: 1, ReadTemplate: "${world}:all", ReadWriteTemplate: "${world}:user:${user}"},
+	}, Folder{}, Item{}, Note{}, Tag{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	scope, _ := l.profile.Scope("world")
+	key, err := keyOf(0)
+	if err == nil {
+		l.root, err = cert.NewRoot(scope, key, "", nil)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+func keyOf(index int) (cert.Key, error) {
+	text, err := keyFiles.ReadFile(fmt.Sprintf("testdata/keys/peer%d.pem", index))
+	if err != nil {
+		return cert.Key{}, err
+	}
+	return cert.ParsePrivate(string(text))
+}
+
+// certificate is that of a peer: the root, a copy of its scope, or one user's.
+func (l *lab) certificate(index int, user string) (*cert.Certificate, error) {
+	if index == 0 {
+		return l.root, nil
+	}
+	key, err := keyOf(index)
+	if err != nil {
+		return nil, err
+	}
+	r := cert.Request{ParentID: l.root.ID, Profile: l.profile.Name, ScopeDefinition: "world", ScopeVersion: 1,
+		ScopeParams: cert.Params(map[string]string{"world": l.root.ID}), PublicKey: key.Public().String()}
+	if user != "" {
+		r.ScopeDefinition = "user"
+		r.ScopeParams = cert.Params(map[string]string{"world": l.root.ID, "user": user})
+	}
+	c, err := l.root.Issue(r, fmt.Sprintf("%032x", index), l.profile.Scope)
+	if err == nil {
+		c.PrivateKey = key.PEM()
+	}
+	return c, err
+}
+
+// place puts a fresh database for a peer at file.
+func (l *lab) place(file string, index int, user string) error {
+	kind := fmt.Sprintf("%d%s", index, user)
+	l.mu.Lock()
+	made := l.made[kind]
+	if made == nil {
+		made = &template{file: filepath.Join(l.dir, kind+".db")}
+		l.made[kind] = made
+	}
+	l.mu.Unlock()
+	made.once.Do(func() { made.err = l.make(made.file, index, user) })
+	if made.err != nil {
+		return made.err
+	}
+	content, err := os.ReadFile(made.file)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(file, content, 0o600)
+}
+
+func (l *lab) make(file string, index int, user string) error {
+	ctx := context.Background()
+	quiet := slog.New(slog.DiscardHandler)
+	node, err := morango.Open(ctx, file, l.profile, morango.Config{Create: true, Logger: quiet})
+	if err != nil {
+		return err
+	}
+	if err := node.Close(); err != nil {
+		return err
+	}
+	own, err := l.certificate(index, user)
+	if err != nil {
+		return err
+	}
+	d, err := db.Open(ctx, file, db.Options{})
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return d.Write(ctx, func(tx *db.Tx) error {
+		if index > 0 {
+			root := *l.root
+			root.PrivateKey = ""
+			if err := session.SaveCertificate(ctx, tx, &root); err != nil {
+				return err
+			}
+		}
+		for _, query := range logging {
+			if _, err := tx.Exec(ctx, query); err != nil {
+				return err
+			}
+		}
+		return session.SaveCertificate(ctx, tx, own)
+	})
+}
+
+// logging has the database itself note every change of the store, of histories and of
+// claims, in the transaction that makes it.
+var logging = []string{
+	`CREATE TABLE sim_log (seq INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT, id TEXT, instance TEXT, counter INTEGER,
+		serialized TEXT, conflicting TEXT, flags INTEGER, partition TEXT)`,
+	`CREATE TRIGGER sim_row_new AFTER INSERT ON morango_store BEGIN ` + logRow + ` END`,
+	`CREATE TRIGGER sim_row AFTER UPDATE OF serialized, conflicting_serialized_data, deleted, hard_deleted,
+		last_saved_instance, last_saved_counter ON morango_store BEGIN ` + logRow + ` END`,
+	`CREATE TRIGGER sim_seen_new AFTER INSERT ON morango_recordmaxcounter BEGIN ` + logSeen + ` END`,
+	`CREATE TRIGGER sim_seen AFTER UPDATE ON morango_recordmaxcounter BEGIN ` + logSeen + ` END`,
+	`CREATE TRIGGER sim_unseen AFTER DELETE ON morango_recordmaxcounter BEGIN
+		INSERT INTO sim_log (kind, id, instance, counter) VALUES ('seen', OLD.store_model_id, OLD.instance_id, 0); END`,
+	`CREATE TRIGGER sim_claim_new AFTER INSERT ON morango_databasemaxcounter BEGIN ` + logClaim + ` END`,
+	`CREATE TRIGGER sim_claim AFTER UPDATE ON morango_databasemaxcounter BEGIN ` + logClaim + ` END`,
+	`CREATE TRIGGER sim_unclaim AFTER DELETE ON morango_databasemaxcounter BEGIN
+		INSERT INTO sim_log (kind, instance, counter, partition) VALUES ('claim', OLD.instance_id, 0, OLD.partition); END`,
+}
+
+const (
+	logRow = `INSERT INTO sim_log (kind, id, instance, counter, serialized, conflicting, flags, partition)
+		VALUES ('row', NEW.id, NEW.last_saved_instance, NEW.last_saved_counter, NEW.serialized,
+			NEW.conflicting_serialized_data, NEW.deleted + 2 * NEW.hard_deleted, NEW.partition);`
+	logSeen = `INSERT INTO sim_log (kind, id, instance, counter)
+		VALUES ('seen', NEW.store_model_id, NEW.instance_id, NEW.counter);`
+	logClaim = `INSERT INTO sim_log (kind, instance, counter, partition)
+		VALUES ('claim', NEW.instance_id, NEW.counter, NEW.partition);`
+)

@@ -1,0 +1,329 @@
+package simtest
+
+import (
+	"database/sql"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// version is one save of one record.
+type version struct {
+	id, instance string
+	counter      int64
+}
+
+func (v version) String() string { return fmt.Sprintf("%.8s@%.6s:%d", v.id, v.instance, v.counter) }
+
+// content is what a version carries. The flags are 1 for deleted, 2 for hard deleted.
+type content struct {
+	partition, serialized, conflicting string
+	flags                              int
+}
+
+func (c content) String() string {
+	return unquoted(fmt.Sprintf("%s [%s] flags %d in %s", c.serialized, c.conflicting, c.flags, c.partition))
+}
+
+// saved is a version of which the ledger knows.
+type saved struct {
+	content
+	history map[string]int64 // as it was when it was saved
+	by      *peer
+}
+
+// ledger knows every version that was ever saved, and every change that an application
+// made and its node took over.
+type ledger struct {
+	versions map[version]*saved
+	order    []version
+	acked    []version
+}
+
+// mirror is what a peer's log says of its store.
+type mirror struct {
+	seq    int64
+	rows   map[string]stored
+	seen   map[string]map[string]int64 // record max counters by record
+	claims map[string]map[string]int64 // database max counters by prefix
+	// hopes are changes of the application that its node has still to take over: by
+	// record the text that was written, "" for a deletion.
+	hopes map[string]string
+}
+
+type stored struct {
+	version
+	content
+}
+
+func newMirror() mirror {
+	return mirror{rows: map[string]stored{}, seen: map[string]map[string]int64{},
+		claims: map[string]map[string]int64{}, hopes: map[string]string{}}
+}
+
+func (m *mirror) expect(id, text string) { m.hopes[id] = text }
+
+// entry is one line of a peer's log.
+type entry struct {
+	kind string
+	stored
+}
+
+// observe reads what a peer has written since the last time, notes new versions, and
+// holds all claims against all versions.
+func (w *world) observe(p *peer) {
+	if w.err != nil || p.app == nil {
+		return
+	}
+	entries, err := p.news()
+	if err != nil {
+		w.fail("read the log of %s: %v", p.name(), err)
+		return
+	}
+	if len(entries) == 0 {
+		return
+	}
+	m, fresh := &p.mirror, len(w.ledger.order)
+	open, order := map[string]stored{}, []string{}
+	for _, e := range entries {
+		switch e.kind {
+		case "row":
+			if last, ok := open[e.id]; ok && last.version != e.version {
+				w.enter(p, last)
+			} else if !ok {
+				order = append(order, e.id)
+			}
+			open[e.id], m.rows[e.id] = e.stored, e.stored
+		case "seen":
+			put(m.seen, e.id, e.instance, e.counter)
+		case "claim":
+			put(m.claims, e.partition, e.instance, e.counter)
+		}
+	}
+	for _, id := range order {
+		w.enter(p, open[id])
+	}
+	w.checkClaims(p, w.ledger.order)
+	for _, other := range w.peers {
+		if other != p {
+			w.checkClaims(other, w.ledger.order[fresh:])
+		}
+	}
+}
+
+// put notes a counter; 0 forgets it.
+func put(all map[string]map[string]int64, key, instance string, n int64) {
+	if all[key] == nil {
+		all[key] = map[string]int64{}
+	}
+	if n == 0 {
+		delete(all[key], instance)
+		return
+	}
+	all[key][instance] = n
+}
+
+func (p *peer) news() ([]entry, error) {
+	rows, err := p.app.Query(`SELECT seq, kind, coalesce(id, ''), instance, counter, coalesce(serialized, ''),
+		coalesce(conflicting, ''), coalesce(flags, 0), coalesce(partition, '') FROM sim_log WHERE seq > ? ORDER BY seq`, p.mirror.seq)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var all []entry
+	for rows.Next() {
+		var e entry
+		if err := rows.Scan(&p.mirror.seq, &e.kind, &e.id, &e.instance, &e.counter, &e.serialized, &e.conflicting,
+			&e.flags, &e.partition); err != nil {
+			return nil, err
+		}
+		all = append(all, e)
+	}
+	return all, rows.Err()
+}
+
+// enter notes a version, or checks that it is the one that is known.
+func (w *world) enter(p *peer, s stored) {
+	if known := w.ledger.versions[s.version]; known != nil {
+		if known.content != s.content {
+			w.fail("%s holds %s as\n\t%s\nwhich %s had saved as\n\t%s", p.name(), s.version, s.content, known.by.name(), known.content)
+		}
+		return
+	}
+	own, err := p.instances()
+	if err != nil {
+		w.fail("instances of %s: %v", p.name(), err)
+		return
+	}
+	if !own[s.instance] {
+		w.fail("%s holds %s, which nobody saved", p.name(), s.version)
+		return
+	}
+	w.count.versions++
+	history := maps.Clone(p.mirror.seen[s.id])
+	if history[s.instance] < s.counter {
+		w.fail("%s has saved %s with a history that does not include it: %v", p.name(), s.version, history)
+	}
+	w.ledger.versions[s.version] = &saved{content: s.content, history: history, by: p}
+	w.ledger.order = append(w.ledger.order, s.version)
+	if text, hoped := p.mirror.hopes[s.id]; hoped && s.shows(text) {
+		delete(p.mirror.hopes, s.id)
+		w.ledger.acked = append(w.ledger.acked, s.version)
+	}
+}
+
+// shows says whether a version carries a change: a text, or "" for the deletion.
+func (c content) shows(text string) bool {
+	if text == "" {
+		return c.flags&1 != 0
+	}
+	return c.flags&1 == 0 && strings.Contains(c.serialized, `"`+text+`"`)
+}
+
+func (p *peer) instances() (map[string]bool, error) {
+	rows, err := p.app.Query(`SELECT id FROM morango_instanceidmodel`)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	own := map[string]bool{}
+	for rows.Next() {
+		var id string
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		own[id] = true
+	}
+	return own, rows.Err()
+}
+
+// checkClaims is the safety of the whole system: whatever a peer claims to hold it
+// holds, or it holds something that has seen it.
+func (w *world) checkClaims(p *peer, versions []version) {
+	for prefix, counters := range p.mirror.claims {
+		for _, v := range versions {
+			if counters[v.instance] < v.counter || p.mirror.seen[v.id][v.instance] >= v.counter {
+				continue
+			}
+			if s := w.ledger.versions[v]; s != nil && strings.HasPrefix(s.partition, prefix) {
+				w.fail("%s claims %.6s:%d under %q, but does not hold %s, saved by %s: %s\n\tit holds %v, which has seen %v", p.name(),
+					v.instance, counters[v.instance], prefix, v, s.by.name(), s.content, p.mirror.rows[v.id], p.mirror.seen[v.id])
+			}
+		}
+	}
+}
+
+// checkEnd is what must hold when the faults have stopped and everybody has synced.
+func (w *world) checkEnd() {
+	for _, p := range w.peers {
+		w.checkHopes(p)
+		w.checkAcked(p)
+		w.checkEqual(p)
+		w.checkRows(p)
+		w.checkLog(p)
+	}
+}
+
+// checkHopes: no change of an application was forgotten before it was saved.
+func (w *world) checkHopes(p *peer) {
+	for _, id := range slices.Sorted(maps.Keys(p.mirror.hopes)) {
+		text := p.mirror.hopes[id]
+		s, known := p.mirror.rows[id]
+		if known && s.flags&1 == 0 || !known && text != "" {
+			w.fail("%s: the change of %.8s to %q was never saved; the store has %v", p.name(), id, text, s)
+		}
+	}
+}
+
+// checkAcked: every change that a node took over has arrived at everybody whom it
+// concerns, as it is or in a version that had seen it.
+func (w *world) checkAcked(p *peer) {
+	for _, v := range w.ledger.order {
+		s := w.ledger.versions[v]
+		if !p.reads(s.partition) || !s.by.writes(s.partition) {
+			continue
+		}
+		if p.mirror.seen[v.id][v.instance] < v.counter {
+			w.fail("%s never got %s, saved by %s: %s\n\tit holds %v", p.name(), v, s.by.name(), s.content, p.mirror.rows[v.id])
+		}
+	}
+}
+
+// checkEqual: what the peer reads is the same here and on the first peer.
+func (w *world) checkEqual(p *peer) {
+	first := w.peers[0]
+	ids := maps.Clone(first.mirror.rows)
+	maps.Copy(ids, p.mirror.rows)
+	for _, id := range slices.Sorted(maps.Keys(ids)) {
+		if !p.reads(ids[id].partition) {
+			continue
+		}
+		a, b := first.mirror.rows[id], p.mirror.rows[id]
+		if !p.writes(ids[id].partition) {
+			// Here a row can go with what it refers to before others see it go. It stays
+			// deleted, under a version that nobody else gets.
+			b.version = a.version
+		}
+		if a != b {
+			w.fail("%s and %s hold %.8s as\n\t%v %v\n\t%v %v", first.name(), p.name(), id, a.version, a.content, b.version, b.content)
+		}
+	}
+}
+
+// checkRows: the application's tables hold what the store says.
+func (w *world) checkRows(p *peer) {
+	tx, err := p.app.Begin()
+	if err != nil {
+		w.fail("%v", err)
+		return
+	}
+	defer tx.Rollback()
+	for _, table := range []string{"folder", "item", "note", "tag"} {
+		ids, err := texts(tx, `SELECT id || CASE WHEN _morango_dirty_bit THEN ' dirty' ELSE '' END FROM `+table+` ORDER BY id`)
+		want, err2 := texts(tx, `SELECT id || CASE WHEN dirty_bit THEN ' waiting ' || deserialization_error ELSE '' END
+			FROM morango_store WHERE NOT deleted AND model_name = ? ORDER BY id`, table)
+		if err != nil || err2 != nil {
+			w.fail("read the tables of %s: %v %v", p.name(), err, err2)
+			return
+		}
+		if !slices.Equal(ids, want) {
+			w.fail("%s has in the table %s\n\t%v\nand in its store\n\t%v", p.name(), table, ids, want)
+		}
+		for _, id := range ids {
+			one, err := load(tx, table, id)
+			s := p.mirror.rows[id]
+			if err != nil || !s.shows(one.text) {
+				w.fail("%s has %s %.8s as %q in its table, and as %v in its store (%v)", p.name(), table, id, one.text, s, err)
+			}
+		}
+	}
+}
+
+// checkLog: the log told the truth.
+func (w *world) checkLog(p *peer) {
+	rows, err := p.app.Query(`SELECT id, last_saved_instance, last_saved_counter, serialized, conflicting_serialized_data,
+		deleted + 2 * hard_deleted, partition FROM morango_store`)
+	if err != nil {
+		w.fail("read the store of %s: %v", p.name(), err)
+		return
+	}
+	defer rows.Close()
+	n := 0
+	for rows.Next() {
+		var s stored
+		if err := rows.Scan(&s.id, &s.instance, &s.counter, &s.serialized, &s.conflicting, &s.flags, &s.partition); err != nil {
+			w.fail("read the store of %s: %v", p.name(), err)
+			return
+		}
+		n++
+		if s != p.mirror.rows[s.id] {
+			w.fail("%s: the log of %.8s says %v, the store %v", p.name(), s.id, p.mirror.rows[s.id], s)
+		}
+	}
+	if rows.Err() != nil || n != len(p.mirror.rows) {
+		w.fail("%s has %d store rows, and logged %d (%v)", p.name(), n, len(p.mirror.rows), rows.Err())
+	}
+}
+
+var _ = sql.ErrNoRows

@@ -1,0 +1,221 @@
+package simtest
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net/http"
+	"net/url"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"modernc.org/sqlite"
+
+	"github.com/morango-go/morango"
+	"github.com/morango-go/morango/server"
+	"github.com/morango-go/morango/wire"
+)
+
+// peer is one node with its application and its place in the network.
+type peer struct {
+	w       *world
+	index   int
+	user    string // "" for a peer that holds everything
+	file    string
+	address string
+	hide    []wire.Capability
+	rand    *chance
+	ahead   time.Duration // of the world's clock
+
+	node    *morango.Node
+	handler http.Handler
+	app     *sql.DB // the application's own connection, and ours
+	fuse    *fuse
+
+	down   int // steps for which it stays away after a crash
+	mirror mirror
+	grave  []row // deleted rows, which may come back
+}
+
+// chance is a source of random bytes that follows from a seed.
+type chance struct {
+	mu   sync.Mutex
+	from *rand.ChaCha8
+}
+
+func newChance(seed uint64, index int) *chance {
+	var key [32]byte
+	for i := range 8 {
+		key[i] = byte(seed >> (8 * i))
+	}
+	key[8] = byte(index)
+	return &chance{from: rand.NewChaCha8(key)}
+}
+
+// Read implements io.Reader.
+func (c *chance) Read(b []byte) (int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.from.Read(b)
+}
+
+// fuse blows at a chosen commit of a node's writing connection. From then on the
+// process is dead: nothing that it writes is kept, nothing that it sends arrives.
+type fuse struct {
+	mu    sync.Mutex
+	left  int  // commits until it blows; 0 is never
+	after bool // that commit is kept
+	dead  bool
+	count int // commits so far
+}
+
+// commit is asked at each commit; other than 0 takes the transaction back.
+func (f *fuse) commit() int32 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.dead {
+		return 1
+	}
+	f.count++
+	if f.left == 0 {
+		return 0
+	}
+	if f.left--; f.left > 0 {
+		return 0
+	}
+	f.dead = true
+	if f.after {
+		return 0
+	}
+	return 1
+}
+
+func (f *fuse) set(left int, after bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.left, f.after = left, after
+}
+
+func (f *fuse) isDead() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.dead
+}
+
+func (f *fuse) kill() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.dead = true
+}
+
+// fuses finds the fuse of a database file. The driver's hook is the process's, so this
+// has to be too.
+var fuses sync.Map
+
+// hookCommits has every connection with which a node writes ask its fuse.
+var hookCommits = sync.OnceFunc(func() {
+	sqlite.RegisterConnectionHook(func(conn sqlite.ExecQuerierContext, dsn string) error {
+		u, err := url.Parse(dsn)
+		if err != nil || !strings.Contains(u.RawQuery, "_journal_mode=wal") {
+			return nil // not a node's
+		}
+		found, ok := fuses.Load(u.Path)
+		hooks, able := conn.(sqlite.HookRegisterer)
+		if ok && able {
+			hooks.RegisterCommitHook(found.(*fuse).commit)
+		}
+		return nil
+	})
+})
+
+// open starts the node on its file.
+func (p *peer) open() error {
+	hookCommits()
+	p.fuse = &fuse{}
+	fuses.Store(p.file, p.fuse)
+	ctx := context.Background()
+	node, err := morango.Open(ctx, p.file, p.w.lab.profile, morango.Config{
+		Client: &http.Client{Transport: p.w.net}, Logger: slog.New(slog.DiscardHandler),
+		Now: func() time.Time { return p.w.now.Add(p.ahead) }, Rand: p.rand, Wait: p.w.wait, Getenv: p.getenv,
+	})
+	if err != nil {
+		return err
+	}
+	p.node = node
+	// A stage has all the time it needs: then nothing goes on in the background while
+	// somebody else has the turn.
+	p.handler, err = node.Handler(server.Config{
+		Hide: p.hide, Limits: server.Limits{Wait: time.Hour, LongWait: time.Hour},
+	})
+	if err != nil {
+		return errors.Join(err, node.Close())
+	}
+	if p.app == nil {
+		p.app, err = sql.Open("sqlite", "file://"+filepath.ToSlash(p.file)+"?_pragma=busy_timeout(10000)&_pragma=foreign_keys(1)")
+		if err != nil {
+			return errors.Join(err, node.Close())
+		}
+		p.app.SetMaxOpenConns(1)
+	}
+	return nil
+}
+
+// getenv gives each peer a machine of its own.
+func (p *peer) getenv(name string) string {
+	switch name {
+	case "MORANGO_SYSTEM_ID":
+		return fmt.Sprintf("machine %d", p.index)
+	case "MORANGO_NODE_ID":
+		return fmt.Sprintf("%012x", p.index)
+	}
+	return ""
+}
+
+// stop ends the process. What was committed is in the file.
+func (p *peer) stop() error {
+	p.fuse.kill()
+	err := p.node.Close()
+	fuses.Delete(p.file)
+	p.node, p.handler = nil, nil
+	return err
+}
+
+// close ends everything of the peer.
+func (p *peer) close() error {
+	var err error
+	if p.node != nil {
+		err = p.stop()
+	}
+	if p.app != nil {
+		err = errors.Join(err, p.app.Close())
+		p.app = nil
+	}
+	return err
+}
+
+// alive says whether the peer can send and answer.
+func (p *peer) alive() bool { return p.node != nil && !p.fuse.isDead() }
+
+// name is how the peer is called in a history.
+func (p *peer) name() string {
+	if p.user != "" {
+		return fmt.Sprintf("peer %d (%s)", p.index, p.user)
+	}
+	return fmt.Sprintf("peer %d", p.index)
+}
+
+// reads says whether a partition lies in the scope of what the peer may read.
+func (p *peer) reads(partition string) bool {
+	world := p.w.lab.root.ID
+	return p.user == "" || strings.HasPrefix(partition, world+":all") || p.writes(partition)
+}
+
+// writes says whether what the peer changes in a partition reaches others.
+func (p *peer) writes(partition string) bool {
+	return p.user == "" || strings.HasPrefix(partition, p.w.lab.root.ID+":user:"+p.user)
+}

@@ -1,0 +1,101 @@
+package simtest
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+var (
+	seedFlag  = flag.Uint64("seed", 0, "run the history of this seed, and print it")
+	seedsFlag = flag.Uint64("seeds", 0, "run as many random histories; 0 runs them for a bounded time")
+	fromFlag  = flag.Uint64("from", 0, "first of the seeds; 0 takes them from the clock")
+	forFlag   = flag.Duration("for", 10*time.Second, "time for random histories")
+	workers   = flag.Int("workers", 2, "histories at once")
+)
+
+func (w *world) alone(*peer) context.Context { return context.Background() }
+
+// TestSeed runs one history, or those that failed once.
+func TestSeed(t *testing.T) {
+	l := newLab(t)
+	if *seedFlag != 0 {
+		one(t, l, *seedFlag, true)
+		return
+	}
+	for _, r := range regressions {
+		t.Run(fmt.Sprint(r.seed), func(t *testing.T) { one(t, l, r.seed, false) })
+	}
+}
+
+// one runs a history and, if it fails, prints it as short as it can be.
+func one(t *testing.T, l *lab, seed uint64, show bool) {
+	t.Helper()
+	h := newHistory(seed)
+	lines, _, err := h.run(l)
+	if err != nil {
+		steps := len(h.steps)
+		h, lines, err = h.shrink(l, 150)
+		t.Errorf("seed %d, with %d of %d steps:\n%s\n%v\nrun it again: go test ./internal/simtest -run TestSeed -seed %d",
+			seed, len(h.steps), steps, strings.Join(lines, "\n"), err, seed)
+	} else if show {
+		t.Logf("seed %d:\n%s", seed, strings.Join(lines, "\n"))
+	}
+}
+
+// regressions are seeds that failed while this was built.
+var regressions = []struct {
+	seed uint64
+	why  string
+}{
+	{1, "the first"},
+}
+
+// TestSimulate runs random histories, each from a seed of its own.
+func TestSimulate(t *testing.T) {
+	l := newLab(t)
+	next := *fromFlag
+	if next == 0 {
+		next = uint64(time.Now().UnixNano()) % 1_000_000_000
+	}
+	first, end := next, time.Now().Add(*forFlag)
+	var mu sync.Mutex
+	var total counts
+	failed := 0
+	take := func() (uint64, bool) {
+		mu.Lock()
+		defer mu.Unlock()
+		done := *seedsFlag == 0 && time.Now().After(end) || *seedsFlag > 0 && next >= first+*seedsFlag
+		if done || failed >= 5 {
+			return 0, false
+		}
+		next++
+		return next - 1, true
+	}
+	var group sync.WaitGroup
+	for range *workers {
+		group.Go(func() {
+			for seed, more := take(); more; seed, more = take() {
+				_, count, err := newHistory(seed).run(l)
+				mu.Lock()
+				total.add(count)
+				if err != nil {
+					failed++
+				}
+				mu.Unlock()
+				if err != nil {
+					one(t, l, seed, false)
+				}
+			}
+		})
+	}
+	group.Wait()
+	t.Logf("seeds %d to %d: %s", first, next-1, total)
+	if total.histories == 0 || total.syncs == 0 {
+		t.Error("nothing was simulated")
+	}
+}

@@ -1,0 +1,188 @@
+package simtest
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/morango-go/morango"
+	"github.com/morango-go/morango/wire"
+)
+
+// users are those for whom there are narrow scopes.
+var users = []string{"ada", "bob"}
+
+// counts say what histories did.
+type counts struct {
+	histories, steps, syncs, failedSyncs, requests, edits, versions, crashes, replays, jumps, sweeps int
+	faults                                                                                           [faultKinds]int
+}
+
+// setup is what a history begins with.
+type setup struct {
+	users []string // by peer; "" for everything
+	hide  [][]wire.Capability
+	edges [][2]int // client and server
+}
+
+// newSetup draws some peers, who of them syncs with whom, and what each can.
+func newSetup(r *rand.Rand) setup {
+	var s setup
+	modes := [][]wire.Capability{
+		nil, nil, nil, {wire.MoranGo}, {wire.MoranGo, wire.AsyncOperations}, {wire.MoranGo, wire.FSICv2Format},
+		{wire.MoranGo, wire.AsyncOperations, wire.FSICv2Format, wire.GzipBufferPost}, {wire.AsyncOperations}, {wire.FSICv2Format},
+	}
+	n := 2 + r.IntN(4)
+	full := []int{0}
+	for i := range n {
+		user := ""
+		if i > 0 && r.IntN(5) < 2 {
+			user = users[r.IntN(len(users))]
+		}
+		s.users = append(s.users, user)
+		s.hide = append(s.hide, modes[r.IntN(len(modes))])
+		if i > 0 { // each is in touch with one that holds everything
+			s.edges = append(s.edges, either(r, i, full[r.IntN(len(full))]))
+		}
+		if user == "" && i > 0 {
+			full = append(full, i)
+		}
+	}
+	for range r.IntN(n) {
+		a, b := r.IntN(n), r.IntN(n)
+		if a != b && (s.users[a] == "" || s.users[b] == "" || s.users[a] == s.users[b]) {
+			s.edges = append(s.edges, [2]int{a, b})
+		}
+	}
+	return s
+}
+
+func either(r *rand.Rand, a, b int) [2]int {
+	if r.IntN(4) == 0 {
+		return [2]int{b, a}
+	}
+	return [2]int{a, b}
+}
+
+// world is one history while it runs. Whatever happens in it happens in one order.
+type world struct {
+	lab    *lab
+	dir    string
+	setup  setup
+	net    *network
+	now    time.Time
+	peers  []*peer
+	tasks  []*task
+	late   []late
+	ledger ledger
+	count  counts
+
+	started, texts int
+	lines          []string
+	err            error
+}
+
+// newWorld puts the peers of a setup on their places.
+func newWorld(l *lab, s setup, seed uint64) (*world, error) {
+	dir, err := os.MkdirTemp(l.dir, "world")
+	if err != nil {
+		return nil, err
+	}
+	w := &world{lab: l, dir: dir, setup: s, now: time.Date(2024, 5, 1, 8, 0, 0, 0, time.UTC),
+		ledger: ledger{versions: map[version]*saved{}}}
+	w.net = &network{w}
+	for i, user := range s.users {
+		p := &peer{w: w, index: i, user: user, file: filepath.Join(dir, fmt.Sprintf("peer%d.db", i)), hide: s.hide[i],
+			address: fmt.Sprintf("127.0.0.%d", i+2), rand: newChance(seed, i), mirror: newMirror()}
+		w.peers = append(w.peers, p)
+		if err = l.place(p.file, i, user); err == nil {
+			err = p.open()
+		}
+		if err != nil {
+			return nil, errors.Join(err, w.close())
+		}
+	}
+	return w, nil
+}
+
+func (w *world) close() error {
+	var err error
+	for _, p := range w.peers {
+		if p.node != nil {
+			err = errors.Join(err, w.shut(p))
+		}
+		err = errors.Join(err, p.close())
+	}
+	return errors.Join(err, os.RemoveAll(w.dir))
+}
+
+func (w *world) note(format string, args ...any) {
+	w.lines = append(w.lines, fmt.Sprintf(format, args...))
+}
+
+// fail notes the first thing that must not be.
+func (w *world) fail(format string, args ...any) {
+	if w.err == nil {
+		w.err = fmt.Errorf(format, args...)
+		w.note("!!! %v", w.err)
+	}
+}
+
+// marker is a text that nobody has written before.
+func (w *world) marker() string {
+	w.texts++
+	return fmt.Sprintf("t%d", w.texts)
+}
+
+// written counts what all peers have written to their stores. Records may travel when
+// there is nothing to write: a claim of the first version cannot say what is known of
+// only a part of the filter.
+func (w *world) written() (n int64) {
+	for _, p := range w.peers {
+		n += p.mirror.seq
+	}
+	return n
+}
+
+// settle ends the faults, and has every pair sync until that changes nothing any more.
+func (w *world) settle() {
+	w.note("the faults stop")
+	w.late = nil
+	for _, p := range w.peers {
+		if p.node == nil {
+			if err := p.open(); err != nil {
+				w.fail("open %s: %v", p.name(), err)
+				return
+			}
+		}
+		p.fuse.set(0, false)
+		p.ahead = 0
+	}
+	for len(w.tasks) > 0 && w.err == nil {
+		w.tasks[0].faults = 0
+		w.run(w.tasks[0], 100000)
+	}
+	for _, p := range w.peers { // what is outside the filter of every sync waits for this
+		w.serialize(p)
+	}
+	const rounds = 12
+	for range rounds {
+		quiet, before := true, w.written()
+		for _, e := range w.setup.edges {
+			if w.err != nil {
+				return
+			}
+			t := w.start(w.peers[e[0]], w.peers[e[1]], morango.SyncOptions{}, 0, 0)
+			w.run(t, 100000)
+			quiet = quiet && t.err == nil
+		}
+		if quiet && w.written() == before {
+			w.checkEnd()
+			return
+		}
+	}
+	w.fail("after %d rounds of syncs there is still something to do", rounds)
+}
