@@ -3,6 +3,8 @@ package server
 import (
 	"errors"
 	"net/http"
+	"strings"
+	"unicode/utf8"
 
 	"github.com/morango-go/morango/cert"
 	"github.com/morango-go/morango/db"
@@ -19,6 +21,8 @@ func (s *Server) listCertificates(r *http.Request) (answer, error) {
 	err := s.env.DB.Read(r.Context(), func(tx *db.Tx) (err error) {
 		profile := query.Get(wire.QueryProfile)
 		switch {
+		case !utf8.ValidString(profile) || strings.ContainsRune(profile, 0):
+			return nil // nothing can be called so
 		case query.Has(wire.QueryPrimaryPartition):
 			id, bad := ident.Parse(query.Get(wire.QueryPrimaryPartition))
 			if bad != nil {

@@ -68,6 +68,9 @@ func (p *peer) want(t *testing.T, status int, part, method, path, body string, h
 	return text
 }
 
+// toQueuing is what a client without any records says when it pulls.
+const toQueuing = `{"transfer_stage": "queuing", "client_fsic": "{\"super\": {}, \"sub\": {}}"}`
+
 func transferBody(id, filter string, push bool) string {
 	return fmt.Sprintf(`{"id": %q, "filter": %q, "push": %t, "sync_session_id": %q, "client_fsic": "{}"}`, id, filter, push, syncID)
 }
@@ -303,7 +306,7 @@ func TestProxy(t *testing.T) {
 	p.want(t, 201, `"ip":"10.1.1.1"`, "POST", nonce, "", "X-Forwarded-For", "garbage, 10.1.1.1")
 	p.want(t, 201, `"ip":"127.0.0.1"`, "POST", nonce, "")
 	p.want(t, 201, "", "POST", "/sync"+wire.PathTransferSessions, transferBody(first, root, false))
-	p.want(t, 200, "", "PATCH", "/sync"+wire.Item(wire.PathTransferSessions, first), `{"transfer_stage": "queuing"}`)
+	p.want(t, 200, "", "PATCH", "/sync"+wire.Item(wire.PathTransferSessions, first), toQueuing)
 	page := p.want(t, 200, `"count":`, "GET", "/sync"+wire.PathBuffers+"?limit=2&offset=2&transfer_session_id="+first, "", "X-Forwarded-Proto", "https")
 	for _, link := range []string{
 		`"next":"https://` + strings.TrimPrefix(p.url, "http://") + `/sync/api/morango/v1/buffers/?limit=2&offset=4&transfer_session_id=` + first + `"`,
@@ -323,7 +326,7 @@ func TestProxy(t *testing.T) {
 func TestPages(t *testing.T) {
 	p := open(t, nil)
 	p.want(t, 201, "", "POST", wire.PathTransferSessions, transferBody(first, root, false))
-	p.want(t, 200, "", "PATCH", wire.Item(wire.PathTransferSessions, first), `{"transfer_stage": "queuing"}`)
+	p.want(t, 200, "", "PATCH", wire.Item(wire.PathTransferSessions, first), toQueuing)
 	all, err := wire.ParseBuffers(strings.NewReader(p.want(t, 200, "[", "GET", wire.PathBuffers+"?transfer_session_id="+first, "")), 1000)
 	if err != nil || len(all) < 10 {
 		t.Fatalf("%d records, %v", len(all), err)

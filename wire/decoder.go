@@ -13,11 +13,31 @@ import (
 // field that is missing or of the wrong type is told by name. After the first
 // error, kept in err, it does nothing more.
 type decoder struct {
+	from   *source
 	tokens *jsontext.Decoder
 	err    error
 }
 
-func newDecoder(r io.Reader) *decoder { return &decoder{tokens: jsontext.NewDecoder(r)} }
+func newDecoder(r io.Reader) *decoder {
+	from := &source{from: r}
+	return &decoder{from: from, tokens: jsontext.NewDecoder(from)}
+}
+
+// source notes why reading ended before its end, so that a connection that broke is
+// not taken for a peer that sends nonsense.
+type source struct {
+	from io.Reader
+	err  error // nil at the end, too
+}
+
+// Read implements io.Reader.
+func (s *source) Read(p []byte) (int, error) {
+	n, err := s.from.Read(p)
+	if err != nil && err != io.EOF {
+		s.err = err
+	}
+	return n, err
+}
 
 // fail keeps the first error; errors of the reader below pass unchanged.
 func (d *decoder) fail(err error) {
@@ -27,6 +47,8 @@ func (d *decoder) fail(err error) {
 	var format *FormatError
 	var fields FieldErrors
 	switch {
+	case d.from.err != nil:
+		d.err = fmt.Errorf("read body: %w", d.from.err)
 	case errors.Is(err, ErrTooLarge), errors.As(err, &fields):
 		d.err = err
 	case errors.As(err, &format):

@@ -11,11 +11,15 @@ import (
 // ErrTooLarge, however little was compressed. Broken gzip is a *FormatError, at
 // once or while reading.
 func Inflate(r io.Reader, limit int64) (io.Reader, error) {
-	unzip, err := gzip.NewReader(r)
+	from := &source{from: r}
+	unzip, err := gzip.NewReader(from)
+	if from.err != nil {
+		return nil, fmt.Errorf("read body: %w", from.err)
+	}
 	if err != nil {
 		return nil, &FormatError{Reason: "Gzip parse error - this is no gzip"}
 	}
-	return &bounded{from: unzip, left: limit, limit: limit, broken: "Gzip parse error - the content is damaged"}, nil
+	return &bounded{from: unzip, left: limit, limit: limit, below: from, broken: "Gzip parse error - the content is damaged"}, nil
 }
 
 // Bounded gives at most limit bytes of r: one more is ErrTooLarge.
@@ -26,7 +30,8 @@ func Bounded(r io.Reader, limit int64) io.Reader {
 type bounded struct {
 	from        io.Reader
 	left, limit int64
-	broken      string // reason of errors while reading; "" passes them on
+	below       *source
+	broken      string // reason of errors while reading that are not those of below; "" passes all on
 }
 
 func (b *bounded) Read(p []byte) (int, error) {
@@ -38,7 +43,7 @@ func (b *bounded) Read(p []byte) (int, error) {
 		return 0, fmt.Errorf("%w: more than %d bytes", ErrTooLarge, b.limit)
 	}
 	b.left -= int64(n)
-	if err != nil && err != io.EOF && b.broken != "" {
+	if err != nil && err != io.EOF && b.broken != "" && b.below.err == nil {
 		return n, &FormatError{Reason: b.broken}
 	}
 	return n, err

@@ -247,3 +247,37 @@ func TestInstanceID(t *testing.T) {
 		}
 	}
 }
+
+// broken is a body whose connection breaks.
+type broken struct{ from io.Reader }
+
+var errBroken = errors.New("the cable was pulled")
+
+func (b broken) Read(p []byte) (int, error) {
+	n, err := b.from.Read(p)
+	if err == io.EOF {
+		err = errBroken
+	}
+	return n, err
+}
+
+// A connection that breaks is no nonsense of the peer's: whoever asked may try again.
+func TestBrokenConnection(t *testing.T) {
+	var zipped bytes.Buffer
+	if err := wire.Deflate(&zipped, []byte("["+goodRecord+"]")); err != nil {
+		t.Fatal(err)
+	}
+	for name, from := range map[string]string{"plain": "[" + goodRecord, "before anything": "", "zipped": zipped.String()[:zipped.Len()-9], "zip's head": zipped.String()[:5]} {
+		var body io.Reader = broken{strings.NewReader(from)}
+		var err error
+		if strings.Contains(name, "zip") {
+			body, err = wire.Inflate(body, 1<<20)
+		}
+		if err == nil {
+			_, err = wire.ParseBuffers(body, 10)
+		}
+		if !errors.Is(err, errBroken) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
