@@ -1,7 +1,7 @@
 # What there is to do; each target works in a fresh clone with Go installed.
 #
-#   make test    vet and all tests; needs a PostgreSQL server on the machine (Debian: postgresql),
-#                or MORANGO_TEST_POSTGRES with the URL of one
+#   make test    vet and all tests; first installs a PostgreSQL server where there is none
+#                (Debian), unless MORANGO_TEST_POSTGRES has the URL of one
 #   make lint    golangci-lint, built on first use
 #   make bench   benchmarks
 #   make fuzz    every fuzz target for FUZZTIME
@@ -22,6 +22,7 @@ GOLANGCI = v2.15.0
 
 # The race detector needs a C compiler; the Go tool turns cgo off where there is none.
 test:
+	.ci/setup
 	$(GO) vet ./...
 	@race=-race; [ "$$($(GO) env CGO_ENABLED)" = 1 ] || { race=; echo "no C compiler: testing without the race detector"; }; \
 	$(GO) test -json -vet=off -timeout 15m $$race ./... | $(GO) run ./internal/testreport
