@@ -30,6 +30,7 @@ import (
 // peer is one of our servers on a recorded database.
 type peer struct {
 	url    string
+	served http.Handler
 	db     *db.DB
 	state  recorded.State // what the database held at first
 	issued time.Time      // when the nonces that clients use were given out
@@ -70,6 +71,7 @@ func newPeer(t *testing.T, d *db.DB, state recorded.State, change func(*server.C
 	if err != nil {
 		t.Fatal(err)
 	}
+	p.served = handler
 	web := httptest.NewServer(handler)
 	t.Cleanup(web.Close)
 	p.url = web.URL

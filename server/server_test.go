@@ -7,9 +7,11 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/morango-go/morango/cert"
 	"github.com/morango-go/morango/db"
@@ -406,4 +408,18 @@ func TestNotAllowed(t *testing.T) {
 		t.Errorf("announces pushing: %s", info)
 	}
 	p.want(t, 400, "string", "POST", wire.PathSyncSessions, `{"certificate_chain": [], "connection_path": "", "instance": "", "signature": ""}`)
+}
+
+// A client that cannot ask again gets its answer however long that takes, also where
+// the http.Server would have given up.
+func TestLongWait(t *testing.T) {
+	p := open(t, nil)
+	web := httptest.NewUnstartedServer(p.served)
+	web.Config.WriteTimeout = time.Nanosecond
+	web.Start()
+	t.Cleanup(web.Close)
+	p.url = web.URL
+	none := []string{wire.HeaderCapabilities, ""}
+	p.want(t, 201, `"transfer_stage":"queuing","transfer_stage_status":"completed"`, "POST", wire.PathTransferSessions, transferBody(first, root, false), none...)
+	p.want(t, 204, "", "DELETE", wire.Item(wire.PathTransferSessions, first), "", none...)
 }

@@ -31,6 +31,7 @@ func (s *Server) postTransferSession(r *http.Request) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
+	wait := s.wait(r)
 	wanted, err := s.wanted(r, request)
 	if err != nil {
 		return answer{}, err
@@ -52,7 +53,7 @@ func (s *Server) postTransferSession(r *http.Request) (answer, error) {
 	}
 	status := http.StatusCreated
 	if !s.agreed(r).Has(wire.AsyncOperations) {
-		if t, err = s.engine.Advance(r.Context(), t.ID, stage.Queuing, s.terms(r), s.wait(r)); err != nil {
+		if t, err = s.engine.Advance(r.Context(), t.ID, stage.Queuing, s.terms(r), wait); err != nil {
 			return answer{}, err
 		}
 		if !stage.Reached(t, stage.Queuing) {
@@ -140,6 +141,7 @@ func (s *Server) patchTransferSession(r *http.Request) (answer, error) {
 	if told.TransferStage != nil && !stage.Stage(*told.TransferStage).Valid() {
 		return answer{}, wire.FieldErrors{"transfer_stage": {fmt.Sprintf("%.40q is not a stage.", *told.TransferStage)}}
 	}
+	wait := s.wait(r)
 	if t, err = s.usable(r.Context(), t.ID); err != nil {
 		return answer{}, err
 	}
@@ -147,7 +149,7 @@ func (s *Server) patchTransferSession(r *http.Request) (answer, error) {
 		return answer{}, err
 	}
 	if told.TransferStage != nil {
-		if t, err = s.advance(r, t, stage.Stage(*told.TransferStage)); err != nil {
+		if t, err = s.advance(r, t, stage.Stage(*told.TransferStage), wait); err != nil {
 			return answer{}, err
 		}
 	}
@@ -168,11 +170,11 @@ func (s *Server) tell(r *http.Request, t session.Transfer, told wire.TransferSes
 
 // advance works up to a stage. A stage that fails is told by the row's status, not by
 // the answer's.
-func (s *Server) advance(r *http.Request, t session.Transfer, to stage.Stage) (session.Transfer, error) {
+func (s *Server) advance(r *http.Request, t session.Transfer, to stage.Stage, wait time.Duration) (session.Transfer, error) {
 	if stage.Reached(t, to) {
 		return t, nil
 	}
-	after, err := s.engine.Advance(r.Context(), t.ID, to, s.terms(r), s.wait(r))
+	after, err := s.engine.Advance(r.Context(), t.ID, to, s.terms(r), wait)
 	if err != nil && after.ID != "" && after.Status == string(stage.Errored) {
 		s.log.ErrorContext(r.Context(), "stage failed", "transfer_session", t.ID, "stage", after.Stage, "error", oneLine(err))
 		return after, nil
@@ -194,12 +196,13 @@ func (s *Server) wait(r *http.Request) time.Duration {
 // after the answer if need be, then it is closed. One whose records have not all come
 // stays, so that the client can go on with it.
 func (s *Server) deleteTransferSession(r *http.Request) (answer, error) {
+	wait := s.wait(r)
 	t, err := s.active(r)
 	if err != nil {
 		return answer{}, err
 	}
 	s.keys.forget(t.ID)
-	after, err := s.engine.Finish(r.Context(), t.ID, s.terms(r), s.wait(r))
+	after, err := s.engine.Finish(r.Context(), t.ID, s.terms(r), wait)
 	if err != nil && after.Status == string(stage.Errored) && s.agreed(r).Has(wire.AsyncOperations) {
 		s.log.ErrorContext(r.Context(), "stage failed", "transfer_session", t.ID, "stage", after.Stage, "error", oneLine(err))
 		err = nil // that client looks at the status
