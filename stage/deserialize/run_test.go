@@ -233,6 +233,26 @@ func TestEditedInBetween(t *testing.T) {
 	})
 }
 
+// A narrow filter's rows find their parents outside of it, once these are applied:
+// a peer that knows only v1 claims is pulled from one prefix at a time.
+func TestParentOutsideTheFilter(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		env := newEnv(t, d, testProfile(t))
+		put(t, d, state{"store": []tableRow{with(storedFacility(idOf(1), ""), "partition", "b"),
+			with(storedFacility(idOf(2), idOf(1)), "partition", "a"), with(storedFacility(idOf(3), idOf(2)), "partition", "a")}})
+		for _, step := range []struct {
+			prefix string
+			want   Report
+		}{{"a", Report{Errors: 2}}, {"b", Report{Applied: 1}}, {"a", Report{Applied: 2}}} {
+			got, err := Run(t.Context(), env, partition.Of(step.prefix), Options{}, nil)
+			if err != nil || got != step.want {
+				t.Fatalf("prefix %s: %+v, %v; want %+v", step.prefix, got, err, step.want)
+			}
+		}
+		wantCount(t, d, "morango_store WHERE dirty_bit OR deserialization_error <> ''", 0)
+	})
+}
+
 // A deletion takes along what refers to the row, in other models too, and it
 // propagates; a row that arrives for a deleted target is deleted itself.
 func TestDeletionAcrossModels(t *testing.T) {

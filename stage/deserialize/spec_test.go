@@ -170,6 +170,9 @@ func (x *spec) ready(m *model.Model, id string) bool {
 		return true
 	}
 	p := x.store[parent]
+	if p != nil && !x.ours(p, m.Name) { // what lies outside the filter is as it is
+		return p["profile"] == x.profile.Name && p["model_name"] == m.Name && p["dirty_bit"] == false && p["deleted"] == false
+	}
 	return x.ours(p, m.Name) && (p["dirty_bit"] == false || x.tried[parent] == waiting || x.tried[parent] == released)
 }
 

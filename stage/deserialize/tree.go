@@ -144,7 +144,7 @@ func (r *run) climb(ctx context.Context, m *model.Model, ids []string) (window, 
 		}
 		maps.DeleteFunc(first, func(id string, n node) bool {
 			_, tried := r.settled[keyOf(id)]
-			return !n.dirty || tried
+			return !n.mine || !n.dirty || tried
 		})
 		for added := first; len(added) > 0; {
 			for id, n := range added {
@@ -192,6 +192,8 @@ func (r *run) above(ctx context.Context, tx *db.Tx, m *model.Model, models []str
 		case !wanted[n.parent]: // none, or in the window already
 		case !stored:
 			w.blocked[id] = fmt.Sprintf("its parent %s is not in the store", n.parent)
+		case !p.mine && (p.dirty || p.deleted):
+			w.blocked[id] = fmt.Sprintf("its parent %s is not applied, and lies outside of what is applied now", n.parent)
 		case !p.dirty, tried && (v == waiting || v == released):
 			w.parents[id] = ""
 		case tried, p.model != m.Name:
@@ -205,15 +207,16 @@ func (r *run) above(ctx context.Context, tx *db.Tx, m *model.Model, models []str
 
 // node is a store row's place in a tree.
 type node struct {
-	parent, model string
-	dirty         bool
+	parent, model  string
+	dirty, deleted bool
+	mine           bool // the run's business; parents of its rows need not be
 }
 
-// nodes returns those store rows of the models that are the run's business.
+// nodes returns those of the ids that are store rows of the models.
 func (r *run) nodes(ctx context.Context, tx *db.Tx, ids, models []string) (map[string]node, error) {
 	scope, args := r.scope(tx, 3)
-	query := fmt.Sprintf("SELECT id, _self_ref_fk, model_name, dirty_bit FROM morango_store WHERE id IN %s AND model_name IN %s AND %s",
-		tx.IDs(1), tx.Texts(2), scope)
+	query := fmt.Sprintf("SELECT id, _self_ref_fk, model_name, dirty_bit, deleted, %s FROM morango_store WHERE id IN %s AND model_name IN %s AND profile = $3",
+		scope, tx.IDs(1), tx.Texts(2))
 	rows, err := tx.Query(ctx, query, append([]any{db.JSONList(ids), db.JSONList(models)}, args...)...)
 	if err != nil {
 		return nil, err
@@ -221,7 +224,7 @@ func (r *run) nodes(ctx context.Context, tx *db.Tx, ids, models []string) (map[s
 	found := map[string]node{}
 	_, err = scan(rows, func(rows *sql.Rows) (id string, err error) {
 		var n node
-		err = rows.Scan((*db.ID)(&id), &n.parent, &n.model, &n.dirty)
+		err = rows.Scan((*db.ID)(&id), &n.parent, &n.model, &n.dirty, &n.deleted, &n.mine)
 		found[id] = n
 		return id, err
 	})
