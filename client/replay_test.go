@@ -354,10 +354,7 @@ func (c *side) arrived() {
 	for _, row := range recorded.Dump(c.T, c.db, "morango_store", c.state["morango_store"].Columns).ByColumns() {
 		rows[fmt.Sprint(row["id"])] = row
 	}
-	var versions []map[string]any
-	for _, row := range recorded.Dump(c.T, c.db, "morango_recordmaxcounter", []string{"store_model_id", "instance_id", "counter"}).ByColumns() {
-		versions = append(versions, row)
-	}
+	versions := recorded.Dump(c.T, c.db, "morango_recordmaxcounter", []string{"store_model_id", "instance_id", "counter"}).ByColumns()
 	for _, r := range pulled(c.T, c.Exchanges) {
 		row, ok := rows[r.ModelUUID]
 		c.True(ok, "record %s did not arrive", r.ModelUUID)

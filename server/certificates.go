@@ -24,14 +24,14 @@ func (s *Server) listCertificates(r *http.Request) (answer, error) {
 		case !utf8.ValidString(profile) || strings.ContainsRune(profile, 0):
 			return nil // nothing can be called so
 		case query.Has(wire.QueryPrimaryPartition):
-			id, bad := ident.Parse(query.Get(wire.QueryPrimaryPartition))
-			if bad != nil {
+			id, ok := idOf(query.Get(wire.QueryPrimaryPartition))
+			if !ok {
 				return nil
 			}
 			found, err = session.DescendantsOwned(r.Context(), tx, id, profile)
 		case query.Has(wire.QueryAncestorsOf):
-			id, bad := ident.Parse(query.Get(wire.QueryAncestorsOf))
-			if bad != nil {
+			id, ok := idOf(query.Get(wire.QueryAncestorsOf))
+			if !ok {
 				return nil
 			}
 			found, err = chainOfOwned(r, tx, id, profile)
@@ -48,6 +48,12 @@ func (s *Server) listCertificates(r *http.Request) (answer, error) {
 		links = []cert.Link{}
 	}
 	return answer{status: http.StatusOK, body: links}, nil
+}
+
+// idOf reads an id; false when the text is none, so that nothing has it.
+func idOf(text string) (string, bool) {
+	id, err := ident.Parse(text)
+	return id, err == nil
 }
 
 // chainOfOwned is the chain of a certificate of ours, root first; nothing when it is
