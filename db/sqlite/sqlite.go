@@ -123,13 +123,24 @@ func check(path string, mustExist bool) (string, error) {
 		if folder, err := os.Stat(filepath.Dir(abs)); err != nil || !folder.IsDir() {
 			return "", fmt.Errorf("the folder %s does not exist: create it first", filepath.Dir(abs))
 		}
-		return abs, nil
+		return abs, create(abs)
 	case err != nil:
 		return "", fmt.Errorf("look at the database: %w", err)
 	case info.IsDir():
 		return "", fmt.Errorf("%s is a folder, not a database: give the path of a SQLite file", abs)
 	}
 	return abs, checkHeader(abs)
+}
+
+// create makes an empty file that only its owner may read, for it is to hold private
+// keys; SQLite gives its other files the same mode. Whoever lets an application of
+// another user in changes the mode.
+func create(path string) error {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return fmt.Errorf("create the database: %w", err)
+	}
+	return f.Close()
 }
 
 // checkHeader refuses a file that is neither empty nor begins like a SQLite file.
