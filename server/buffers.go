@@ -25,16 +25,13 @@ func (s *Server) getBuffers(r *http.Request) (answer, error) {
 		return answer{}, err
 	}
 	query := r.URL.Query()
-	limit, bad := strconv.ParseInt(query.Get(wire.QueryLimit), 10, 32)
-	if bad != nil || limit <= 0 {
+	limit := positive(query.Get(wire.QueryLimit))
+	if limit == 0 {
 		return answer{status: http.StatusOK, stream: func(w io.Writer) error {
 			return s.streamAll(r.Context(), w, t.ID)
 		}}, nil
 	}
-	offset, err := strconv.ParseInt(query.Get(wire.QueryOffset), 10, 32)
-	if err != nil || offset < 0 {
-		offset = 0
-	}
+	offset := positive(query.Get(wire.QueryOffset))
 	count, err := s.count(r.Context(), t)
 	if err != nil {
 		return answer{}, err
@@ -44,6 +41,15 @@ func (s *Server) getBuffers(r *http.Request) (answer, error) {
 	return answer{status: http.StatusOK, stream: func(w io.Writer) error {
 		return s.streamPage(r.Context(), w, p)
 	}}, nil
+}
+
+// positive reads a number of a query; 0 when it is none, or less.
+func positive(text string) int64 {
+	n, err := strconv.ParseInt(text, 10, 32)
+	if err != nil {
+		return 0
+	}
+	return max(n, 0)
 }
 
 // noBuffers answers all methods that there are not for buffers: whoever tries is told
