@@ -15,6 +15,7 @@ func (c *counts) add(d counts) {
 	c.replays += d.replays
 	c.jumps += d.jumps
 	c.sweeps += d.sweeps
+	c.equals += d.equals
 	for i, n := range d.faults {
 		c.faults[i] += n
 	}
@@ -22,8 +23,8 @@ func (c *counts) add(d counts) {
 
 func (c counts) String() string {
 	text := fmt.Sprintf("%d histories, %d steps, %d syncs done and %d failed, %d requests, %d transactions of applications, %d versions saved, "+
-		"%d crashes, %d late requests, %d clocks set, %d cleanups",
-		c.histories, c.steps, c.syncs, c.failedSyncs, c.requests, c.edits, c.versions, c.crashes, c.replays, c.jumps, c.sweeps)
+		"%d crashes, %d late requests, %d clocks set, %d cleanups, %d claims of an equal version",
+		c.histories, c.steps, c.syncs, c.failedSyncs, c.requests, c.edits, c.versions, c.crashes, c.replays, c.jumps, c.sweeps, c.equals)
 	for i, n := range c.faults {
 		if i > 0 {
 			text += fmt.Sprintf(", %d x %s", n, fault(i))

@@ -99,3 +99,23 @@ func TestSimulate(t *testing.T) {
 		t.Error("nothing was simulated")
 	}
 }
+
+// TestSameAgain holds that a history follows from its seed alone.
+func TestSameAgain(t *testing.T) {
+	l := newLab(t)
+	for seed := range uint64(3) {
+		first, _, err := newHistory(seed + 1).run(l)
+		again, _, errAgain := newHistory(seed + 1).run(l)
+		if err != nil || errAgain != nil {
+			t.Fatal(err, errAgain)
+		}
+		for i := range min(len(first), len(again)) {
+			if first[i] != again[i] {
+				t.Fatalf("seed %d, line %d:\n%s\n%s", seed+1, i, first[i], again[i])
+			}
+		}
+		if len(first) != len(again) {
+			t.Errorf("seed %d: %d lines, and %d", seed+1, len(first), len(again))
+		}
+	}
+}

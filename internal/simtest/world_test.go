@@ -17,8 +17,8 @@ var users = []string{"ada", "bob"}
 
 // counts say what histories did.
 type counts struct {
-	histories, steps, syncs, failedSyncs, requests, edits, versions, crashes, replays, jumps, sweeps int
-	faults                                                                                           [faultKinds]int
+	histories, steps, syncs, failedSyncs, requests, edits, versions, crashes, replays, jumps, sweeps, equals int
+	faults                                                                                                   [faultKinds]int
 }
 
 // setup is what a history begins with.
@@ -92,7 +92,7 @@ func newWorld(l *lab, s setup, seed uint64) (*world, error) {
 		return nil, err
 	}
 	w := &world{lab: l, dir: dir, setup: s, now: time.Date(2024, 5, 1, 8, 0, 0, 0, time.UTC),
-		ledger: ledger{versions: map[version]*saved{}}}
+		ledger: ledger{versions: map[version]*saved{}, records: map[string]map[version]*saved{}}}
 	w.net = &network{w}
 	for i, user := range s.users {
 		p := &peer{w: w, index: i, user: user, file: filepath.Join(dir, fmt.Sprintf("peer%d.db", i)), hide: s.hide[i],
