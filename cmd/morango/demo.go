@@ -97,7 +97,7 @@ func (d *demo) open(ctx context.Context, records int) (err error) {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(d.out, "A school's hub and a tablet, each with a database of its own. The hub creates the\nroot certificate %s, and its application, which knows\nnothing of Morango, writes %s records with plain SQL.\n\n", root.ID, count(int64(records)))
+	fmt.Fprintf(d.out, "A school's hub and a tablet, each with a database of its own. The hub creates\nthe root certificate %s, and its\napplication, which knows nothing of Morango, writes %s records with SQL.\n\n", root.ID, count(int64(records)))
 	d.hub.app.school, d.tablet.app.school = root.ID, root.ID
 	return d.hub.app.fill(ctx, "Class", records)
 }
@@ -128,7 +128,7 @@ func (d *demo) join(ctx context.Context, _ int) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(d.out, "The hub serves at %s. The tablet asks for a certificate in the name\nof %q and gets %s.\n", d.url, demoUser, got.ID)
+	fmt.Fprintf(d.out, "The hub serves at %s. The tablet asks for a certificate in\nthe name of %q and gets %s.\n", d.url, demoUser, got.ID)
 	return nil
 }
 
