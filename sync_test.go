@@ -139,3 +139,20 @@ func TestRecreated(t *testing.T) {
 	tablet.sync(url)
 	same(t, hub, tablet, "again")
 }
+
+// A peer that knows only v1 claims is pulled from one prefix at a time. What waits for
+// rows of a later prefix is applied by the same sync, and none of it is reported.
+func TestPrefixesWaitForEachOther(t *testing.T) {
+	hub, tablet, url := pair(t, []wire.Capability{wire.MoranGo, wire.FSICv2Format})
+	folder := hub.folder("folder", nil)
+	hub.item("private", folder, "ann")
+	hub.item("public", folder, "")
+	s, err := tablet.Sync(t.Context(), url, morango.SyncOptions{
+		Filter: morango.ParseFilter(hub.world + ":user:ann " + hub.world + ":all"),
+	})
+	must(t, err)
+	if s.Pull.Applied != 3 || s.Failing() != 0 || len(s.Problems) != 0 {
+		t.Errorf("%+v", s)
+	}
+	same(t, hub, tablet, "folder", "private", "public")
+}

@@ -170,6 +170,35 @@ func (c *conversation) direction(ctx context.Context, push bool, o Options, r *R
 			return fmt.Errorf("%s with %s: %w", directionName(push), c.peer.BaseURL, err)
 		}
 	}
+	if push || len(parts) == 1 {
+		return nil
+	}
+	return c.applyRest(ctx, filter, r)
+}
+
+// applyRest tries again what a pull of one prefix left waiting for rows of another.
+func (c *conversation) applyRest(ctx context.Context, filter partition.Filter, r *Result) error {
+	var last *engine.Report
+	waiting := false
+	for i := range r.Transfers {
+		if t := &r.Transfers[i]; !t.Session.Push {
+			last = &t.Report
+			waiting = waiting || last.Deserialized.Errors > 0
+		}
+	}
+	if !waiting {
+		return nil
+	}
+	report, err := c.Engine.Apply(ctx, filter, *last)
+	if err != nil {
+		return fmt.Errorf("apply what waits after pulling from %s: %w", c.peer.BaseURL, err)
+	}
+	for i := range r.Transfers {
+		if t := &r.Transfers[i]; !t.Session.Push {
+			t.Report.Deserialized.Errors, t.Report.Deserialized.Waiting = 0, 0
+		}
+	}
+	*last = report
 	return nil
 }
 

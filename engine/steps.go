@@ -143,12 +143,7 @@ func (e *Engine) deserialize(ctx context.Context, t *session.Transfer) (stage.St
 	if err != nil || s.producer {
 		return stage.Completed, err
 	}
-	filter := partition.Parse(t.Filter)
-	out, err := serialize.Run(ctx, e.env, filter, nil)
-	if err != nil {
-		return stage.Errored, err
-	}
-	in, err := deserialize.Run(ctx, e.env, filter, deserialize.Options{}, e.tick(*t))
+	out, in, err := e.apply(ctx, partition.Parse(t.Filter), e.tick(*t))
 	if err != nil {
 		return stage.Errored, err
 	}
@@ -157,6 +152,28 @@ func (e *Engine) deserialize(ctx context.Context, t *session.Transfer) (stage.St
 		all.Deserialized = in
 	})
 	return stage.Completed, nil
+}
+
+// Apply brings what waits in the store under a filter into the application's tables:
+// a row of one transfer can wait for one of the next. It returns r, the report of the
+// latest, with what this added; what still waits is counted anew.
+func (e *Engine) Apply(ctx context.Context, filter partition.Filter, r Report) (Report, error) {
+	out, in, err := e.apply(ctx, filter, nil)
+	if err != nil {
+		return r, err
+	}
+	in.Applied += r.Deserialized.Applied
+	in.Deleted += r.Deserialized.Deleted
+	r.Serialized, r.Deserialized = plus(r.Serialized, out), in
+	return r, nil
+}
+
+func (e *Engine) apply(ctx context.Context, filter partition.Filter, tick func(done int64)) (out serialize.Report, in deserialize.Report, err error) {
+	if out, err = serialize.Run(ctx, e.env, filter, nil); err != nil {
+		return out, in, err
+	}
+	in, err = deserialize.Run(ctx, e.env, filter, deserialize.Options{}, tick)
+	return out, in, err
 }
 
 // cleanup drops the buffer and closes the session.
