@@ -21,6 +21,7 @@ import (
 	"net/http"
 	"os"
 	"runtime"
+	"strings"
 	"time"
 
 	"github.com/morango-go/morango/app"
@@ -31,6 +32,7 @@ import (
 	"github.com/morango-go/morango/partition"
 	"github.com/morango-go/morango/session"
 	"github.com/morango-go/morango/stage"
+	"github.com/morango-go/morango/stage/deserialize"
 	"github.com/morango-go/morango/store"
 )
 
@@ -53,7 +55,8 @@ func ParseFilter(text string) Filter { return partition.Parse(text) }
 // an existing database with the real clock, randomness and machine.
 type Config struct {
 	// Create makes what is missing: the database file, Morango's tables, the
-	// application's tables, and the triggers that capture changes.
+	// application's tables, and the triggers that capture changes. When the profile has
+	// gained columns, it also brings into the tables what other peers sent for them.
 	Create bool
 	// Layout is the form of Morango's tables when Create makes them; "" is db.LayoutLean.
 	// db.LayoutDjango makes what a Python application expects, which keeps the dirty bits
@@ -90,7 +93,8 @@ type Node struct {
 
 // Open opens the database, which is a path, a "sqlite:" URL or a "postgres://" URL, as
 // a peer that syncs profile. Errors wrap db.ErrNotInitialized, db.ErrNotOurs and
-// db.ErrNewerSchema where they apply.
+// db.ErrNewerSchema where they apply. A profile with columns that the database has not
+// been opened with before needs Create.
 func Open(ctx context.Context, database string, profile *Profile, c Config) (*Node, error) {
 	if profile == nil {
 		return nil, errors.New("open a node: a profile is needed; see LoadProfile")
@@ -127,7 +131,6 @@ func (n *Node) Profile() *Profile { return n.engine.Env().Profile }
 
 // prepare attaches to the database, or makes what is missing of it.
 func (n *Node) prepare(ctx context.Context) error {
-	profile := n.Profile()
 	if n.config.Create {
 		if err := n.refuseTriggers(n.config.Layout); err != nil {
 			return err
@@ -143,19 +146,55 @@ func (n *Node) prepare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return n.db.Write(ctx, func(tx *db.Tx) error {
-		if n.config.Create {
-			if err := app.CreateTables(ctx, tx, profile); err != nil {
+	// In Django's layout the application's migrations see to new columns.
+	lean := layout == db.LayoutLean
+	if err := n.db.Write(ctx, func(tx *db.Tx) error { return n.prepareTables(ctx, tx, lean) }); err != nil || !lean || !n.config.Create {
+		return err
+	}
+	return deserialize.GainColumns(ctx, n.engine.Env())
+}
+
+// prepareTables makes what is missing of the application's tables, or refuses when
+// that is for Create to do.
+func (n *Node) prepareTables(ctx context.Context, tx *db.Tx, lean bool) error {
+	profile := n.Profile()
+	if lean {
+		if err := app.LearnColumns(ctx, tx, profile); err != nil {
+			return err
+		}
+	}
+	switch {
+	case n.config.Create:
+		if err := app.CreateTables(ctx, tx, profile); err != nil {
+			return err
+		}
+		if profile.Capture == model.CaptureTriggers {
+			if err := app.CreateTriggers(ctx, tx, profile); err != nil {
 				return err
 			}
-			if profile.Capture == model.CaptureTriggers {
-				if err := app.CreateTriggers(ctx, tx, profile); err != nil {
-					return err
-				}
-			}
 		}
-		return session.SaveScopes(ctx, tx, profile)
-	})
+	case lean:
+		if err := n.refuseNewColumns(ctx, tx); err != nil {
+			return err
+		}
+	}
+	return session.SaveScopes(ctx, tx, profile)
+}
+
+// refuseNewColumns refuses a profile with columns whose values the tables have not
+// got from the store yet: what is serialized would put their defaults over them.
+func (n *Node) refuseNewColumns(ctx context.Context, tx *db.Tx) error {
+	fresh, err := app.NewColumns(ctx, tx, n.Profile())
+	if err != nil {
+		return err
+	}
+	for _, m := range n.Profile().Models {
+		if columns := fresh[m.Name]; len(columns) > 0 {
+			return fmt.Errorf("the profile %s has columns that the database %s does not know yet (of model %s: %s): "+
+				"run `morango init` with this profile first", n.Profile().Name, n.Database(), m.Name, strings.Join(columns, ", "))
+		}
+	}
+	return nil
 }
 
 // refuseTriggers refuses to sync tables in Django's layout under a profile that wants

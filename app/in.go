@@ -80,6 +80,36 @@ func upsertQuery(m *model.Model) (query string, fixed []any) {
 	return query, fixed
 }
 
+// Fill writes some columns of rows, those at the given places among the model's. The
+// rows stay as dirty as they are, and capture is on again afterwards.
+func Fill(ctx context.Context, tx *db.Tx, m *model.Model, places []int, rows []Row) error {
+	if len(rows) == 0 {
+		return nil
+	}
+	if err := tx.Capture(ctx, false); err != nil {
+		return err
+	}
+	sets := make([]string, len(places))
+	for n, i := range places {
+		sets[n] = fmt.Sprintf("%s = $%d", db.Quote(m.Columns[i].Name), n+2)
+	}
+	statement, err := tx.Prepare(ctx, fmt.Sprintf("UPDATE %s SET %s WHERE id = $1", db.Quote(m.Table), strings.Join(sets, ", ")))
+	if err != nil {
+		return fmt.Errorf("fill in columns of table %s: %w", m.Table, err)
+	}
+	defer statement.Close()
+	for _, row := range rows {
+		args := []any{row.ID}
+		for _, i := range places {
+			args = append(args, Bind(tx.Kind(), &m.Columns[i], row.Values[i]))
+		}
+		if _, err := statement.ExecContext(ctx, args...); err != nil {
+			return fmt.Errorf("fill in columns of row %s of table %s: %w", row.ID, m.Table, err)
+		}
+	}
+	return tx.Capture(ctx, true)
+}
+
 // Delete deletes the model's rows of these ids. What refers to them must be gone
 // before: see Children. The caller turns capture off.
 func Delete(ctx context.Context, tx *db.Tx, m *model.Model, ids []string) error {

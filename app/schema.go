@@ -19,7 +19,9 @@ import (
 // CreateTables creates the profile's tables that do not exist, and checks and
 // completes those that do: the primary key must be the column id, every column of
 // the profile must be there, and the three Morango columns are added when they are
-// missing. Rows that were there before become dirty.
+// missing. Rows that were there before become dirty. To a table that an earlier call
+// made, a column that the profile has gained since is added, when it may be null or
+// has a plain default; rows that are there do not become dirty by that.
 //
 // Where the application captures changes itself, tables that exist are only checked,
 // the Morango columns included, and new ones are what Django would make: no column
@@ -63,14 +65,22 @@ func (t *table) create(ctx context.Context, tx *db.Tx) error {
 		return fmt.Errorf("create the table %s: %w", t.name, err)
 	}
 	for _, c := range t.columns {
-		if c.References == "" {
-			continue
+		if err := t.index(ctx, tx, c); err != nil {
+			return err
 		}
-		query := fmt.Sprintf("CREATE INDEX %s ON %s (%s)",
-			db.Quote(shorten("morango_fk_"+t.name+"_"+c.Name, maxName)), db.Quote(t.name), db.Quote(c.Name))
-		if _, err := tx.Exec(ctx, query); err != nil {
-			return fmt.Errorf("make the index of %s.%s: %w", t.name, c.Name, err)
-		}
+	}
+	return nil
+}
+
+// index makes the index of a column that is a foreign key.
+func (t *table) index(ctx context.Context, tx *db.Tx, c tableColumn) error {
+	if c.References == "" {
+		return nil
+	}
+	query := fmt.Sprintf("CREATE INDEX %s ON %s (%s)",
+		db.Quote(shorten("morango_fk_"+t.name+"_"+c.Name, maxName)), db.Quote(t.name), db.Quote(c.Name))
+	if _, err := tx.Exec(ctx, query); err != nil {
+		return fmt.Errorf("make the index of %s.%s: %w", t.name, c.Name, err)
 	}
 	return nil
 }
@@ -84,27 +94,9 @@ func (t *table) definitions(kind db.Kind) ([]string, error) {
 		if slices.Contains(morangoColumns, c.Name) {
 			continue
 		}
-		columnType, err := columnType(kind, c.Column)
+		d, err := t.definition(kind, c)
 		if err != nil {
-			return nil, fmt.Errorf("column %s of the table %s: %w", c.Name, t.name, err)
-		}
-		d := db.Quote(c.Name) + " " + columnType
-		switch {
-		case c.Name == model.ColumnID:
-			d += " NOT NULL PRIMARY KEY"
-		case c.Nullable:
-			d += " NULL"
-		default:
-			d += " NOT NULL"
-		}
-		if !t.plain {
-			d += columnDefault(kind, c.Column)
-		}
-		if c.Unique {
-			d += " UNIQUE"
-		}
-		if c.References != "" {
-			d += fmt.Sprintf(" REFERENCES %s (id) DEFERRABLE INITIALLY DEFERRED", db.Quote(c.References))
+			return nil, err
 		}
 		definitions = append(definitions, d)
 		if c.Name == model.ColumnID {
@@ -116,7 +108,35 @@ func (t *table) definitions(kind db.Kind) ([]string, error) {
 	return definitions, nil
 }
 
-// complete adds the Morango columns that the table lacks.
+// definition is one column's definition.
+func (t *table) definition(kind db.Kind, c tableColumn) (string, error) {
+	columnType, err := columnType(kind, c.Column)
+	if err != nil {
+		return "", fmt.Errorf("column %s of the table %s: %w", c.Name, t.name, err)
+	}
+	d := db.Quote(c.Name) + " " + columnType
+	switch {
+	case c.Name == model.ColumnID:
+		d += " NOT NULL PRIMARY KEY"
+	case c.Nullable:
+		d += " NULL"
+	default:
+		d += " NOT NULL"
+	}
+	if !t.plain {
+		d += columnDefault(kind, c.Column)
+	}
+	if c.Unique {
+		d += " UNIQUE"
+	}
+	if c.References != "" {
+		d += fmt.Sprintf(" REFERENCES %s (id) DEFERRABLE INITIALLY DEFERRED", db.Quote(c.References))
+	}
+	return d, nil
+}
+
+// complete adds the columns that the table lacks, Morango's and those that check has
+// let pass.
 func (t *table) complete(ctx context.Context, tx *db.Tx, found []foundColumn) error {
 	for _, name := range morangoColumns {
 		if _, ok := find(found, name); ok {
@@ -127,7 +147,45 @@ func (t *table) complete(ctx context.Context, tx *db.Tx, found []foundColumn) er
 			return fmt.Errorf("add the column %s to the table %s: %w", name, t.name, err)
 		}
 	}
+	for _, c := range t.columns {
+		if _, ok := find(found, c.Name); ok || slices.Contains(morangoColumns, c.Name) {
+			continue
+		}
+		d, err := t.definition(tx.Kind(), c)
+		if err != nil {
+			return err
+		}
+		if _, err := tx.Exec(ctx, fmt.Sprintf("ALTER TABLE %s ADD COLUMN %s", db.Quote(t.name), d)); err != nil {
+			return fmt.Errorf("add the column %s to the table %s: %w", c.Name, t.name, err)
+		}
+		if err := t.index(ctx, tx, c); err != nil {
+			return err
+		}
+	}
 	return nil
+}
+
+// madeHere reports whether CreateTables made the table: then the Morango columns
+// follow the id, where in a table of the application they come last.
+func madeHere(found []foundColumn) bool {
+	i := slices.IndexFunc(found, func(c foundColumn) bool { return c.name == model.ColumnID }) + 1
+	return len(found) >= i+len(morangoColumns) &&
+		slices.EqualFunc(found[i:i+len(morangoColumns)], morangoColumns, func(c foundColumn, name string) bool { return c.name == name })
+}
+
+// addable says why a column cannot be added to a table that has rows, on either
+// database; "" when it can.
+func addable(kind db.Kind, c tableColumn) string {
+	value := columnDefault(kind, c.Column)
+	switch {
+	case c.Unique:
+		return "one that is unique"
+	case !c.Nullable && value == "":
+		return "one that must not be null and has no plain default"
+	case c.References != "" && value != "":
+		return "a foreign key with a default"
+	}
+	return ""
 }
 
 // check refuses a table of the application that cannot be synced as the profile
@@ -149,8 +207,15 @@ func (t *table) check(kind db.Kind, found []foundColumn) error {
 			"char(32) or text on SQLite, uuid on PostgreSQL", t.name, id.kind)
 	}
 	for _, c := range t.columns {
-		if _, ok := find(found, c.Name); !ok && !slices.Contains(morangoColumns, c.Name) {
+		if _, ok := find(found, c.Name); ok || slices.Contains(morangoColumns, c.Name) {
+			continue
+		}
+		if t.plain || !madeHere(found) {
 			return fmt.Errorf("the table %s has no column %s: add it to the table, or take it out of the profile", t.name, c.Name)
+		}
+		if what := addable(kind, c); what != "" {
+			return fmt.Errorf("the table %s has no column %s, and %s cannot be added to a table that is in use: "+
+				"change it in the profile, or add it to the table yourself", t.name, c.Name, what)
 		}
 	}
 	for _, name := range morangoColumns {

@@ -73,6 +73,13 @@ func Decode(m *model.Model, id, sourceID, partition, serialized string, now time
 	return values, nil
 }
 
+// Carries reports whether a record's JSON text has a value, be it null, for any of
+// the columns. A text that is no JSON object carries none.
+func Carries(serialized string, columns []string) bool {
+	list, err := members(serialized)
+	return err == nil && slices.ContainsFunc(list, func(m member) bool { return slices.Contains(columns, m.key) })
+}
+
 // identityCheck compares the id in the text, if there is one, with the store
 // row's, and checks what goes into the row unseen.
 func identityCheck(texts map[string]string, id, sourceID, partition string) error {
