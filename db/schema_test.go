@@ -7,6 +7,8 @@ import (
 
 	"github.com/morango-go/morango/db"
 	"github.com/morango-go/morango/db/dbtest"
+	"github.com/morango-go/morango/db/postgres"
+	"github.com/morango-go/morango/db/sqlite"
 )
 
 func TestAttachFindsTheLayout(t *testing.T) {
@@ -76,5 +78,45 @@ func TestADatabaseOfSomethingElse(t *testing.T) {
 	}
 	if err := d.Create(t.Context(), db.LayoutLean); !errors.Is(err, db.ErrNotOurs) {
 		t.Errorf("Create gave %v, want ErrNotOurs", err)
+	}
+}
+
+// A database with the first version of the lean layout is brought up to date when it
+// is attached to, and keeps what it has.
+func TestAttachUpdatesTheFirstVersion(t *testing.T) {
+	for target, schema := range map[string]interface{ Migrations() ([]string, error) }{
+		filepath.Join(t.TempDir(), "first.db"): sqlite.Dialect{}, dbtest.PostgresEmptyURL(t): postgres.Dialect{},
+	} {
+		d, err := db.Open(t.Context(), target, db.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		scripts, err := schema.Migrations()
+		if err != nil {
+			t.Fatal(err)
+		}
+		write(t, d, func(tx *db.Tx) error {
+			for _, s := range []string{scripts[0], `INSERT INTO morango_schema (version) VALUES (1)`,
+				`INSERT INTO morango_databasemaxcounter (instance_id, partition, counter) VALUES ('0123456789abcdef0123456789abcdef', 'p', 7)`} {
+				if _, err := tx.Exec(t.Context(), s); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if layout, err := d.Attach(t.Context()); err != nil || layout != db.LayoutLean {
+			t.Errorf("%s: Attach gave %q, %v", d.Kind(), layout, err)
+		}
+		var version, kept, columns int
+		err = d.Read(t.Context(), func(tx *db.Tx) error {
+			return tx.QueryRow(t.Context(), `SELECT (SELECT max(version) FROM morango_schema),
+				(SELECT max(counter) FROM morango_databasemaxcounter), (SELECT count(*) FROM morango_column)`).Scan(&version, &kept, &columns)
+		})
+		if err != nil || version != len(scripts) || version < 2 || kept != 7 || columns != 0 {
+			t.Errorf("%s: version %d, counter %d, %d columns (%v)", d.Kind(), version, kept, columns, err)
+		}
+		if err := d.Close(); err != nil {
+			t.Error(err)
+		}
 	}
 }

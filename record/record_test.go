@@ -308,3 +308,14 @@ func TestEncodeRefusesWhatTheTypeCannotHold(t *testing.T) {
 		t.Error("Encode with too few values: want an error")
 	}
 }
+
+func TestCarries(t *testing.T) {
+	for text, want := range map[string]bool{
+		`{"a": 1, "b": null}`: true, `{"\u0062": 1}`: true, `{"a": {"b": 1}}`: false, `{"a": "b"}`: false, `{}`: false,
+		``: false, `null`: false, `["b"]`: false, `{"b": 1`: false, "{\"b\": \"\xff\"}": false,
+	} {
+		if got := record.Carries(text, []string{"c", "b"}); got != want {
+			t.Errorf("%q carries b: %v", text, got)
+		}
+	}
+}
