@@ -1,6 +1,7 @@
 package simtest
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -191,8 +192,9 @@ func (w *world) serialize(p *peer) {
 		return
 	}
 	w.note("  %s serializes", p.name())
-	t := w.alone(p)
-	_, err := p.node.Deserialize(t, morango.Filter{})
+	w.observe(p)
+	p.twin.rest()
+	_, err := p.node.Deserialize(context.Background(), morango.Filter{})
 	w.observe(p)
 	if err != nil && p.alive() {
 		w.fail("%s serializes: %v", p.name(), err)
@@ -205,7 +207,7 @@ func (w *world) sweep(p *peer) {
 	}
 	w.note("  %s closes idle sessions", p.name())
 	w.count.sweeps++
-	if _, err := p.node.Cleanup(w.alone(p), morango.CleanupOptions{Idle: time.Hour}); err != nil && p.alive() {
+	if _, err := p.node.Cleanup(context.Background(), morango.CleanupOptions{Idle: time.Hour}); err != nil && p.alive() {
 		w.fail("%s closes idle sessions: %v", p.name(), err)
 	}
 	w.observe(p)

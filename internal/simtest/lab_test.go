@@ -179,7 +179,7 @@ func (l *lab) make(file string, index int, user string) error {
 				return err
 			}
 		}
-		for _, query := range logging {
+		for _, query := range logging() {
 			if _, err := tx.Exec(ctx, query); err != nil {
 				return err
 			}
@@ -187,31 +187,3 @@ func (l *lab) make(file string, index int, user string) error {
 		return session.SaveCertificate(ctx, tx, own)
 	})
 }
-
-// logging has the database itself note every change of the store, of histories and of
-// claims, in the transaction that makes it.
-var logging = []string{
-	`CREATE TABLE sim_log (seq INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT, id TEXT, instance TEXT, counter INTEGER,
-		serialized TEXT, conflicting TEXT, flags INTEGER, partition TEXT)`,
-	`CREATE TRIGGER sim_row_new AFTER INSERT ON morango_store BEGIN ` + logRow + ` END`,
-	`CREATE TRIGGER sim_row AFTER UPDATE OF serialized, conflicting_serialized_data, deleted, hard_deleted,
-		last_saved_instance, last_saved_counter ON morango_store BEGIN ` + logRow + ` END`,
-	`CREATE TRIGGER sim_seen_new AFTER INSERT ON morango_recordmaxcounter BEGIN ` + logSeen + ` END`,
-	`CREATE TRIGGER sim_seen AFTER UPDATE ON morango_recordmaxcounter BEGIN ` + logSeen + ` END`,
-	`CREATE TRIGGER sim_unseen AFTER DELETE ON morango_recordmaxcounter BEGIN
-		INSERT INTO sim_log (kind, id, instance, counter) VALUES ('seen', OLD.store_model_id, OLD.instance_id, 0); END`,
-	`CREATE TRIGGER sim_claim_new AFTER INSERT ON morango_databasemaxcounter BEGIN ` + logClaim + ` END`,
-	`CREATE TRIGGER sim_claim AFTER UPDATE ON morango_databasemaxcounter BEGIN ` + logClaim + ` END`,
-	`CREATE TRIGGER sim_unclaim AFTER DELETE ON morango_databasemaxcounter BEGIN
-		INSERT INTO sim_log (kind, instance, counter, partition) VALUES ('claim', OLD.instance_id, 0, OLD.partition); END`,
-}
-
-const (
-	logRow = `INSERT INTO sim_log (kind, id, instance, counter, serialized, conflicting, flags, partition)
-		VALUES ('row', NEW.id, NEW.last_saved_instance, NEW.last_saved_counter, NEW.serialized,
-			NEW.conflicting_serialized_data, NEW.deleted + 2 * NEW.hard_deleted, NEW.partition);`
-	logSeen = `INSERT INTO sim_log (kind, id, instance, counter)
-		VALUES ('seen', NEW.store_model_id, NEW.instance_id, NEW.counter);`
-	logClaim = `INSERT INTO sim_log (kind, instance, counter, partition)
-		VALUES ('claim', NEW.instance_id, NEW.counter, NEW.partition);`
-)

@@ -43,10 +43,11 @@ type ledger struct {
 
 // mirror is what a peer's log says of its store.
 type mirror struct {
-	seq    int64
-	rows   map[string]stored
-	seen   map[string]map[string]int64 // record max counters by record
-	claims map[string]map[string]int64 // database max counters by prefix
+	seq     int64
+	changes int64 // of store, claims and application
+	rows    map[string]stored
+	seen    map[string]map[string]int64 // record max counters by record
+	claims  map[string]map[string]int64 // database max counters by prefix
 	// hopes are changes of the application that its node has still to take over: by
 	// record the text that was written, "" for a deletion.
 	hopes map[string]string
@@ -93,14 +94,20 @@ func (w *world) has(p *peer, v version) bool {
 
 // entry is one line of a peer's log.
 type entry struct {
+	seq  int64
 	kind string
 	stored
 }
 
-// observe reads what a peer has written since the last time, notes new versions, and
-// holds all claims against all versions.
+// observe reads what a peer has written since the last time, transaction by
+// transaction, notes new versions, holds all claims against all versions, and the store
+// against the model's.
 func (w *world) observe(p *peer) {
 	if w.err != nil || p.app == nil {
+		return
+	}
+	marks := p.trace.take()
+	if len(marks) == 0 {
 		return
 	}
 	entries, err := p.news()
@@ -108,28 +115,21 @@ func (w *world) observe(p *peer) {
 		w.fail("read the log of %s: %v", p.name(), err)
 		return
 	}
-	if len(entries) == 0 {
-		return
-	}
-	m, fresh := &p.mirror, len(w.ledger.order)
-	open, order := map[string]stored{}, []string{}
-	for _, e := range entries {
-		switch e.kind {
-		case "row":
-			if last, ok := open[e.id]; ok && last.version != e.version {
-				w.enter(p, last)
-			} else if !ok {
-				order = append(order, e.id)
-			}
-			open[e.id], m.rows[e.id] = e.stored, e.stored
-		case "seen":
-			put(m.seen, e.id, e.instance, e.counter)
-		case "claim":
-			put(m.claims, e.partition, e.instance, e.counter)
+	fresh := len(w.ledger.order)
+	for _, m := range marks {
+		if m.stage != nil {
+			p.twin.hook(*m.stage)
+			continue
 		}
+		n := 0
+		for n < len(entries) && entries[n].seq <= m.seq {
+			n++
+		}
+		w.commit(p, entries[:n])
+		entries = entries[n:]
 	}
-	for _, id := range order {
-		w.enter(p, open[id])
+	if len(entries) > 0 {
+		w.fail("%s has logged %d changes after its last commit, %v", p.name(), len(entries), entries[0])
 	}
 	w.checkClaims(p, w.ledger.order)
 	for _, other := range w.peers {
@@ -137,6 +137,30 @@ func (w *world) observe(p *peer) {
 			w.checkClaims(other, w.ledger.order[fresh:])
 		}
 	}
+}
+
+// commit takes over one transaction of a peer.
+func (w *world) commit(p *peer, entries []entry) {
+	m, saved := &p.mirror, []string{}
+	for _, e := range entries {
+		switch e.kind {
+		case "row", "seen", "claim", "app", "unapp":
+			m.changes++
+		}
+		switch e.kind {
+		case "row":
+			m.rows[e.id] = e.stored
+			saved = append(saved, e.id)
+		case "seen":
+			put(m.seen, e.id, e.instance, e.counter)
+		case "claim":
+			put(m.claims, e.partition, e.instance, e.counter)
+		}
+	}
+	for _, id := range saved {
+		w.enter(p, m.rows[id])
+	}
+	p.twin.commit(entries)
 }
 
 // put notes a counter; 0 forgets it.
@@ -152,7 +176,7 @@ func put(all map[string]map[string]int64, key, instance string, n int64) {
 }
 
 func (p *peer) news() ([]entry, error) {
-	rows, err := p.app.Query(`SELECT seq, kind, coalesce(id, ''), instance, counter, coalesce(serialized, ''),
+	rows, err := p.app.Query(`SELECT seq, kind, coalesce(id, ''), coalesce(instance, ''), coalesce(counter, 0), coalesce(serialized, ''),
 		coalesce(conflicting, ''), coalesce(flags, 0), coalesce(partition, '') FROM sim_log WHERE seq > ? ORDER BY seq`, p.mirror.seq)
 	if err != nil {
 		return nil, err
@@ -161,10 +185,11 @@ func (p *peer) news() ([]entry, error) {
 	var all []entry
 	for rows.Next() {
 		var e entry
-		if err := rows.Scan(&p.mirror.seq, &e.kind, &e.id, &e.instance, &e.counter, &e.serialized, &e.conflicting,
+		if err := rows.Scan(&e.seq, &e.kind, &e.id, &e.instance, &e.counter, &e.serialized, &e.conflicting,
 			&e.flags, &e.partition); err != nil {
 			return nil, err
 		}
+		p.mirror.seq = e.seq
 		all = append(all, e)
 	}
 	return all, rows.Err()

@@ -8,13 +8,10 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
-	"net/url"
 	"path/filepath"
 	"strings"
 	"sync"
 	"time"
-
-	"modernc.org/sqlite"
 
 	"github.com/morango-go/morango"
 	"github.com/morango-go/morango/server"
@@ -38,7 +35,9 @@ type peer struct {
 	fuse    *fuse
 
 	down   int // steps for which it stays away after a crash
+	trace  trace
 	mirror mirror
+	twin   *twin
 	grave  []row // deleted rows, which may come back
 }
 
@@ -71,28 +70,23 @@ type fuse struct {
 	left  int  // commits until it blows; 0 is never
 	after bool // that commit is kept
 	dead  bool
-	count int // commits so far
 }
 
-// commit is asked at each commit; other than 0 takes the transaction back.
-func (f *fuse) commit() int32 {
+// commit is asked at each commit, and says whether it is to be.
+func (f *fuse) commit() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.dead {
-		return 1
+		return false
 	}
-	f.count++
 	if f.left == 0 {
-		return 0
+		return true
 	}
 	if f.left--; f.left > 0 {
-		return 0
+		return true
 	}
 	f.dead = true
-	if f.after {
-		return 0
-	}
-	return 1
+	return f.after
 }
 
 func (f *fuse) set(left int, after bool) {
@@ -113,35 +107,17 @@ func (f *fuse) kill() {
 	f.dead = true
 }
 
-// fuses finds the fuse of a database file. The driver's hook is the process's, so this
-// has to be too.
-var fuses sync.Map
-
-// hookCommits has every connection with which a node writes ask its fuse.
-var hookCommits = sync.OnceFunc(func() {
-	sqlite.RegisterConnectionHook(func(conn sqlite.ExecQuerierContext, dsn string) error {
-		u, err := url.Parse(dsn)
-		if err != nil || !strings.Contains(u.RawQuery, "_journal_mode=wal") {
-			return nil // not a node's
-		}
-		found, ok := fuses.Load(u.Path)
-		hooks, able := conn.(sqlite.HookRegisterer)
-		if ok && able {
-			hooks.RegisterCommitHook(found.(*fuse).commit)
-		}
-		return nil
-	})
-})
-
 // open starts the node on its file.
 func (p *peer) open() error {
-	hookCommits()
+	hookConnections()
 	p.fuse = &fuse{}
-	fuses.Store(p.file, p.fuse)
+	files.Store(p.file, p)
+	p.twin.rest()
 	ctx := context.Background()
 	node, err := morango.Open(ctx, p.file, p.w.lab.profile, morango.Config{
 		Client: &http.Client{Transport: p.w.net}, Logger: slog.New(slog.DiscardHandler),
 		Now: func() time.Time { return p.w.now.Add(p.ahead) }, Rand: p.rand, Wait: p.w.wait, Getenv: p.getenv,
+		Hook: func(_ context.Context, e morango.HookEvent) error { p.trace.stage(e); return nil },
 	})
 	if err != nil {
 		return err
@@ -156,7 +132,7 @@ func (p *peer) open() error {
 		return errors.Join(err, node.Close())
 	}
 	if p.app == nil {
-		p.app, err = sql.Open("sqlite", "file://"+filepath.ToSlash(p.file)+"?_pragma=busy_timeout(10000)&_pragma=foreign_keys(1)")
+		p.app, err = sql.Open("sqlite", "file://"+filepath.ToSlash(p.file)+"?_pragma=busy_timeout(10000)&_pragma=foreign_keys(1)&"+appMark)
 		if err != nil {
 			return errors.Join(err, node.Close())
 		}
@@ -180,7 +156,6 @@ func (p *peer) getenv(name string) string {
 func (p *peer) stop() error {
 	p.fuse.kill()
 	err := p.node.Close()
-	fuses.Delete(p.file)
 	p.node, p.handler = nil, nil
 	return err
 }
@@ -195,6 +170,7 @@ func (p *peer) close() error {
 		err = errors.Join(err, p.app.Close())
 		p.app = nil
 	}
+	files.Delete(p.file)
 	return err
 }
 

@@ -1,7 +1,6 @@
 package simtest
 
 import (
-	"context"
 	"flag"
 	"fmt"
 	"strings"
@@ -17,8 +16,6 @@ var (
 	forFlag   = flag.Duration("for", 10*time.Second, "time for random histories")
 	workers   = flag.Int("workers", 2, "histories at once")
 )
-
-func (w *world) alone(*peer) context.Context { return context.Background() }
 
 // TestSeed runs one history, or those that failed once.
 func TestSeed(t *testing.T) {

@@ -77,6 +77,7 @@ type world struct {
 	peers  []*peer
 	tasks  []*task
 	late   []late
+	sent   map[string]*transfer // by transfer session
 	ledger ledger
 	count  counts
 
@@ -92,11 +93,12 @@ func newWorld(l *lab, s setup, seed uint64) (*world, error) {
 		return nil, err
 	}
 	w := &world{lab: l, dir: dir, setup: s, now: time.Date(2024, 5, 1, 8, 0, 0, 0, time.UTC),
-		ledger: ledger{versions: map[version]*saved{}, records: map[string]map[version]*saved{}}}
+		sent: map[string]*transfer{}, ledger: ledger{versions: map[version]*saved{}, records: map[string]map[version]*saved{}}}
 	w.net = &network{w}
 	for i, user := range s.users {
 		p := &peer{w: w, index: i, user: user, file: filepath.Join(dir, fmt.Sprintf("peer%d.db", i)), hide: s.hide[i],
 			address: fmt.Sprintf("127.0.0.%d", i+2), rand: newChance(seed, i), mirror: newMirror()}
+		p.twin = newTwin(p)
 		w.peers = append(w.peers, p)
 		if err = l.place(p.file, i, user); err == nil {
 			err = p.open()
@@ -142,7 +144,7 @@ func (w *world) marker() string {
 // only a part of the filter.
 func (w *world) written() (n int64) {
 	for _, p := range w.peers {
-		n += p.mirror.seq
+		n += p.mirror.changes
 	}
 	return n
 }
@@ -177,7 +179,7 @@ func (w *world) settle() {
 			}
 			t := w.start(w.peers[e[0]], w.peers[e[1]], morango.SyncOptions{}, 0, 0)
 			w.run(t, 100000)
-			quiet = quiet && t.err == nil
+			quiet = quiet && t.err == nil && !t.summary.Resumed // what is resumed ends what was begun, no more
 		}
 		if quiet && w.written() == before {
 			w.checkEnd()
