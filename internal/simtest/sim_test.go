@@ -14,6 +14,8 @@ var (
 	seedsFlag = flag.Uint64("seeds", 0, "run as many random histories; 0 runs them for a bounded time")
 	fromFlag  = flag.Uint64("from", 0, "first of the seeds; 0 takes them from the clock")
 	forFlag   = flag.Duration("for", 10*time.Second, "time for random histories")
+	failsFlag = flag.Int("fails", 5, "end after so many histories that failed")
+	tries     = flag.Int("shrink", 150, "how often a history that fails is run again to make it shorter")
 	workers   = flag.Int("workers", 2, "histories at once")
 )
 
@@ -36,7 +38,7 @@ func one(t *testing.T, l *lab, seed uint64, show bool) {
 	lines, _, err := h.run(l)
 	if err != nil {
 		steps := len(h.steps)
-		h, lines, err = h.shrink(l, 150)
+		h, lines, err = h.shrink(l, *tries)
 		t.Errorf("seed %d, with %d of %d steps:\n%s\n%v\nrun it again: go test ./internal/simtest -run TestSeed -seed %d",
 			seed, len(h.steps), steps, strings.Join(lines, "\n"), err, seed)
 	} else if show {
@@ -67,7 +69,7 @@ func TestSimulate(t *testing.T) {
 		mu.Lock()
 		defer mu.Unlock()
 		done := *seedsFlag == 0 && time.Now().After(end) || *seedsFlag > 0 && next >= first+*seedsFlag
-		if done || failed >= 5 {
+		if done || failed >= *failsFlag {
 			return 0, false
 		}
 		next++
