@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
 
 	"github.com/morango-go/morango/buffer"
 	"github.com/morango-go/morango/counter"
@@ -17,111 +18,206 @@ import (
 	"github.com/morango-go/morango/record"
 )
 
-func id(digit string) string { return strings.Repeat(digit, 32) }
+const session, other = "5e550000000000000000000000000aaa", "5e550000000000000000000000000bbb"
 
-// records makes n records in id order, with histories of different lengths and texts
-// that other ways of writing rows trip over.
-func records(n int) (all []record.Record) {
-	for i := range n {
-		r := record.Record{
-			ID: fmt.Sprintf("%032x", i), Profile: "facilitydata", Model: "facility", Partition: id("a") + ":fac",
-			SourceID: "it's\ta \\N \\.", Serialized: `{"name": "é\n"}`, Deleted: i%2 == 0, HardDeleted: i%3 == 0,
-			Version: counter.Version{Instance: id("1"), Counter: int64(i + 1)}, History: counter.Counters{id("1"): int64(i + 1)},
-		}
-		if i%5 == 0 {
-			r.Conflicting, r.SelfRef, r.History[id("2")] = "{}\n", id("b"), counter.Greatest
-		}
-		all = append(all, r)
+func id(kind string, n int) string { return fmt.Sprintf("%s%0*d", kind, 32-len(kind), n) }
+
+// sample makes record n, with a history of some instances, or of none.
+func sample(n int) record.Record {
+	r := record.Record{
+		ID: id("c", n), Profile: "facilitydata", Model: "user", Partition: "p:ü", SourceID: "s", SelfRef: id("d", n),
+		Serialized: fmt.Sprintf(`{"n": %d, "it's": "100%%"}`, n), Conflicting: "{}\n", Deleted: n%2 == 0, HardDeleted: n%3 == 0,
+		Version: counter.Version{Instance: id("a", n%5), Counter: int64(n)}, History: counter.Counters{},
+	}
+	for i := range n % 4 {
+		r.History[id("a", i)] = int64(n + i)
+	}
+	return r
+}
+
+func samples(n int) []record.Record {
+	all := make([]record.Record, n)
+	for i := range all {
+		all[i] = sample(i)
 	}
 	return all
 }
 
-func put(t *testing.T, d *db.DB, session string, list []record.Record) (added, repeated int, err error) {
-	t.Helper()
-	err = d.Write(t.Context(), func(tx *db.Tx) error {
-		added, repeated, err = buffer.Put(t.Context(), tx, session, list)
-		return err
-	})
-	return added, repeated, err
-}
-
-func read(t *testing.T, d *db.DB, f func(*db.Tx) ([]record.Record, error)) (list []record.Record) {
-	t.Helper()
-	err := d.Read(t.Context(), func(tx *db.Tx) (err error) {
-		list, err = f(tx)
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return list
-}
-
-func TestRecordsComeBackAsTheyWent(t *testing.T) {
+// within runs f in a transaction on a database with both sessions and an empty buffer.
+func within(t *testing.T, f func(t *testing.T, tx *db.Tx) error) {
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
-		const n = 1203
-		ours, other := id("c"), id("d")
-		tables.Sessions(t, d, ours, other)
-		all := records(n)
-		shuffled := append(slices.Clone(all[n/2:]), all[:n/2]...)
-		for session, list := range map[string][]record.Record{ours: shuffled, other: all[:3]} {
-			if added, repeated, err := put(t, d, session, list); added != len(list) || repeated != 0 || err != nil {
-				t.Fatalf("added %d, repeated %d, %v", added, repeated, err)
+		tables.Sessions(t, d, session, other)
+		tables.Write(t, d, func(tx *db.Tx) error { return f(t, tx) })
+	})
+}
+
+// Whatever the size of pages, they hold every record once, in order, with its history
+// and nobody else's.
+func TestPages(t *testing.T) {
+	within(t, func(t *testing.T, tx *db.Tx) error {
+		want := samples(25)
+		shuffled := slices.Clone(want)
+		slices.Reverse(shuffled)
+		if added, repeated, err := buffer.Put(t.Context(), tx, session, shuffled); err != nil || added != 25 || repeated != 0 {
+			return fmt.Errorf("added %d, repeated %d: %w", added, repeated, err)
+		}
+		changed := sample(3)
+		changed.History = counter.Counters{id("a", 4): 99}
+		if _, _, err := buffer.Put(t.Context(), tx, other, []record.Record{changed}); err != nil {
+			return err
+		}
+		for _, limit := range []int{1, 7, 25, 100} {
+			var byKey, byOffset []record.Record
+			for after := ""; ; after = byKey[len(byKey)-1].ID {
+				page, err := buffer.Page(t.Context(), tx, session, after, limit)
+				if err != nil {
+					return err
+				}
+				if len(page) == 0 {
+					break
+				}
+				byKey = append(byKey, page...)
+			}
+			for offset := 0; offset < 25; offset += limit {
+				page, err := buffer.PageOffset(t.Context(), tx, session, offset, limit)
+				if err != nil {
+					return err
+				}
+				byOffset = append(byOffset, page...)
+			}
+			if diff := cmp.Diff(want, byKey); diff != "" {
+				t.Errorf("pages of %d by key (-want +got): %s", limit, diff)
+			}
+			if diff := cmp.Diff(want, byOffset); diff != "" {
+				t.Errorf("pages of %d by offset (-want +got): %s", limit, diff)
 			}
 		}
-		var got []record.Record
-		for after := ""; ; after = got[len(got)-1].ID {
-			page := read(t, d, func(tx *db.Tx) ([]record.Record, error) { return buffer.Page(t.Context(), tx, ours, after, 500) })
-			got = append(got, page...)
-			if len(page) < 500 {
-				break
-			}
-		}
-		if diff := cmp.Diff(all, got); diff != "" {
-			t.Errorf("by key (-put +got):\n%s", diff)
-		}
-		got = read(t, d, func(tx *db.Tx) ([]record.Record, error) { return buffer.PageOffset(t.Context(), tx, ours, 1000, 100) })
-		if diff := cmp.Diff(all[1000:1100], got); diff != "" {
-			t.Errorf("by offset (-put +got):\n%s", diff)
-		}
+		return nil
 	})
 }
 
-// What arrives again counts once; with other content it is refused, whole.
-func TestPutAgain(t *testing.T) {
-	dbtest.Each(t, func(t *testing.T, d *db.DB) {
-		session := id("c")
-		tables.Sessions(t, d, session)
-		all := records(30)
-		if _, _, err := put(t, d, session, all[:20]); err != nil {
-			t.Fatal(err)
+// A chunk that comes again counts as repeated; one that differs in anything is refused.
+func TestPutTwice(t *testing.T) {
+	within(t, func(t *testing.T, tx *db.Tx) error {
+		if _, _, err := buffer.Put(t.Context(), tx, session, samples(10)); err != nil {
+			return err
 		}
-		if added, repeated, err := put(t, d, session, append(all[10:], all[25])); added != 10 || repeated != 11 || err != nil {
-			t.Errorf("added %d, repeated %d, %v; want 10, 11", added, repeated, err)
+		again := append(samples(12), sample(11)) // ten known, two new, one twice
+		if added, repeated, err := buffer.Put(t.Context(), tx, session, again); err != nil || added != 2 || repeated != 11 {
+			t.Errorf("added %d, repeated %d: %v", added, repeated, err)
 		}
-		for _, change := range []func(*record.Record){
-			func(r *record.Record) { r.Serialized = "{}" },
-			func(r *record.Record) { r.History = counter.Counters{id("1"): 1, id("3"): 1} },
+		for name, change := range map[string]func(r *record.Record){
+			"profile":      func(r *record.Record) { r.Profile = "other" },
+			"model":        func(r *record.Record) { r.Model = "other" },
+			"partition":    func(r *record.Record) { r.Partition = "other" },
+			"source id":    func(r *record.Record) { r.SourceID = "other" },
+			"text":         func(r *record.Record) { r.Serialized = "other" },
+			"conflicting":  func(r *record.Record) { r.Conflicting = "other" },
+			"parent":       func(r *record.Record) { r.SelfRef = "other" },
+			"deleted":      func(r *record.Record) { r.Deleted = !r.Deleted },
+			"hard-deleted": func(r *record.Record) { r.HardDeleted = !r.HardDeleted },
+			"instance":     func(r *record.Record) { r.Version.Instance = id("a", 77) },
+			"counter":      func(r *record.Record) { r.Version.Counter++ },
+			"history":      func(r *record.Record) { r.History[id("a", 0)]++ },
+			"more history": func(r *record.Record) { r.History[id("a", 77)] = 1 },
+			"less history": func(r *record.Record) { delete(r.History, id("a", 0)) },
 		} {
-			again := records(31)
-			change(&again[7])
-			if _, _, err := put(t, d, session, again[7:]); !errors.Is(err, buffer.ErrDifferentContent) {
-				t.Errorf("other content gave %v", err)
+			r := sample(3)
+			change(&r)
+			_, _, err := buffer.Put(t.Context(), tx, session, []record.Record{sample(20), r})
+			if !errors.Is(err, buffer.ErrDifferentContent) || !strings.Contains(err.Error(), r.ID) {
+				t.Errorf("other %s: %v", name, err)
 			}
 		}
-		count := func() (n int64) {
-			err := d.Read(t.Context(), func(tx *db.Tx) (err error) { n, err = buffer.Count(t.Context(), tx, session); return err })
+		n, err := buffer.Count(t.Context(), tx, session)
+		if n != 12 {
+			t.Errorf("%d records, want 12", n)
+		}
+		return err
+	})
+}
+
+// Drop empties one session's buffer and leaves the other's.
+func TestDrop(t *testing.T) {
+	within(t, func(t *testing.T, tx *db.Tx) error {
+		for _, s := range []string{session, other} {
+			if _, _, err := buffer.Put(t.Context(), tx, s, samples(5)); err != nil {
+				return err
+			}
+		}
+		if err := buffer.Drop(t.Context(), tx, session); err != nil {
+			return err
+		}
+		for s, want := range map[string]int{session: 0, other: 5} {
+			page, err := buffer.Page(t.Context(), tx, s, "", 10)
 			if err != nil {
-				t.Fatal(err)
+				return err
 			}
-			return n
+			if diff := cmp.Diff(samples(5)[:want], append([]record.Record{}, page...)); diff != "" {
+				t.Errorf("session %s (-want +got): %s", s, diff)
+			}
 		}
-		if n := count(); n != 30 {
-			t.Errorf("%d records are buffered, want 30", n)
+		var left int
+		err := tx.QueryRow(t.Context(), `SELECT COUNT(*) FROM morango_recordmaxcounterbuffer WHERE transfer_session_id = $1`, session).Scan(&left)
+		if left != 0 {
+			t.Errorf("%d counters are left", left)
 		}
-		tables.Write(t, d, func(tx *db.Tx) error { return buffer.Drop(t.Context(), tx, session) })
-		if n := count(); n != 0 || len(tables.Dump(t, d, "rmcb")) != 0 {
-			t.Errorf("%d records are left, and %d counters", n, len(tables.Dump(t, d, "rmcb")))
-		}
+		return err
+	})
+}
+
+// What is put in comes out, however it is cut into chunks and repeated.
+func TestPutAnyChunks(t *testing.T) {
+	within(t, func(t *testing.T, tx *db.Tx) error {
+		rapid.Check(t, func(r *rapid.T) {
+			if err := buffer.Drop(t.Context(), tx, session); err != nil {
+				r.Fatal(err)
+			}
+			known := map[int]bool{}
+			for range rapid.IntRange(1, 6).Draw(r, "chunks") {
+				var chunk []record.Record
+				fresh := 0
+				for _, n := range rapid.SliceOfN(rapid.IntRange(0, 15), 0, 8).Draw(r, "chunk") {
+					chunk = append(chunk, sample(n))
+					if !known[n] {
+						known[n] = true
+						fresh++
+					}
+				}
+				added, repeated, err := buffer.Put(t.Context(), tx, session, chunk)
+				if err != nil || added != fresh || repeated != len(chunk)-fresh {
+					r.Fatalf("added %d of %d, repeated %d: %v", added, fresh, repeated, err)
+				}
+			}
+			page, err := buffer.Page(t.Context(), tx, session, "", 100)
+			if err != nil || len(page) != len(known) {
+				r.Fatalf("%d records of %d: %v", len(page), len(known), err)
+			}
+		})
+		return nil
+	})
+}
+
+// Histories are looked up by record on both layouts: by session, every page would
+// read the whole session.
+func TestPlans(t *testing.T) {
+	dbtest.SQLite(t, func(t *testing.T, d *db.DB) {
+		tables.Write(t, d, func(tx *db.Tx) error {
+			for name, plan := range map[string][]string{
+				"histories":       dbtest.Plan(t, tx, buffer.Histories, session, id("c", 1), id("c", 2)),
+				"known histories": dbtest.Plan(t, tx, buffer.KnownHistories+tx.IDs(2), session, db.JSONList([]string{id("c", 1)})),
+			} {
+				text := strings.Join(plan, "\n")
+				for _, line := range plan {
+					bad := strings.HasPrefix(line, "SCAN b") || strings.HasPrefix(line, "SCAN r") || strings.Contains(line, "TEMP B-TREE") ||
+						strings.HasPrefix(line, "SEARCH r ") && !strings.Contains(line, "model_uuid=?") ||
+						strings.HasPrefix(line, "SEARCH b ") && !strings.Contains(line, "model_uuid")
+					if bad {
+						t.Errorf("%s: %q in\n%s", name, line, text)
+					}
+				}
+			}
+			return nil
+		})
 	})
 }
