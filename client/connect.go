@@ -44,7 +44,8 @@ func (s Syncer) connect(ctx context.Context, o Options, r *Result) (*conversatio
 	}
 	both := s.Peer.Shared()
 	c := &conversation{Syncer: s, peer: s.Peer,
-		async: both.Has(wire.AsyncOperations), terms: engine.Terms{V2: both.Has(wire.FSICv2Format)}}
+		async: both.Has(wire.AsyncOperations),
+		terms: engine.Terms{V2: both.Has(wire.FSICv2Format), Async: both.Has(wire.AsyncOperations)}}
 	r.ServerInstance = info.InstanceID
 	if !o.Fresh {
 		if ok, err := c.resume(ctx, o); err != nil || ok {

@@ -38,7 +38,8 @@ var (
 
 // Terms is what the two peers agreed on for a transfer session.
 type Terms struct {
-	V2 bool // the filter max counters go in the v2 form
+	V2    bool // the filter max counters go in the v2 form
+	Async bool // the client asks for each stage by itself
 }
 
 // Report sums up what the stages of one transfer session did on this side.

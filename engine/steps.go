@@ -69,14 +69,16 @@ func (e *Engine) serialize(ctx context.Context, t *session.Transfer, terms Terms
 }
 
 // queue fills the producer's buffer with what the receiver lacks. A receiver that
-// agreed on v2 and claims in the legacy form has not told its claim yet.
+// agreed on v2, asks for each stage, and claims in the legacy form has not told its
+// claim yet. One that cannot ask never tells it, if it is of the reference: it gets
+// everything.
 func (e *Engine) queue(ctx context.Context, t *session.Transfer, terms Terms) (stage.Status, error) {
 	s, err := e.side(ctx, *t)
 	if err != nil || !s.producer {
 		return stage.Completed, err
 	}
 	claim, err := s.peerClaim(*t)
-	if err == nil && terms.V2 && s.legacyClaim(*t) {
+	if err == nil && terms.V2 && terms.Async && s.legacyClaim(*t) {
 		err = fmt.Errorf("the receiver has not told its filter max counters: %w", ErrBadClaim)
 	}
 	if err != nil {

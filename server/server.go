@@ -149,5 +149,6 @@ func (s *Server) agreed(r *http.Request) wire.Set {
 
 // terms is what the two peers agree on for the stages of a transfer session.
 func (s *Server) terms(r *http.Request) engine.Terms {
-	return engine.Terms{V2: s.agreed(r).Has(wire.FSICv2Format)}
+	both := s.agreed(r)
+	return engine.Terms{V2: both.Has(wire.FSICv2Format), Async: both.Has(wire.AsyncOperations)}
 }
