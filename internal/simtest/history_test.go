@@ -30,10 +30,13 @@ const (
 	deliver                // a late request arrives
 	jump                   // a clock jumps
 	sweep                  // idle sessions are closed
+	backUp                 // a database is backed up
+	goBack                 // a database is set back to a backup
+	copyDevice             // a device is copied
 	numberKind             // how many there are
 )
 
-var weights = [numberKind]int{edit: 40, sync2: 34, proceed: 10, serialize: 3, kill: 3, arm: 9, deliver: 4, jump: 2, sweep: 1}
+var weights = [numberKind]int{edit: 40, sync2: 34, proceed: 10, serialize: 3, kill: 3, arm: 9, deliver: 4, jump: 2, sweep: 1, backUp: 6, goBack: 5, copyDevice: 3}
 
 // history is a setup and what happens then.
 type history struct {
@@ -45,8 +48,12 @@ type history struct {
 func newHistory(seed uint64) history {
 	r := rand.New(rand.NewPCG(seed, 0x6d6f72616e676f))
 	h := history{seed: seed, setup: newSetup(r)}
-	total := 0
-	for _, n := range weights {
+	weights, total := weights, 0
+	for k, n := range weights {
+		if !h.setup.copies && kind(k) >= backUp {
+			weights[k] = 0
+			continue
+		}
 		total += n
 	}
 	for range 12 + r.IntN(30) {
@@ -145,6 +152,8 @@ func (w *world) do(s step) {
 		w.count.jumps++
 	case sweep:
 		w.sweep(p)
+	default:
+		w.copying(s.kind, r)
 	}
 	w.bury()
 	w.settleTasks()
@@ -160,7 +169,7 @@ func span(r *rand.Rand) int {
 
 // sync starts a sync along one of the edges.
 func (w *world) sync(r *rand.Rand) {
-	e := w.setup.edges[r.IntN(len(w.setup.edges))]
+	e := w.edges[r.IntN(len(w.edges))]
 	client, server := w.peers[e[0]], w.peers[e[1]]
 	busy := slices.ContainsFunc(w.tasks, func(t *task) bool { return t.client == client && t.server == server })
 	o := morango.SyncOptions{ChunkSize: 1 + r.IntN(8), Fresh: r.IntN(8) == 0, Retries: -1}

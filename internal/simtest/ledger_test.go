@@ -38,7 +38,7 @@ type ledger struct {
 	versions map[version]*saved
 	records  map[string]map[version]*saved // by record
 	order    []version
-	acked    []version
+	lost     map[version][]*saved // saved once, and then nobody had them any more
 }
 
 // mirror is what a peer's log says of its store.
@@ -118,7 +118,9 @@ func (w *world) observe(p *peer) {
 	fresh := len(w.ledger.order)
 	for _, m := range marks {
 		if m.stage != nil {
-			p.twin.hook(*m.stage)
+			if !w.setup.copies {
+				p.twin.hook(*m.stage)
+			}
 			continue
 		}
 		n := 0
@@ -131,36 +133,45 @@ func (w *world) observe(p *peer) {
 	if len(entries) > 0 {
 		w.fail("%s has logged %d changes after its last commit, %v", p.name(), len(entries), entries[0])
 	}
-	w.checkClaims(p, w.ledger.order)
 	for _, other := range w.peers {
-		if other != p {
-			w.checkClaims(other, w.ledger.order[fresh:])
-		}
+		w.checkClaims(other, w.ledger.order[fresh:])
 	}
 }
 
 // commit takes over one transaction of a peer.
 func (w *world) commit(p *peer, entries []entry) {
-	m, saved := &p.mirror, []string{}
+	m, saved, claimed := &p.mirror, []string{}, false
 	for _, e := range entries {
-		switch e.kind {
-		case "row", "seen", "claim", "app", "unapp":
-			m.changes++
-		}
-		switch e.kind {
-		case "row":
-			m.rows[e.id] = e.stored
+		m.apply(e)
+		claimed = claimed || e.kind == "claim"
+		if e.kind == "row" {
 			saved = append(saved, e.id)
-		case "seen":
-			put(m.seen, e.id, e.instance, e.counter)
-		case "claim":
-			put(m.claims, e.partition, e.instance, e.counter)
 		}
 	}
 	for _, id := range saved {
 		w.enter(p, m.rows[id])
 	}
-	p.twin.commit(entries)
+	if claimed {
+		w.checkClaims(p, w.ledger.order)
+	}
+	if !w.setup.copies {
+		p.twin.commit(entries)
+	}
+}
+
+func (m *mirror) apply(e entry) {
+	switch e.kind {
+	case "row":
+		m.rows[e.id] = e.stored
+	case "seen":
+		put(m.seen, e.id, e.instance, e.counter)
+	case "claim":
+		put(m.claims, e.partition, e.instance, e.counter)
+	case "app", "unapp":
+	default:
+		return
+	}
+	m.changes++
 }
 
 // put notes a counter; 0 forgets it.
@@ -197,10 +208,7 @@ func (p *peer) news() ([]entry, error) {
 
 // enter notes a version, or checks that it is the one that is known.
 func (w *world) enter(p *peer, s stored) {
-	if known := w.ledger.versions[s.version]; known != nil {
-		if known.content != s.content {
-			w.fail("%s holds %s as\n\t%s\nwhich %s had saved as\n\t%s", p.name(), s.version, s.content, known.by.name(), known.content)
-		}
+	if known := w.ledger.versions[s.version]; known != nil && known.content == s.content {
 		return
 	}
 	own, err := p.instances()
@@ -208,25 +216,42 @@ func (w *world) enter(p *peer, s stored) {
 		w.fail("instances of %s: %v", p.name(), err)
 		return
 	}
-	if !own[s.instance] {
+	mine := own[s.instance]
+	if known := w.ledger.versions[s.version]; known != nil && !(mine && p.doubtful) {
+		w.fail("%s holds %s as\n\t%s\nwhich %s had saved as\n\t%s", p.name(), s.version, s.content, known.by.name(), known.content)
+		return
+	}
+	if known := w.claimed(s); known != nil && !(mine && p.doubtful) {
+		w.keepVersion(s.version, known)
+		return
+	}
+	if !mine {
 		w.fail("%s holds %s, which nobody saved", p.name(), s.version)
 		return
 	}
-	w.count.versions++
 	history := maps.Clone(p.mirror.seen[s.id])
 	if history[s.instance] < s.counter {
 		w.fail("%s has saved %s with a history that does not include it: %v", p.name(), s.version, history)
 	}
-	w.ledger.versions[s.version] = &saved{content: s.content, history: history, by: p}
-	if w.ledger.records[s.id] == nil {
-		w.ledger.records[s.id] = map[version]*saved{}
-	}
-	w.ledger.records[s.id][s.version] = w.ledger.versions[s.version]
-	w.ledger.order = append(w.ledger.order, s.version)
 	if text, hoped := p.mirror.hopes[s.id]; hoped && s.shows(text) {
 		delete(p.mirror.hopes, s.id)
-		w.ledger.acked = append(w.ledger.acked, s.version)
 	}
+	w.count.versions++
+	one := &saved{content: s.content, history: history, by: p}
+	if p.doubtful {
+		p.private[s.version] = one
+		return
+	}
+	w.keepVersion(s.version, one)
+}
+
+func (w *world) keepVersion(v version, s *saved) {
+	w.ledger.versions[v] = s
+	if w.ledger.records[v.id] == nil {
+		w.ledger.records[v.id] = map[version]*saved{}
+	}
+	w.ledger.records[v.id][v] = s
+	w.ledger.order = append(w.ledger.order, v)
 }
 
 // shows says whether a version carries a change: a text, or "" for the deletion.
@@ -257,6 +282,9 @@ func (p *peer) instances() (map[string]bool, error) {
 // checkClaims is the safety of the whole system: whatever a peer claims to hold it
 // holds, or it holds something that has seen it.
 func (w *world) checkClaims(p *peer, versions []version) {
+	if p.doubtful {
+		return
+	}
 	for prefix, counters := range p.mirror.claims {
 		for _, v := range versions {
 			s := w.ledger.versions[v]
@@ -271,6 +299,7 @@ func (w *world) checkClaims(p *peer, versions []version) {
 // checkEnd is what must hold when the faults have stopped and everybody has synced.
 func (w *world) checkEnd() {
 	for _, p := range w.peers {
+		w.checkClaims(p, w.ledger.order)
 		w.checkHopes(p)
 		w.checkAcked(p)
 		w.checkEqual(p)

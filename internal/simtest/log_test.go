@@ -101,6 +101,13 @@ func (t *trace) stage(e morango.HookEvent) {
 	t.marks = append(t.marks, mark{seq: t.committed, stage: &e})
 }
 
+// restart is for a database that was set back.
+func (t *trace) restart() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.last, t.committed, t.marks = 0, 0, nil
+}
+
 func (t *trace) take() []mark {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -22,6 +22,7 @@ import (
 type peer struct {
 	w       *world
 	index   int
+	origin  int    // of the peer that it is a copy of; else its own
 	user    string // "" for a peer that holds everything
 	file    string
 	address string
@@ -38,7 +39,11 @@ type peer struct {
 	trace  trace
 	mirror mirror
 	twin   *twin
-	grave  []row // deleted rows, which may come back
+
+	backups  []backup
+	doubtful bool               // others may save under the same name
+	private  map[version]*saved // what was saved since, and told nobody
+	grave    []row              // deleted rows, which may come back
 }
 
 // chance is a source of random bytes that follows from a seed.
@@ -145,9 +150,9 @@ func (p *peer) open() error {
 func (p *peer) getenv(name string) string {
 	switch name {
 	case "MORANGO_SYSTEM_ID":
-		return fmt.Sprintf("machine %d", p.index)
+		return fmt.Sprintf("machine %d", p.origin)
 	case "MORANGO_NODE_ID":
-		return fmt.Sprintf("%012x", p.index)
+		return fmt.Sprintf("%012x", p.origin)
 	}
 	return ""
 }

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/morango-go/morango"
@@ -17,8 +18,8 @@ var users = []string{"ada", "bob"}
 
 // counts say what histories did.
 type counts struct {
-	histories, steps, syncs, failedSyncs, requests, edits, versions, crashes, replays, jumps, sweeps, equals int
-	faults                                                                                                   [faultKinds]int
+	histories, steps, syncs, failedSyncs, requests, edits, versions, crashes, replays, jumps, sweeps, equals, restored, cloned int
+	faults                                                                                                                     [faultKinds]int
 }
 
 // setup is what a history begins with.
@@ -26,11 +27,14 @@ type setup struct {
 	users []string // by peer; "" for everything
 	hide  [][]wire.Capability
 	edges [][2]int // client and server
+	// copies: databases are set back and devices copied. The model of a peer knows
+	// nothing of that, and rests.
+	copies bool
 }
 
 // newSetup draws some peers, who of them syncs with whom, and what each can.
 func newSetup(r *rand.Rand) setup {
-	var s setup
+	s := setup{copies: r.IntN(4) == 0}
 	modes := [][]wire.Capability{
 		nil, nil, nil, {wire.MoranGo}, {wire.MoranGo, wire.AsyncOperations}, {wire.MoranGo, wire.FSICv2Format},
 		{wire.MoranGo, wire.AsyncOperations, wire.FSICv2Format, wire.GzipBufferPost}, {wire.AsyncOperations}, {wire.FSICv2Format},
@@ -72,6 +76,7 @@ type world struct {
 	lab    *lab
 	dir    string
 	setup  setup
+	edges  [][2]int // those of the setup, and of copies
 	net    *network
 	now    time.Time
 	peers  []*peer
@@ -93,10 +98,11 @@ func newWorld(l *lab, s setup, seed uint64) (*world, error) {
 		return nil, err
 	}
 	w := &world{lab: l, dir: dir, setup: s, now: time.Date(2024, 5, 1, 8, 0, 0, 0, time.UTC),
-		sent: map[string]*transfer{}, ledger: ledger{versions: map[version]*saved{}, records: map[string]map[version]*saved{}}}
+		sent: map[string]*transfer{}, edges: slices.Clone(s.edges), ledger: ledger{versions: map[version]*saved{}, records: map[string]map[version]*saved{},
+			lost: map[version][]*saved{}}}
 	w.net = &network{w}
 	for i, user := range s.users {
-		p := &peer{w: w, index: i, user: user, file: filepath.Join(dir, fmt.Sprintf("peer%d.db", i)), hide: s.hide[i],
+		p := &peer{w: w, index: i, origin: i, user: user, file: filepath.Join(dir, fmt.Sprintf("peer%d.db", i)), hide: s.hide[i],
 			address: fmt.Sprintf("127.0.0.%d", i+2), rand: newChance(seed, i), mirror: newMirror()}
 		p.twin = newTwin(p)
 		w.peers = append(w.peers, p)
@@ -173,7 +179,7 @@ func (w *world) settle() {
 	const rounds = 12
 	for range rounds {
 		quiet, before := true, w.written()
-		for _, e := range w.setup.edges {
+		for _, e := range w.edges {
 			if w.err != nil {
 				return
 			}
@@ -182,6 +188,9 @@ func (w *world) settle() {
 			quiet = quiet && t.err == nil && !t.summary.Resumed // what is resumed ends what was begun, no more
 		}
 		if quiet && w.written() == before {
+			for _, p := range w.peers {
+				p.doubtful = false
+			}
 			w.checkEnd()
 			return
 		}
