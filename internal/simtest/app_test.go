@@ -30,7 +30,7 @@ func (p *peer) act(r *rand.Rand) error {
 	}
 	defer tx.Rollback()
 	var noted []func()
-	for range 1 + r.IntN(4) {
+	for range 1 + r.IntN(6) {
 		changes, err := p.change(tx, r)
 		if err != nil {
 			return err

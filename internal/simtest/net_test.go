@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"time"
 
 	"github.com/morango-go/morango"
@@ -192,8 +193,11 @@ func (n *network) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, errDown
 	}
 	w.count.requests++
-	f := noFault
-	if t.rand.Float64() < t.faults {
+	f, share := noFault, t.faults
+	if strings.Contains(req.URL.Path, "/buffers/") {
+		share *= 2 // the records themselves are few of the requests
+	}
+	if t.rand.Float64() < share {
 		f = 1 + fault(t.rand.IntN(int(faultKinds)-1))
 		w.count.faults[f]++
 		w.note("    %s: %s: %s %s", t.name, f, req.Method, req.URL.Path)
