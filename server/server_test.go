@@ -324,6 +324,23 @@ func TestProxy(t *testing.T) {
 	}
 }
 
+// A client that cannot ask for stages never tells its claim, although it knows the v2
+// form: its pull brings everything. One that can ask must tell it.
+func TestNoClaim(t *testing.T) {
+	p := open(t, nil)
+	legacy := []string{wire.HeaderCapabilities, string(wire.FSICv2Format)}
+	p.want(t, 201, `"transfer_stage":"queuing","transfer_stage_status":"completed"`, "POST", wire.PathTransferSessions,
+		transferBody(first, root, false), legacy...)
+	all, err := wire.ParseBuffers(strings.NewReader(p.want(t, 200, "[", "GET", wire.PathBuffers+"?transfer_session_id="+first, "")), 1000)
+	if err != nil || len(all) < 10 {
+		t.Errorf("%d records, %v", len(all), err)
+	}
+	p = open(t, nil)
+	p.want(t, 201, "", "POST", wire.PathTransferSessions, transferBody(first, root, false))
+	p.want(t, 200, `"transfer_stage":"queuing","transfer_stage_status":"errored"`, "PATCH", wire.Item(wire.PathTransferSessions, first),
+		`{"transfer_stage": "queuing"}`)
+}
+
 // Pages read one after the other are the whole list, whatever their size.
 func TestPages(t *testing.T) {
 	p := open(t, nil)
