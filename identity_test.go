@@ -155,6 +155,31 @@ func TestRestoredUnnoticedByClaims(t *testing.T) {
 	}
 }
 
+// TestCopiedBeforeFirstSync holds that a database that has told nobody anything yet can be
+// copied: both go on from what neither has told.
+func TestCopiedBeforeFirstSync(t *testing.T) {
+	for name, hide := range modes() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			hub, tablet, url := pair(t, hide)
+			top := tablet.folder("top", nil)
+			tablet.identity() // it has an identity, and no more
+			twin := tablet.copyTo("copy", nil)
+			tablet.folder("tablet", top)
+			twin.folder("copy", top)
+			for _, p := range []*peer{tablet, twin, tablet, twin} {
+				if _, err := p.Serialize(t.Context(), morango.Filter{}); err != nil {
+					t.Fatal(err)
+				}
+				p.sync(url)
+			}
+			same(t, hub, tablet, "copy", "tablet", "top")
+			same(t, hub, twin, "copy", "tablet", "top")
+			once(t, hub, tablet, twin)
+		})
+	}
+}
+
 // TestRestoredServer holds the same for a hub that was set back.
 func TestRestoredServer(t *testing.T) {
 	for name, hide := range modes() {

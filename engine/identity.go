@@ -125,7 +125,8 @@ type own struct {
 }
 
 // ownInstances reads the instances under the database id in use. Where nothing was ever
-// noted, as in a database that the reference made, others may know all.
+// noted, as in a database that the reference made, others may know all, unless there
+// never was a transfer.
 func ownInstances(ctx context.Context, tx *db.Tx) (o own, err error) {
 	if o.counters, err = store.LivingInstances(ctx, tx); err != nil {
 		return o, err
@@ -135,8 +136,14 @@ func ownInstances(ctx context.Context, tx *db.Tx) (o own, err error) {
 		return own{}, err
 	}
 	noted, err := session.Told(ctx, tx, database)
-	if err != nil || noted == nil {
-		return own{counters: o.counters, told: o.counters}, err
+	if err != nil {
+		return own{}, err
+	}
+	if noted == nil {
+		met, err := session.AnyTransfer(ctx, tx)
+		if err != nil || met {
+			return own{counters: o.counters, told: o.counters}, err
+		}
 	}
 	o.told = make(map[string]int64, len(o.counters))
 	for id, n := range o.counters {
@@ -146,7 +153,8 @@ func ownInstances(ctx context.Context, tx *db.Tx) (o own, err error) {
 }
 
 // beginTelling notes, where nothing was ever noted, that others may know all that was
-// saved so far: what is saved from now on is noted when it is told.
+// saved so far, or nothing if this is the first transfer of all: what is saved from now
+// on is noted when it is told. It comes before the transfer's row.
 func (e *Engine) beginTelling(ctx context.Context, tx *db.Tx) error {
 	database, err := store.DatabaseID(ctx, tx)
 	if err != nil || database == "" {
@@ -155,7 +163,14 @@ func (e *Engine) beginTelling(ctx context.Context, tx *db.Tx) error {
 	if noted, err := session.Told(ctx, tx, database); err != nil || noted != nil {
 		return err
 	}
-	return e.tell(ctx, tx)
+	met, err := session.AnyTransfer(ctx, tx)
+	switch {
+	case err != nil:
+		return err
+	case met:
+		return e.tell(ctx, tx)
+	}
+	return session.SetTold(ctx, tx, database, nil, e.env.Now())
 }
 
 // tell notes that a peer is going to learn all that this database has saved so far. It

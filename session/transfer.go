@@ -79,6 +79,16 @@ func ActiveOfSync(ctx context.Context, tx *db.Tx, syncID string, push bool) ([]T
 	return all(rows, err, "active transfer sessions", scanTransfer)
 }
 
+// AnyTransfer reports whether this database knows of any transfer session, open or
+// closed.
+func AnyTransfer(ctx context.Context, tx *db.Tx) (found bool, err error) {
+	err = tx.QueryRow(ctx, `SELECT EXISTS (SELECT 1 FROM morango_transfersession)`).Scan(&found)
+	if err != nil {
+		return false, fmt.Errorf("look for transfer sessions: %w", err)
+	}
+	return found, nil
+}
+
 // update runs an UPDATE of one transfer session, whose id is $1.
 func update(ctx context.Context, tx *db.Tx, set, id string, args ...any) error {
 	n, err := tx.Exec(ctx, `UPDATE morango_transfersession SET `+set+` WHERE id = $1`, append([]any{id}, args...)...)
