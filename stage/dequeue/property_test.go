@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sync/atomic"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -216,14 +217,15 @@ func TestDequeueIsAllOrNothing(t *testing.T) {
 		}
 		want := clone(store)
 		report, _ := spec(want, arrived, nil, session, counter.Version{Instance: tables.Instance(), Counter: 8})
-		ended, stride := 0, 1
+		ended, stride := 0, 3
 		if d.Kind() == db.Postgres { // each ended run costs a connection
 			stride = 17
 		}
 		for limit := 1; ; limit += stride {
 			load(t, d, store, arrived)
 			before := dump(t, d)
-			ctx := &expiring{Context: t.Context(), left: limit}
+			ctx := &expiring{Context: t.Context()}
+			ctx.left.Store(int64(limit))
 			_, err := dequeue.RunPaged(ctx, env, job, 2)
 			after := dump(t, d)
 			if err == nil {
@@ -270,20 +272,20 @@ func checkEnd(t *testing.T, d *db.DB, want map[string]stored) {
 // expiring is a context that ends after it was looked at a number of times.
 type expiring struct {
 	context.Context
-	left int
+	left atomic.Int64
 }
 
 var errExpired = errors.New("expired")
 
 func (c *expiring) Err() error {
-	if c.left--; c.left < 0 {
+	if c.left.Add(-1) < 0 {
 		return errExpired
 	}
 	return c.Context.Err()
 }
 
 func (c *expiring) Done() <-chan struct{} {
-	if c.left--; c.left < 0 {
+	if c.left.Add(-1) < 0 {
 		done := make(chan struct{})
 		close(done)
 		return done
