@@ -81,6 +81,10 @@ func (w *world) restore(p *peer, b backup) error {
 	if err := p.open(); err != nil {
 		return err
 	}
+	for v, s := range p.private {
+		w.ledger.lost[v] = append(w.ledger.lost[v], s)
+	}
+	p.private = map[version]*saved{}
 	if err := w.reload(p, b.hopes); err != nil {
 		return err
 	}
@@ -97,7 +101,7 @@ func (w *world) reload(p *peer, hopes map[string]string) error {
 		p.mirror.apply(e)
 	}
 	p.mirror.hopes = maps.Clone(hopes)
-	p.doubtful, p.private = true, map[version]*saved{}
+	p.doubtful = true
 	if n := len(entries); n > 0 {
 		p.trace.line(entries[n-1].seq)
 		p.trace.commit()
@@ -144,7 +148,8 @@ func (w *world) clone(p *peer) error {
 	if err := c.open(); err != nil {
 		return err
 	}
-	p.doubtful, p.private = true, map[version]*saved{}
+	p.doubtful = true
+	c.private = maps.Clone(p.private)
 	// Who saves what was not yet saved when they parted, saves it twice.
 	return w.reload(c, p.mirror.hopes)
 }

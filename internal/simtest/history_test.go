@@ -30,13 +30,14 @@ const (
 	deliver                // a late request arrives
 	jump                   // a clock jumps
 	sweep                  // idle sessions are closed
+	fill                   // the disk of a peer gets full, for a while
 	backUp                 // a database is backed up
 	goBack                 // a database is set back to a backup
 	copyDevice             // a device is copied
 	numberKind             // how many there are
 )
 
-var weights = [numberKind]int{edit: 40, sync2: 34, proceed: 10, serialize: 3, kill: 3, arm: 9, deliver: 4, jump: 2, sweep: 1, backUp: 6, goBack: 5, copyDevice: 3}
+var weights = [numberKind]int{edit: 40, sync2: 34, proceed: 10, serialize: 3, kill: 3, arm: 9, deliver: 4, jump: 2, sweep: 1, fill: 4, backUp: 6, goBack: 5, copyDevice: 3}
 
 // history is a setup and what happens then.
 type history struct {
@@ -101,6 +102,10 @@ func (w *world) do(s step) {
 	r := rand.New(rand.NewPCG(s.seed, 2))
 	w.now = w.now.Add(time.Duration(r.IntN(600)) * time.Second)
 	for _, p := range w.peers {
+		if p.full--; p.full == 0 {
+			w.note("  %s has room again", p.name())
+			w.must(p.limit(-1))
+		}
 		if p.node != nil {
 			continue
 		}
@@ -152,6 +157,12 @@ func (w *world) do(s step) {
 		w.count.jumps++
 	case sweep:
 		w.sweep(p)
+	case fill:
+		p.full = 1 + r.IntN(4)
+		pages := r.IntN(3)
+		w.note("  the disk of %s has room for %d pages", p.name(), pages)
+		w.count.full++
+		w.must(p.limit(pages))
 	default:
 		w.copying(s.kind, r)
 	}
@@ -205,7 +216,7 @@ func (w *world) serialize(p *peer) {
 	p.twin.rest()
 	_, err := p.node.Deserialize(context.Background(), morango.Filter{})
 	w.observe(p)
-	if err != nil && p.alive() {
+	if err != nil && p.alive() && p.full <= 0 {
 		w.fail("%s serializes: %v", p.name(), err)
 	}
 }
@@ -216,7 +227,7 @@ func (w *world) sweep(p *peer) {
 	}
 	w.note("  %s closes idle sessions", p.name())
 	w.count.sweeps++
-	if _, err := p.node.Cleanup(context.Background(), morango.CleanupOptions{Idle: time.Hour}); err != nil && p.alive() {
+	if _, err := p.node.Cleanup(context.Background(), morango.CleanupOptions{Idle: time.Hour}); err != nil && p.alive() && p.full <= 0 {
 		w.fail("%s closes idle sessions: %v", p.name(), err)
 	}
 	w.observe(p)

@@ -36,6 +36,7 @@ func logging() []string {
 	add("UPDATE OF counter", "morango_instanceidmodel", "TRUE", "instance, counter", `'stamp', NEW.id, NEW.counter`)
 	both(" OF client_fsic, server_fsic", "morango_transfersession", "id, serialized, conflicting, flags, partition",
 		`'session', NEW.id, NEW.client_fsic, NEW.server_fsic, NEW.push, NEW.filter`)
+	add("UPDATE OF active", "morango_transfersession", "NOT NEW.active", "id", `'closed', NEW.id`)
 	add("INSERT", "morango_buffer", "TRUE", "id, instance", `'buffer', NEW.model_uuid, NEW.transfer_session_id`)
 	add("DELETE", "morango_buffer", "TRUE", "id, instance", `'unbuffer', OLD.model_uuid, OLD.transfer_session_id`)
 	for kind, table := range map[string]string{"gone": "morango_deletedmodels", "hard": "morango_harddeletedmodels"} {
@@ -136,6 +137,9 @@ var hookConnections = sync.OnceFunc(func() {
 		fuse := p.fuse
 		if strings.Contains(u.RawQuery, appMark) {
 			fuse = nil // the application is another process
+		}
+		if fuse != nil {
+			p.writer = conn
 		}
 		hooks.RegisterPreUpdateHook(func(d sqlite.SQLitePreUpdateData) {
 			if d.TableName == "sim_log" {

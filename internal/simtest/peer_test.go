@@ -13,6 +13,8 @@ import (
 	"sync"
 	"time"
 
+	"modernc.org/sqlite"
+
 	"github.com/morango-go/morango"
 	"github.com/morango-go/morango/server"
 	"github.com/morango-go/morango/wire"
@@ -35,7 +37,10 @@ type peer struct {
 	app     *sql.DB // the application's own connection, and ours
 	fuse    *fuse
 
+	writer sqlite.ExecQuerierContext // the node's connection that writes
+
 	down   int // steps for which it stays away after a crash
+	full   int // steps for which its disk is full
 	trace  trace
 	mirror mirror
 	twin   *twin
@@ -181,6 +186,23 @@ func (p *peer) close() error {
 
 // alive says whether the peer can send and answer.
 func (p *peer) alive() bool { return p.node != nil && !p.fuse.isDead() }
+
+// limit lets the node's file grow by so many pages more; less than 0 is no limit.
+func (p *peer) limit(pages int) error {
+	if p.node == nil {
+		return nil
+	}
+	limit := 1 << 30
+	if pages >= 0 {
+		var now int
+		if err := p.app.QueryRow(`PRAGMA page_count`).Scan(&now); err != nil {
+			return err
+		}
+		limit = now + pages
+	}
+	_, err := p.writer.ExecContext(context.Background(), fmt.Sprintf(`PRAGMA max_page_count = %d`, limit), nil)
+	return err
+}
 
 // name is how the peer is called in a history.
 func (p *peer) name() string {

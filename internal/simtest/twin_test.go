@@ -91,7 +91,7 @@ func (t *twin) commit(entries []entry) {
 		t.counters[e.instance] = e.counter
 	}
 	switch {
-	case t.stage == "dequeuing" && len(all["unbuffer"]) > 0:
+	case t.stage == "dequeuing" && len(all["unbuffer"]) > 0 && len(all["closed"]) == 0:
 		t.dequeue(stamp)
 	case stamp.counter > 0:
 		t.serialize(stamp)

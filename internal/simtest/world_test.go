@@ -18,8 +18,8 @@ var users = []string{"ada", "bob"}
 
 // counts say what histories did.
 type counts struct {
-	histories, steps, syncs, failedSyncs, requests, edits, versions, crashes, replays, jumps, sweeps, equals, restored, cloned int
-	faults                                                                                                                     [faultKinds]int
+	histories, steps, syncs, failedSyncs, requests, edits, versions, crashes, replays, jumps, sweeps, equals, restored, cloned, full int
+	faults                                                                                                                           [faultKinds]int
 }
 
 // setup is what a history begins with.
@@ -103,7 +103,8 @@ func newWorld(l *lab, s setup, seed uint64) (*world, error) {
 	w.net = &network{w}
 	for i, user := range s.users {
 		p := &peer{w: w, index: i, origin: i, user: user, file: filepath.Join(dir, fmt.Sprintf("peer%d.db", i)), hide: s.hide[i],
-			address: fmt.Sprintf("127.0.0.%d", i+2), rand: newChance(seed, i), mirror: newMirror()}
+			address: fmt.Sprintf("127.0.0.%d", i+2), rand: newChance(seed, i), mirror: newMirror(),
+			private: map[version]*saved{}}
 		p.twin = newTwin(p)
 		w.peers = append(w.peers, p)
 		if err = l.place(p.file, i, user); err == nil {
@@ -139,6 +140,13 @@ func (w *world) fail(format string, args ...any) {
 	}
 }
 
+// must is for what cannot go wrong.
+func (w *world) must(err error) {
+	if err != nil {
+		w.fail("%v", err)
+	}
+}
+
 // marker is a text that nobody has written before.
 func (w *world) marker() string {
 	w.texts++
@@ -167,7 +175,8 @@ func (w *world) settle() {
 			}
 		}
 		p.fuse.set(0, false)
-		p.ahead = 0
+		p.ahead, p.full = 0, 0
+		w.must(p.limit(-1))
 	}
 	for len(w.tasks) > 0 && w.err == nil {
 		w.tasks[0].faults = 0
