@@ -22,7 +22,7 @@ type vector struct {
 }
 
 func TestConformanceDeserialize(t *testing.T) {
-	dbtest.SQLite(t, func(t *testing.T, d *db.DB) {
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		t.Parallel()
 		env := newEnv(t, d, testProfile(t))
 		conformance.Run(t, "deserialize", func(t *conformance.T, c conformance.Case) {

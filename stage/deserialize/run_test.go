@@ -203,7 +203,7 @@ func TestMemoryIsBounded(t *testing.T) {
 // A row whose target is missing waits with an error; it is applied once the target
 // has arrived.
 func TestMissingTarget(t *testing.T) {
-	dbtest.SQLite(t, func(t *testing.T, d *db.DB) {
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		env := newEnv(t, d, testProfile(t))
 		put(t, d, state{"store": []tableRow{storedLog(idOf(1), idOf(2)), storedFacility(idOf(3), idOf(4))}})
 		wantRun(t, env, Report{Errors: 2})
@@ -216,7 +216,7 @@ func TestMissingTarget(t *testing.T) {
 // A row that the application edits or deletes before it is overwritten waits for
 // the next serialize, and so does the deletion of an edited row.
 func TestEditedInBetween(t *testing.T) {
-	dbtest.SQLite(t, func(t *testing.T, d *db.DB) {
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		env := newEnv(t, d, testProfile(t))
 		put(t, d, state{"store": []tableRow{storedUser(idOf(1), "ann"), storedUser(idOf(2), "bob"), storedUser(idOf(3), "eve")}})
 		wantRun(t, env, Report{Applied: 3})
@@ -256,7 +256,7 @@ func TestParentOutsideTheFilter(t *testing.T) {
 // A deletion takes along what refers to the row, in other models too, and it
 // propagates; a row that arrives for a deleted target is deleted itself.
 func TestDeletionAcrossModels(t *testing.T) {
-	dbtest.SQLite(t, func(t *testing.T, d *db.DB) {
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		env := newEnv(t, d, testProfile(t))
 		put(t, d, state{"store": []tableRow{storedUser(idOf(1), "ann"), storedUser(idOf(2), "bob"), storedLog(idOf(11), idOf(1)),
 			storedLog(idOf(12), idOf(1)), storedLog(idOf(13), idOf(2))}})
