@@ -19,6 +19,7 @@ func (c *counts) add(d counts) {
 	c.restored += d.restored
 	c.cloned += d.cloned
 	c.full += d.full
+	c.apart += d.apart
 	for i, n := range d.faults {
 		c.faults[i] += n
 	}
@@ -26,8 +27,8 @@ func (c *counts) add(d counts) {
 
 func (c counts) String() string {
 	text := fmt.Sprintf("%d histories, %d steps, %d syncs done and %d failed, %d requests, %d transactions of applications, %d versions saved, "+
-		"%d crashes, %d late requests, %d clocks set, %d cleanups, %d claims of an equal version, %d databases set back, %d devices copied, %d full disks",
-		c.histories, c.steps, c.syncs, c.failedSyncs, c.requests, c.edits, c.versions, c.crashes, c.replays, c.jumps, c.sweeps, c.equals, c.restored, c.cloned, c.full)
+		"%d crashes, %d late requests, %d clocks set, %d cleanups, %d claims of an equal version, %d databases set back, %d devices copied, %d full disks, %d rows that a narrow scope holds apart",
+		c.histories, c.steps, c.syncs, c.failedSyncs, c.requests, c.edits, c.versions, c.crashes, c.replays, c.jumps, c.sweeps, c.equals, c.restored, c.cloned, c.full, c.apart)
 	for i, n := range c.faults {
 		if i > 0 {
 			text += fmt.Sprintf(", %d x %s", n, fault(i))

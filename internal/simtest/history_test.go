@@ -158,8 +158,8 @@ func (w *world) do(s step) {
 	case sweep:
 		w.sweep(p)
 	case fill:
-		p.full = 1 + r.IntN(4)
-		pages := r.IntN(3)
+		p.full = 2 + r.IntN(8)
+		pages := r.IntN(30)
 		w.note("  the disk of %s has room for %d pages", p.name(), pages)
 		w.count.full++
 		w.must(p.limit(pages))

@@ -15,7 +15,11 @@ import (
 // that makes it.
 func logging() []string {
 	queries := []string{`CREATE TABLE sim_log (seq INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT, id TEXT, instance TEXT,
-		counter INTEGER, serialized TEXT, conflicting TEXT, flags INTEGER, partition TEXT)`}
+		counter INTEGER, serialized TEXT, conflicting TEXT, flags INTEGER, partition TEXT)`,
+		// While the disk is to get full, every change takes some pages.
+		`CREATE TABLE sim_full (x)`, `CREATE TABLE sim_filler (x)`,
+		`CREATE TRIGGER sim_fill AFTER INSERT ON sim_log WHEN EXISTS (SELECT 1 FROM sim_full) BEGIN
+			INSERT INTO sim_filler VALUES (zeroblob(60000)); END`}
 	add := func(event, table, when string, columns, values string) {
 		queries = append(queries, fmt.Sprintf(`CREATE TRIGGER sim_%d AFTER %s ON %s WHEN %s BEGIN
 			INSERT INTO sim_log (kind, %s) VALUES (%s); END`, len(queries), event, table, when, columns, values))

@@ -192,13 +192,16 @@ func (p *peer) limit(pages int) error {
 	if p.node == nil {
 		return nil
 	}
-	limit := 1 << 30
+	limit, switched := 1<<30, `DELETE FROM sim_full; DELETE FROM sim_filler`
 	if pages >= 0 {
 		var now int
 		if err := p.app.QueryRow(`PRAGMA page_count`).Scan(&now); err != nil {
 			return err
 		}
-		limit = now + pages
+		limit, switched = now+pages, `INSERT INTO sim_full VALUES (1)`
+	}
+	if _, err := p.app.Exec(switched); err != nil {
+		return err
 	}
 	_, err := p.writer.ExecContext(context.Background(), fmt.Sprintf(`PRAGMA max_page_count = %d`, limit), nil)
 	return err
