@@ -108,3 +108,17 @@ func (n *Node) CertificateChain(ctx context.Context, id string) (chain []*Certif
 	}
 	return chain, err
 }
+
+// PushOptions say which certificate a peer is given.
+type PushOptions = client.PushOptions
+
+// PushCertificate issues a certificate to the peer at url for the key that it offers, and
+// returns it. It is how a peer takes part that nobody can log in to, such as a data
+// portal. client.ErrNoPushing when the peer does not want that.
+func (n *Node) PushCertificate(ctx context.Context, url string, o PushOptions) (*Certificate, error) {
+	peer, err := n.peer(url)
+	if err != nil {
+		return nil, err
+	}
+	return client.PushCertificate(ctx, n.db, peer, o)
+}

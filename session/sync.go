@@ -75,14 +75,6 @@ func ListSyncs(ctx context.Context, tx *db.Tx, activeOnly bool, limit int) ([]Sy
 	return all(rows, err, "sync sessions", scanSync)
 }
 
-const touchSync = `UPDATE morango_syncsession SET last_activity_timestamp = $2 WHERE id = $1`
-
-// TouchSync notes activity on a sync session.
-func TouchSync(ctx context.Context, tx *db.Tx, id string, now time.Time) error {
-	n, err := tx.Exec(ctx, touchSync, id, tx.Time(now))
-	return affected(n, err, ErrNotFound, "sync session", id)
-}
-
 // SetProcess notes the process that drives the session; 0 clears it.
 func SetProcess(ctx context.Context, tx *db.Tx, id string, process int) error {
 	n, err := tx.Exec(ctx, `UPDATE morango_syncsession SET process_id = NULLIF($2, 0) WHERE id = $1`, id, process)

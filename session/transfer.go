@@ -60,15 +60,6 @@ func ActiveTransfer(ctx context.Context, tx *db.Tx, id string) (Transfer, error)
 	return one(row, "active transfer session", id, scanTransfer)
 }
 
-const transfersOf = `SELECT ` + transferColumns + ` FROM morango_transfersession
-	WHERE sync_session_id = $1 ORDER BY start_timestamp, id`
-
-// Transfers lists all transfer sessions of a sync session, oldest first.
-func Transfers(ctx context.Context, tx *db.Tx, syncID string) ([]Transfer, error) {
-	rows, err := tx.Query(ctx, transfersOf, syncID)
-	return all(rows, err, "transfer sessions", scanTransfer)
-}
-
 const activeOfSync = `SELECT ` + transferColumns + ` FROM morango_transfersession
 	WHERE sync_session_id = $1 AND push = $2 AND active ORDER BY last_activity_timestamp DESC, id`
 

@@ -77,6 +77,7 @@ type certCmd struct {
 	Create certCreateCmd `cmd:"" help:"Create a root certificate: the start of a new world of data."`
 	List   certListCmd   `cmd:"" help:"List the certificates whose private keys are here."`
 	Show   certShowCmd   `cmd:"" help:"Show a certificate with its chain and what it allows."`
+	Push   certPushCmd   `cmd:"" help:"Issue a certificate to a peer, such as a data portal, that lets clients do so."`
 }
 
 type certCreateCmd struct {
