@@ -19,7 +19,7 @@ var users = []string{"ada", "bob"}
 // counts say what histories did.
 type counts struct {
 	histories, steps, syncs, failedSyncs, requests, edits, versions, crashes, replays, jumps, sweeps, equals, restored, cloned, full, apart int
-	faults                                                                                                                           [faultKinds]int
+	faults                                                                                                                                  [faultKinds]int
 }
 
 // setup is what a history begins with.
