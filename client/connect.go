@@ -26,13 +26,10 @@ var ErrScope = errors.New("outside the scope of the certificates")
 // conversation is one sync session with the peer, seen from the client.
 type conversation struct {
 	Syncer
-	peer  *Peer
-	async bool // the peer works in the background and is asked how far it is
-	terms engine.Terms
-	sync  session.Sync
-	// told holds the counters of our instances that the peer may know from us: those
-	// from before the conversation, and later those that a push has brought it.
-	told         map[string]int64
+	peer         *Peer
+	async        bool // the peer works in the background and is asked how far it is
+	terms        engine.Terms
+	sync         session.Sync
 	mine, theirs partition.Scope // of the two certificates
 }
 

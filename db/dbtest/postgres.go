@@ -1,6 +1,7 @@
 package dbtest
 
 import (
+	"context"
 	"crypto/rand"
 	"database/sql"
 	"errors"
@@ -145,7 +146,7 @@ func administer(p *place, query string) error {
 	if err != nil {
 		return err
 	}
-	_, err = admin.Exec(query)
+	_, err = admin.ExecContext(context.Background(), query)
 	return errors.Join(err, admin.Close())
 }
 
@@ -196,7 +197,7 @@ func throwaway() (*place, error) {
 		return nil, err
 	}
 	defer said.Close()
-	cmd := exec.Command("/bin/sh", "-c", script, "sh", programs, filepath.Join(folder, "data"), folder)
+	cmd := exec.CommandContext(context.Background(), "/bin/sh", "-c", script, "sh", programs, filepath.Join(folder, "data"), folder)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = keep, say, say
 	if err := asOther(cmd, folder); err != nil {
 		return nil, err

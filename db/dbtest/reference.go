@@ -1,6 +1,7 @@
 package dbtest
 
 import (
+	"context"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -39,7 +40,7 @@ func ReferencePostgres(t testing.TB) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(copyAll(t, from, into), from.Close(), into.Close()); err != nil {
+	if err := errors.Join(copyAll(t.Context(), from, into), from.Close(), into.Close()); err != nil {
 		t.Fatal("load the reference's rows into PostgreSQL: ", err)
 	}
 	return target
@@ -54,14 +55,14 @@ const (
 
 // copyAll copies the rows of every table that PostgreSQL has, in one transaction,
 // because they refer to each other.
-func copyAll(t testing.TB, from, into *sql.DB) error {
-	tx, err := into.BeginTx(t.Context(), nil)
+func copyAll(ctx context.Context, from, into *sql.DB) error {
+	tx, err := into.BeginTx(ctx, nil)
 	if err != nil {
 		return err
 	}
 	defer tx.Rollback()
 	columns, types := map[string][]string{}, map[string]string{}
-	rows, err := tx.Query(typedColumns)
+	rows, err := tx.QueryContext(ctx, typedColumns)
 	if err != nil {
 		return err
 	}
@@ -77,14 +78,14 @@ func copyAll(t testing.TB, from, into *sql.DB) error {
 		return err
 	}
 	for table, names := range columns {
-		if err := copyTable(from, tx, table, names, types); err != nil {
+		if err := copyTable(ctx, from, tx, table, names, types); err != nil {
 			return fmt.Errorf("table %s: %w", table, err)
 		}
 	}
 	return tx.Commit()
 }
 
-func copyTable(from *sql.DB, into *sql.Tx, table string, names []string, types map[string]string) error {
+func copyTable(ctx context.Context, from *sql.DB, into *sql.Tx, table string, names []string, types map[string]string) error {
 	var quoted, places []string
 	for i, name := range names {
 		quoted = append(quoted, db.Quote(name))
@@ -95,7 +96,7 @@ func copyTable(from *sql.DB, into *sql.Tx, table string, names []string, types m
 		places = append(places, fmt.Sprintf("CAST($%d::text%s AS %s)", i+1, zone, types[table+"."+name]))
 	}
 	list := strings.Join(quoted, ", ")
-	rows, err := from.Query("SELECT " + list + " FROM " + table)
+	rows, err := from.QueryContext(ctx, "SELECT "+list+" FROM "+table)
 	if err != nil {
 		return err
 	}
@@ -118,13 +119,13 @@ func copyTable(from *sql.DB, into *sql.Tx, table string, names []string, types m
 				targets[i] = strings.TrimSuffix(strings.Replace(values[i].String, "T", " ", 1), "Z")
 			}
 		}
-		if _, err := into.Exec(fmt.Sprintf("INSERT INTO %s (%s) VALUES (%s)", table, list, strings.Join(places, ", ")), targets...); err != nil {
+		if _, err := into.ExecContext(ctx, fmt.Sprintf("INSERT INTO %s (%s) VALUES (%s)", table, list, strings.Join(places, ", ")), targets...); err != nil {
 			return err
 		}
 	}
 	if err := rows.Err(); err != nil || n == 0 || types[table+".id"] != "integer" {
 		return err
 	}
-	_, err = into.Exec(fmt.Sprintf(advance, table), table)
+	_, err = into.ExecContext(ctx, fmt.Sprintf(advance, table), table)
 	return err
 }

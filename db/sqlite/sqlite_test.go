@@ -56,7 +56,7 @@ func TestBusyFile(t *testing.T) {
 	if err := tx.Rollback(); err != nil {
 		t.Fatal(err)
 	}
-	if other := errors.New("x"); e.Retryable(other) || e.Explain(other) != other || e.Explain(nil) != nil {
+	if other := errors.New("x"); e.Retryable(other) || !errors.Is(e.Explain(other), other) || e.Explain(other).Error() != "x" || e.Explain(nil) != nil {
 		t.Error("an error that is not SQLite's was touched")
 	}
 }

@@ -175,7 +175,7 @@ func (p *page) judge(ctx context.Context, c candidate) error {
 		return nil
 	case c.broken != nil:
 		p.leave(c.row, refused, reasonText(c.broken))
-		return nil
+		return nil //nolint:nilerr // the row's error, not the run's
 	case c.busy:
 		o.settled[id] = waiting
 		return nil

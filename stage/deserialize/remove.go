@@ -26,7 +26,7 @@ type removal struct {
 // removeDeleted removes the application rows of deleted store rows.
 func (r *run) removeDeleted(ctx context.Context, m *model.Model, ids []string) error {
 	for page := range slices.Chunk(ids, r.limits.page) {
-		soft, hard, err := r.toRemove(ctx, m, page)
+		soft, hard, err := r.toRemove(ctx, page)
 		if err != nil {
 			return err
 		}
@@ -43,7 +43,7 @@ func (r *run) removeDeleted(ctx context.Context, m *model.Model, ids []string) e
 
 // toRemove sorts deleted rows by whether they are hard-deleted, without those that
 // wait for their parent.
-func (r *run) toRemove(ctx context.Context, m *model.Model, ids []string) (soft, hard []string, err error) {
+func (r *run) toRemove(ctx context.Context, ids []string) (soft, hard []string, err error) {
 	free := make([]string, 0, len(ids))
 	for _, id := range ids {
 		if v := r.settled[keyOf(id)]; v != refused && v != blocked {
