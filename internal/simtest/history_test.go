@@ -97,10 +97,9 @@ func (h history) run(l *lab) (lines []string, count counts, err error) {
 	return w.lines, w.count, err
 }
 
-// do takes one step.
-func (w *world) do(s step) {
-	r := rand.New(rand.NewPCG(s.seed, 2))
-	w.now = w.now.Add(time.Duration(r.IntN(600)) * time.Second)
+// recover gives full disks room and starts dead peers when their time has come. It is
+// false when the history cannot go on.
+func (w *world) recover() bool {
 	for _, p := range w.peers {
 		if p.full--; p.full == 0 {
 			w.note("  %s has room again", p.name())
@@ -113,9 +112,19 @@ func (w *world) do(s step) {
 			w.note("  %s is back", p.name())
 			if err := p.open(); err != nil {
 				w.fail("open %s: %v", p.name(), err)
-				return
+				return false
 			}
 		}
+	}
+	return true
+}
+
+// do takes one step.
+func (w *world) do(s step) {
+	r := rand.New(rand.NewPCG(s.seed, 2))
+	w.now = w.now.Add(time.Duration(r.IntN(600)) * time.Second)
+	if !w.recover() {
+		return
 	}
 	p := w.peers[r.IntN(len(w.peers))]
 	switch s.kind {

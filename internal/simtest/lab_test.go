@@ -77,7 +77,7 @@ func newLab(t testing.TB) *lab {
 	if info, err := os.Stat(place); err != nil || !info.IsDir() {
 		place = ""
 	}
-	dir, err := os.MkdirTemp(place, "simtest")
+	dir, err := os.MkdirTemp(place, "simtest") //nolint:usetesting // in memory, where there is some
 	if err != nil {
 		t.Fatal(err)
 	}
