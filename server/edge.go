@@ -160,31 +160,75 @@ func (s *Server) write(w http.ResponseWriter, r *http.Request, a answer, err err
 }
 
 // writeStream sends an answer of any length, compressed when the client takes gzip.
-// When it fails midway the connection breaks, so that nobody takes half for whole.
 func (s *Server) writeStream(w http.ResponseWriter, r *http.Request, a answer) {
-	w.Header().Set("Content-Type", wire.ContentJSON)
-	var to io.Writer = w
+	out := &held{w: w, status: a.status}
+	var to io.Writer = out
 	finish := func() error { return nil }
+	w.Header().Set("Content-Type", wire.ContentJSON)
 	if takesGzip(r) {
-		w.Header().Set("Content-Encoding", "gzip")
-		w.Header().Add("Vary", "Accept-Encoding")
-		zip, err := gzip.NewWriterLevel(w, gzip.BestSpeed)
+		zip, err := gzip.NewWriterLevel(out, gzip.BestSpeed)
 		if err == nil {
+			w.Header().Set("Content-Encoding", "gzip")
+			w.Header().Add("Vary", "Accept-Encoding")
 			to, finish = zip, zip.Close
 		}
-	}
-	w.WriteHeader(a.status)
-	if r.Method == http.MethodHead {
-		return
 	}
 	err := a.stream(to)
 	if err == nil {
 		err = finish()
 	}
-	if err != nil {
+	if err == nil {
+		err = out.finish()
+	}
+	switch {
+	case err == nil:
+	case out.streaming: // nobody is to take half for whole
 		note(w, err)
 		panic(http.ErrAbortHandler)
+	default:
+		w.Header().Del("Content-Encoding")
+		s.write(w, r, answer{}, err)
 	}
+}
+
+// heldSize is how long an answer may be to be sent with its length, in bytes.
+const heldSize = 4 << 20
+
+// held keeps an answer back until its length is known, which clients count by; one
+// that is too long for that goes out as it comes.
+type held struct {
+	w         http.ResponseWriter
+	status    int
+	kept      []byte
+	streaming bool
+}
+
+func (h *held) Write(p []byte) (int, error) {
+	if !h.streaming && len(h.kept)+len(p) <= heldSize {
+		h.kept = append(h.kept, p...)
+		return len(p), nil
+	}
+	if !h.streaming {
+		h.streaming = true
+		h.w.WriteHeader(h.status)
+		if _, err := h.w.Write(h.kept); err != nil {
+			return 0, err
+		}
+		h.kept = nil
+	}
+	return h.w.Write(p)
+}
+
+// finish sends what was kept.
+func (h *held) finish() error {
+	if h.streaming {
+		return nil
+	}
+	h.streaming = true
+	h.w.Header().Set("Content-Length", fmt.Sprint(len(h.kept)))
+	h.w.WriteHeader(h.status)
+	_, err := h.w.Write(h.kept)
+	return err
 }
 
 func takesGzip(r *http.Request) bool {
