@@ -65,6 +65,25 @@ func (w *world) keep(p *peer) error {
 	return nil
 }
 
+// Two that save as one can only be told apart when one hears of the other before it
+// tells its own. Where one was interrupted while it told, and the other tells before
+// the first goes on, the same counter stands for two saves, and no counter shows it:
+// that takes a comparison of digests. Such a history ends here, unless -strict is set.
+func (w *world) telling(p *peer) {
+	for _, other := range w.peers {
+		if other.origin == p.origin && p.doubtful && (p.haunted || other != p && other.unsure) && !*strict {
+			w.note("  %s tells while another that saves as it may have told", p.name())
+			w.excused = true
+		}
+	}
+	p.unsure = true
+}
+
+// told notes that a sync came to its end both ways.
+func (w *world) told(p *peer) {
+	p.unsure = slices.ContainsFunc(w.tasks, func(t *task) bool { return !t.done && (t.client == p || t.server == p) })
+}
+
 // restore sets a peer back to a backup. What it had told nobody is lost.
 func (w *world) restore(p *peer, b backup) error {
 	err := errors.Join(w.shut(p), p.app.Close())
@@ -81,6 +100,7 @@ func (w *world) restore(p *peer, b backup) error {
 	if err := p.open(); err != nil {
 		return err
 	}
+	p.haunted, p.unsure = p.haunted || p.unsure, false
 	for v, s := range p.private {
 		w.ledger.lost[v] = append(w.ledger.lost[v], s)
 	}
@@ -149,7 +169,8 @@ func (w *world) clone(p *peer) error {
 		return err
 	}
 	p.doubtful = true
-	c.private = maps.Clone(p.private)
+	c.private, c.haunted = maps.Clone(p.private), p.haunted
+	w.told(p) // what it has told so far both have
 	// Who saves what was not yet saved when they parted, saves it twice.
 	return w.reload(c, p.mirror.hopes)
 }

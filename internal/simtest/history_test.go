@@ -80,14 +80,17 @@ func (h history) run(l *lab) (lines []string, count counts, err error) {
 	}
 	w.note("edges %v", h.setup.edges)
 	for _, s := range h.steps {
-		if w.err != nil {
+		if w.err != nil || w.excused {
 			break
 		}
 		w.count.steps++
 		w.do(s)
 	}
-	if w.err == nil {
+	if w.err == nil && !w.excused {
 		w.settle()
+	}
+	if w.excused {
+		w.count.excused++
 	}
 	w.count.histories++
 	err = w.err

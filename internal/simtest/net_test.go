@@ -40,6 +40,8 @@ type taskKey struct{}
 // start prepares a sync; it begins with its first turn.
 func (w *world) start(client, server *peer, o morango.SyncOptions, faults float64, seed uint64) *task {
 	w.started++
+	w.telling(client)
+	w.telling(server)
 	t := &task{w: w, client: client, server: server, faults: faults, rand: rand.New(rand.NewPCG(seed, 1)),
 		name: fmt.Sprintf("sync %d", w.started), turn: make(chan struct{}), back: make(chan struct{})}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -91,6 +93,10 @@ func (w *world) settleTasks() {
 			w.note("    %s failed: %v", t.name, t.err)
 		} else {
 			w.count.syncs++
+			if t.summary.Pull.Done && t.summary.Push.Done && !t.summary.Resumed {
+				w.told(t.client)
+				w.told(t.server)
+			}
 			w.note("    %s done: pulled %d, pushed %d", t.name, t.summary.Pull.Records, t.summary.Push.Records)
 		}
 	}

@@ -46,6 +46,8 @@ type peer struct {
 	twin   *twin
 
 	backups  []backup
+	unsure   bool               // a sync began, and has not come to its end
+	haunted  bool               // it was unsure when it was set back
 	doubtful bool               // others may save under the same name
 	private  map[version]*saved // what was saved since, and told nobody
 	grave    []row              // deleted rows, which may come back

@@ -16,6 +16,7 @@ var (
 	forFlag   = flag.Duration("for", 10*time.Second, "time for random histories")
 	failsFlag = flag.Int("fails", 5, "end after so many histories that failed")
 	tries     = flag.Int("shrink", 150, "how often a history that fails is run again to make it shorter")
+	strict    = flag.Bool("strict", false, "go on with histories of copies that cannot be told apart, which may fail")
 	workers   = flag.Int("workers", 2, "histories at once")
 )
 
@@ -102,19 +103,18 @@ func TestSimulate(t *testing.T) {
 // TestSameAgain holds that a history follows from its seed alone.
 func TestSameAgain(t *testing.T) {
 	l := newLab(t)
-	for seed := range uint64(3) {
-		first, _, err := newHistory(seed + 1).run(l)
-		again, _, errAgain := newHistory(seed + 1).run(l)
-		if err != nil || errAgain != nil {
-			t.Fatal(err, errAgain)
+	const seed = 30139 // two peers, faults, a crash, a copy
+	first, _, err := newHistory(seed).run(l)
+	again, _, errAgain := newHistory(seed).run(l)
+	if err != nil || errAgain != nil {
+		t.Fatal(err, errAgain)
+	}
+	for i := range min(len(first), len(again)) {
+		if first[i] != again[i] {
+			t.Fatalf("line %d:\n%s\n%s", i, first[i], again[i])
 		}
-		for i := range min(len(first), len(again)) {
-			if first[i] != again[i] {
-				t.Fatalf("seed %d, line %d:\n%s\n%s", seed+1, i, first[i], again[i])
-			}
-		}
-		if len(first) != len(again) {
-			t.Errorf("seed %d: %d lines, and %d", seed+1, len(first), len(again))
-		}
+	}
+	if len(first) != len(again) {
+		t.Errorf("%d lines, and %d", len(first), len(again))
 	}
 }
