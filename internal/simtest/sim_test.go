@@ -12,7 +12,7 @@ import (
 var (
 	seedFlag  = flag.Uint64("seed", 0, "run the history of this seed, and print it")
 	seedsFlag = flag.Uint64("seeds", 0, "run as many random histories; 0 runs them for a bounded time")
-	fromFlag  = flag.Uint64("from", 0, "first of the seeds; 0 takes them from the clock")
+	fromFlag  = flag.Uint64("from", 1, "first of the seeds; 0 takes them from the clock")
 	forFlag   = flag.Duration("for", 10*time.Second, "time for random histories")
 	failsFlag = flag.Int("fails", 5, "end after so many histories that failed")
 	tries     = flag.Int("shrink", 150, "how often a history that fails is run again to make it shorter")
