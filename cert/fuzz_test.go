@@ -1,6 +1,7 @@
 package cert_test
 
 import (
+	"encoding/json"
 	"errors"
 	"strings"
 	"testing"
@@ -70,6 +71,35 @@ func FuzzParsePrivate(f *testing.F) {
 		}
 		if err := key.Public().Verify("message", signature); err != nil {
 			t.Fatal(err)
+		}
+	})
+}
+
+// A travelling certificate that is read is written and read again as the same, also in
+// a list; nothing in it is longer than its column.
+func FuzzParseLink(f *testing.F) {
+	root := newRoot(f, 0)
+	for _, c := range []*cert.Certificate{root, childOf(f, root, 1, "5a17", nil)} {
+		text := cert.MarshalChain([]*cert.Certificate{c})
+		f.Add(text[1 : len(text)-1])
+	}
+	f.Add(`{"id": 1, "serialized": null}`)
+	f.Add(`{"id":"a","serialized":"{\"id\":\"a\"}","signature":"\u0000"}`)
+	f.Fuzz(func(t *testing.T, text string) {
+		c, err := cert.ParseLink([]byte(text))
+		var refused *cert.Error
+		if err != nil {
+			if !errors.As(err, &refused) {
+				t.Fatalf("error without class: %v", err)
+			}
+			return
+		}
+		if len(c.Profile) > 80 || len(c.ScopeDefinition) > 80 || len(c.Salt) > 128 || len(c.ID) != 32 || len(text) > cert.MaxChainBytes || !json.Valid([]byte(text)) {
+			t.Fatalf("%+v out of %d bytes", c, len(text))
+		}
+		list, err := cert.ParseList([]byte(cert.MarshalChain([]*cert.Certificate{c, c})))
+		if err != nil || len(list) != 2 || *list[0] != *c || *list[1] != *c {
+			t.Fatalf("%+v came back as %+v: %v", c, list, err)
 		}
 	})
 }

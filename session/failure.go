@@ -26,11 +26,14 @@ const (
 // Failure returns what went wrong last in the sync session, and false when nothing is noted.
 func (s Sync) Failure() (Failure, bool) {
 	var fields map[string]json.RawMessage
-	var f Failure
 	if json.Unmarshal([]byte(s.ExtraFields), &fields) != nil || fields[failureKey] == nil {
-		return f, false
+		return Failure{}, false
 	}
-	return f, json.Unmarshal(fields[failureKey], &f) == nil
+	var f *Failure
+	if json.Unmarshal(fields[failureKey], &f) != nil || f == nil {
+		return Failure{}, false
+	}
+	return *f, true
 }
 
 // SetFailure notes in the sync session why a stage went wrong, in place of what was

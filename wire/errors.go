@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/go-json-experiment/json"
 )
@@ -74,20 +75,20 @@ const maxErrorText = 500
 
 // ErrorText finds the message in the body of an error answer, whichever of the
 // forms it has: a string, a list of strings, a Detail, a CertificateError or
-// FieldErrors. It is "" when there is none, as in an HTML page. Control characters
-// become spaces.
+// FieldErrors. It is "" when there is none, as in an HTML page. What is no graphic
+// character becomes a space: the text is shown on terminals, which some would command.
 func ErrorText(body []byte) string {
 	var value any
 	if json.Unmarshal(body, &value) != nil {
 		return ""
 	}
-	text := []byte(strings.Join(texts(value, 0), "; "))
-	for i, c := range text {
-		if c < ' ' || c == 0x7f {
-			text[i] = ' '
+	text := strings.Map(func(r rune) rune {
+		if !unicode.IsGraphic(r) {
+			return ' '
 		}
-	}
-	return strings.ToValidUTF8(string(text[:min(len(text), maxErrorText)]), "")
+		return r
+	}, strings.Join(texts(value, 0), "; "))
+	return strings.ToValidUTF8(text[:min(len(text), maxErrorText)], "")
 }
 
 // texts collects the strings of a decoded error body.

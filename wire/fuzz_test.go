@@ -2,8 +2,14 @@ package wire_test
 
 import (
 	"bytes"
+	"compress/gzip"
+	"encoding/json"
+	"io"
 	"strings"
 	"testing"
+	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -41,8 +47,16 @@ func FuzzParseBufferPage(f *testing.F) {
 	f.Add([]byte(`{"count": 1, "next": null, "previous": "x", "results": [` + goodRecord + `]}`))
 	f.Fuzz(func(t *testing.T, body []byte) {
 		page, err := wire.ParseBufferPage(bytes.NewReader(body), 10)
-		if err == nil && len(page.Results) > 10 {
-			t.Fatalf("%d records", len(page.Results))
+		if err != nil {
+			return
+		}
+		if len(page.Results) > 10 || !json.Valid(body) {
+			t.Fatalf("%d records out of %q", len(page.Results), body)
+		}
+		written := mustMarshal(t, page)
+		again, err := wire.ParseBufferPage(bytes.NewReader(written), 10)
+		if err != nil || !bytes.Equal(mustMarshal(t, again), written) {
+			t.Fatalf("%s came back as %s: %v", written, mustMarshal(t, again), err)
 		}
 	})
 }
@@ -58,8 +72,19 @@ func FuzzInflate(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if text, err := wire.ReadAll(plain, 4096); err == nil && len(text) > 4096 {
+		text, err := io.ReadAll(plain)
+		if len(text) > 4096 {
 			t.Fatalf("%d bytes", len(text))
+		}
+		if err != nil {
+			return
+		}
+		other, err := gzip.NewReader(bytes.NewReader(body))
+		if err != nil {
+			t.Fatalf("no gzip for the standard library: %v", err)
+		}
+		if want, err := io.ReadAll(other); err != nil || !bytes.Equal(text, want) {
+			t.Fatalf("%q, for the standard library %q: %v", text, want, err)
 		}
 	})
 }
@@ -86,8 +111,103 @@ func FuzzRequests(f *testing.F) {
 		if id, err := wire.InstanceID(string(body)); err == nil && id != "" && len(id) != 32 {
 			t.Fatalf("instance %q", id)
 		}
-		if strings.ContainsAny(wire.ErrorText(body), "\n\r\x1b") {
-			t.Fatal("control characters")
+	})
+}
+
+// What a peer says when it refuses is shown to people: it is short, and plain text.
+func FuzzErrorText(f *testing.F) {
+	for _, text := range []string{
+		`{"detail":"Not found."}`, `["a", {"b": ["c"]}]`, `"\u001b[2J"`, `{"error_class":"X","error_message":"\u0085\u009b31m"}`,
+		`[[[[["deep"]]]]]`, `<html>`, `"\u202e\u2028"`,
+	} {
+		f.Add([]byte(text))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		text := wire.ErrorText(body)
+		if len(text) > 500 || !utf8.ValidString(text) {
+			t.Fatalf("%d bytes: %q", len(text), text)
+		}
+		for _, r := range text {
+			if unicode.IsControl(r) {
+				t.Fatalf("control character %q in %q", r, text)
+			}
+		}
+	})
+}
+
+// Every answer that a client reads is written and read again the same, and is JSON for
+// the standard library too.
+func FuzzAnswers(f *testing.F) {
+	for _, text := range []string{
+		`{"instance_id":"467dd5c2b39c066bc3b73c9881f95430","capabilities":["ASYNC_OPERATIONS","NEW"],"version":"0.8.2","own":[1,{"a":null}]}`,
+		`{"id":"467dd5c2b39c066bc3b73c9881f95430","timestamp":"2026-11-22T01:31:39.294708Z","ip":"::1"}`,
+		`[{"public_key":"x"}]`, `{"signature":"x","server_instance":"{}"}`,
+		`{"id":"x","records_total":null,"records_transferred":3,"push":true,"start_timestamp":"2026-11-22T01:31:39+05:00","transfer_stage":"queuing"}`,
+		`{"id":"x","active":true,"client_certificate":null,"server_certificate":"y","start_timestamp":"0001-01-01T00:00:00Z"}`,
+	} {
+		f.Add([]byte(text))
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		for _, make := range []func() any{
+			func() any { return new(wire.Info) }, func() any { return new(wire.Instance) }, func() any { return new(wire.Nonce) },
+			func() any { return new([]wire.PublicKey) }, func() any { return new(wire.SyncSession) },
+			func() any { return new(wire.SyncSessionAnswer) }, func() any { return new(wire.TransferSession) },
+		} {
+			read := make()
+			if err := wire.Read(bytes.NewReader(text), 1<<16, read); err != nil {
+				continue
+			}
+			if len(text) > 1<<16 || !json.Valid(text) {
+				t.Fatalf("%T out of %d bytes %q", read, len(text), text)
+			}
+			written, again := mustMarshal(t, read), make()
+			if err := wire.Read(bytes.NewReader(written), 1<<20, again); err != nil {
+				t.Fatalf("%s: %v", written, err)
+			}
+			if rewritten := mustMarshal(t, again); !bytes.Equal(written, rewritten) {
+				t.Fatalf("%s came back as %s", written, rewritten)
+			}
+		}
+	})
+}
+
+// The capabilities header is read to a set of known names; what is written reads the same.
+func FuzzParseHeader(f *testing.F) {
+	f.Add("FSIC_V2_FORMAT  ASYNC_OPERATIONS\tNEW")
+	f.Add(wire.All().Header())
+	f.Fuzz(func(t *testing.T, value string) {
+		set := wire.ParseHeader(value)
+		again := wire.ParseHeader(set.Header())
+		if set.Header() != again.Header() || set.Intersect(wire.All()).Header() != set.Header() {
+			t.Fatalf("%q reads as %q, that as %q", value, set.Header(), again.Header())
+		}
+		for _, name := range set.List() {
+			if !set.Has(name) || !strings.Contains(value, string(name)) || set.Without(name).Has(name) {
+				t.Fatalf("%s of %q", name, value)
+			}
+		}
+	})
+}
+
+// A time reads as the standard library reads it, and what is written reads the same.
+func FuzzTime(f *testing.F) {
+	for _, text := range []string{"2026-11-22T01:31:39.294708Z", "0000-01-01T00:00:00+23:59", "9999-12-31T23:59:59.999999999-23:59", "2016-12-31T23:59:60Z"} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		var got, again wire.Time
+		if got.UnmarshalText([]byte(text)) != nil {
+			return
+		}
+		var want time.Time
+		if err := want.UnmarshalText([]byte(text)); err == nil && !want.Equal(got.Time) {
+			t.Fatalf("%q reads as %v, not %v", text, got, want)
+		}
+		if year := got.Year(); year < 0 || year > 9999 {
+			return // at the ends of time a zone can lead out of it
+		}
+		if err := again.UnmarshalText([]byte(got.String())); err != nil || again.String() != got.String() {
+			t.Fatalf("%q is written as %s, which reads as %s: %v", text, got, again, err)
 		}
 	})
 }
