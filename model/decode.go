@@ -80,6 +80,7 @@ func (r *reader) model(node ast.Node) *Model {
 		"source":    func(n ast.Node) { m.Source = r.source(m, n) },
 		"partition": func(n ast.Node) { m.Partition = r.partition(m, n) },
 		"id":        func(n ast.Node) { m.IDIsSource = r.idRule(m, n) },
+		"merge":     func(n ast.Node) { m.Merge = r.merge(m, n) },
 		"columns": func(n ast.Node) {
 			for _, item := range r.items(place{model: m, key: "columns"}, n) {
 				m.Columns = append(m.Columns, r.column(m, item))
@@ -183,6 +184,20 @@ func (r *reader) partition(m *Model, node ast.Node) []PartitionRule {
 		rules = append(rules, rule)
 	}
 	return rules
+}
+
+// merge reads a rule's name, or a mapping of rule and column.
+func (r *reader) merge(m *Model, node ast.Node) MergeRule {
+	at := place{model: m, key: "merge"}
+	if _, ok := pairs(node); !ok {
+		return MergeRule{Kind: MergeKind(r.text(at, node))}
+	}
+	var rule MergeRule
+	r.mapping(at, node, keys{
+		"rule": func(n ast.Node) { rule.Kind = MergeKind(r.text(at, n)) },
+		"by":   func(n ast.Node) { rule.By = r.text(at, n) },
+	})
+	return rule
 }
 
 // column reads one column.

@@ -49,7 +49,8 @@ type Model struct {
 	Source  SourceRule
 	// Partition rules in order; the first whose condition holds applies.
 	Partition  []PartitionRule
-	IDIsSource bool // the id is the source id itself, not a hash
+	IDIsSource bool      // the id is the source id itself, not a hash
+	Merge      MergeRule // what becomes of two versions that do not know each other
 }
 
 // Equal is one condition column = value of a discriminator.

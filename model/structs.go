@@ -36,6 +36,7 @@ type Row struct{}
 //	partition-when-null=C:T         another one where column C is null; may be repeated
 //	where=C:VALUE                   discriminator of a shared table; may be repeated
 //	after=MODEL                     may be repeated
+//	merge=reference | newest:C | fields:C | custom
 //
 // The options of a column:
 //
@@ -137,6 +138,8 @@ func (m *Model) readTag(f *findings, tag string) {
 			m.Where = append(m.Where, Equal{Column: first, Value: second})
 		case "after":
 			m.After = append(m.After, value)
+		case "merge":
+			m.Merge = mergeOf(value)
 		default:
 			f.add(at, "unknown option %q in the tag of Row", key)
 		}

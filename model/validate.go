@@ -148,6 +148,7 @@ func (m *Model) check(p *Profile, f *findings) {
 	}
 	m.checkSource(p, f)
 	m.checkPartition(f)
+	m.checkMerge(f)
 }
 
 // checkSource checks the source id rule and whether it can give an id.
