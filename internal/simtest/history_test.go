@@ -195,7 +195,8 @@ func (w *world) sync(r *rand.Rand) {
 	e := w.edges[r.IntN(len(w.edges))]
 	client, server := w.peers[e[0]], w.peers[e[1]]
 	busy := slices.ContainsFunc(w.tasks, func(t *task) bool { return t.client == client && t.server == server })
-	o := morango.SyncOptions{ChunkSize: 1 + r.IntN(5), Fresh: r.IntN(8) == 0, Retries: -1}
+	chunk := r.IntN(5)
+	o := morango.SyncOptions{ChunkSize: 1 + chunk*chunk/5, Fresh: r.IntN(8) == 0, Retries: -1}
 	switch r.IntN(4) {
 	case 0:
 		o.Pull = true

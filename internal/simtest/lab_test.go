@@ -2,7 +2,9 @@ package simtest
 
 import (
 	"context"
+	"database/sql"
 	"embed"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -155,6 +157,9 @@ func (l *lab) place(file string, index int, user string) error {
 func (l *lab) make(file string, index int, user string) error {
 	ctx := context.Background()
 	quiet := slog.New(slog.DiscardHandler)
+	if err := smallPages(file); err != nil {
+		return err
+	}
 	node, err := morango.Open(ctx, file, l.profile, morango.Config{Create: true, Logger: quiet})
 	if err != nil {
 		return err
@@ -186,4 +191,13 @@ func (l *lab) make(file string, index int, user string) error {
 		}
 		return session.SaveCertificate(ctx, tx, own)
 	})
+}
+
+// smallPages begins a database with pages that suit a few small rows.
+func smallPages(file string) error {
+	empty, err := sql.Open("sqlite", "file://"+filepath.ToSlash(file)+"?_pragma=page_size(2048)")
+	if err == nil {
+		_, err = empty.Exec(`VACUUM`)
+	}
+	return errors.Join(err, empty.Close())
 }

@@ -19,7 +19,7 @@ func logging() []string {
 		// While the disk is to get full, every change takes some pages.
 		`CREATE TABLE sim_full (x)`, `CREATE TABLE sim_filler (x)`,
 		`CREATE TRIGGER sim_fill AFTER INSERT ON sim_log WHEN EXISTS (SELECT 1 FROM sim_full) BEGIN
-			INSERT INTO sim_filler VALUES (zeroblob(60000)); END`}
+			INSERT INTO sim_filler VALUES (zeroblob(7000)); END`}
 	add := func(event, table, when string, columns, values string) {
 		queries = append(queries, fmt.Sprintf(`CREATE TRIGGER sim_%d AFTER %s ON %s WHEN %s BEGIN
 			INSERT INTO sim_log (kind, %s) VALUES (%s); END`, len(queries), event, table, when, columns, values))

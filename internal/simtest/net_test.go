@@ -199,16 +199,29 @@ func (n *network) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, errDown
 	}
 	w.count.requests++
-	f, share := noFault, t.faults
-	if strings.Contains(req.URL.Path, "/buffers/") {
-		share *= 2 // the records themselves are few of the requests
-	}
-	if t.rand.Float64() < share {
-		f = 1 + fault(t.rand.IntN(int(faultKinds)-1))
+	f := t.fault(req)
+	if f != noFault {
 		w.count.faults[f]++
 		w.note("    %s: %s: %s %s", t.name, f, req.Method, req.URL.Path)
 	}
 	return t.carry(req, body, f)
+}
+
+// fault draws what happens to a request. Those that carry records are few among all, so
+// more happens to them, above all that they come twice.
+func (t *task) fault(req *http.Request) fault {
+	share, records := t.faults, strings.Contains(req.URL.Path, "/buffers/")
+	if records {
+		share = min(3*share, 0.7)
+	}
+	switch {
+	case t.rand.Float64() >= share:
+		return noFault
+	case records && t.rand.IntN(2) == 0:
+		return repeatRequest
+	default:
+		return 1 + fault(t.rand.IntN(int(faultKinds)-1))
+	}
 }
 
 // carry brings a request to its server and the answer back, as the fault wants it.

@@ -3,6 +3,9 @@ package simtest
 import (
 	"flag"
 	"fmt"
+	"os"
+	"runtime"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"testing"
@@ -17,8 +20,13 @@ var (
 	failsFlag = flag.Int("fails", 5, "end after so many histories that failed")
 	tries     = flag.Int("shrink", 150, "how often a history that fails is run again to make it shorter")
 	strict    = flag.Bool("strict", false, "go on with histories of copies that cannot be told apart, which may fail")
-	workers   = flag.Int("workers", 2, "histories at once")
+	workers   = flag.Int("workers", 2*runtime.GOMAXPROCS(0), "histories at once")
 )
+
+func TestMain(m *testing.M) {
+	debug.SetGCPercent(400) // a history makes much garbage, and the peers are small
+	os.Exit(m.Run())
+}
 
 // TestSeed runs one history, or those that failed once.
 func TestSeed(t *testing.T) {
