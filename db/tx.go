@@ -142,6 +142,22 @@ func (t *Tx) PrefixCond(column string, f partition.Filter, firstParam int) (cond
 	return "(" + strings.Join(conds, " OR ") + ")", args
 }
 
+// CodePoints makes a text column compare by code points, to order by it.
+func (t *Tx) CodePoints(column string) string { return t.dialect.CodePoints(column) }
+
+// Damage has the engine look through its own file, and returns up to limit problems
+// that it finds there. An engine that has no such way finds none.
+func (t *Tx) Damage(ctx context.Context, limit int) ([]string, error) {
+	engine, ok := t.dialect.(interface {
+		Damage(ctx context.Context, tx *sql.Tx, limit int) ([]string, error)
+	})
+	if !ok {
+		return nil, nil
+	}
+	t.fresh = false
+	return engine.Damage(ctx, t.tx, limit)
+}
+
 // IDs is a subselect of the ids in parameter $n, to be bound with JSONList:
 // "id IN " + tx.IDs(1).
 func (t *Tx) IDs(n int) string { return t.dialect.Unpack(n, true) }

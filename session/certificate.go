@@ -136,3 +136,17 @@ func storedOf(ctx context.Context, tx *db.Tx, chain []*cert.Certificate) (map[st
 	}
 	return stored, nil
 }
+
+// CertificatePage lists up to limit certificates with ids greater than after, in id
+// order; "" begins.
+func CertificatePage(ctx context.Context, tx *db.Tx, after string, limit int) ([]*cert.Certificate, error) {
+	if after == "" {
+		after = beforeAll
+	}
+	rows, err := tx.Query(ctx, `SELECT `+certificateColumns+` FROM morango_certificate
+		WHERE id > $1 ORDER BY id LIMIT $2`, after, limit)
+	return all(rows, err, "certificates", scanCertificate)
+}
+
+// beforeAll is an id that nothing has.
+const beforeAll = "00000000000000000000000000000000"

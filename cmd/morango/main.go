@@ -44,6 +44,7 @@ type cli struct {
 	Serialize serializeCmd `cmd:"" help:"Bring changed rows into the store now (sync does it by itself)."`
 	Status    statusCmd    `cmd:"" help:"Show what the database holds and what waits."`
 	Identity  identityCmd  `cmd:"" help:"Show who this database saves as, or give it a new identity."`
+	Verify    verifyCmd    `cmd:"" help:"Check what the database holds, and say what is wrong with it."`
 	Cleanup   cleanupCmd   `cmd:"" help:"Close idle sessions and drop their buffers."`
 	Demo      demoCmd      `cmd:"" help:"Let two school databases sync before your eyes; needs no set-up."`
 }

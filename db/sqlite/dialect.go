@@ -101,3 +101,22 @@ func (Dialect) Tables(ctx context.Context, tx *sql.Tx) (map[string][]string, err
 	}
 	return tables, rows.Err()
 }
+
+// Damage runs SQLite's own check of its file and returns up to limit problems.
+func (Dialect) Damage(ctx context.Context, tx *sql.Tx, limit int) (problems []string, err error) {
+	rows, err := tx.QueryContext(ctx, fmt.Sprintf("PRAGMA quick_check(%d)", limit))
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var problem string
+		if err := rows.Scan(&problem); err != nil {
+			return nil, err
+		}
+		if problem != "ok" {
+			problems = append(problems, problem)
+		}
+	}
+	return problems, rows.Err()
+}

@@ -53,6 +53,8 @@ var table = map[string]row{
 	"stage/dequeue":     {layer: layerStages, peers: []string{"stage"}},
 	"stage/deserialize": {layer: layerStages, peers: []string{"stage"}},
 
+	"verify": {layer: layerStages},
+
 	"wire":            {layer: layerNetwork},
 	"engine":          {layer: layerNetwork, peers: []string{"wire"}},
 	"client":          {layer: layerNetwork, peers: []string{"wire", "engine"}},
