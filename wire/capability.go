@@ -20,6 +20,10 @@ const (
 // it says that the rules in which MoranGo differs from the reference hold there.
 const MoranGo Capability = "MORANGO_GO"
 
+// Stream1 says that records may travel as a stream of version 1, without buffers: see the
+// description in frame.go and PathStreams.
+const Stream1 Capability = "MORANGO_STREAM_1"
+
 // Set is a set of capabilities. The zero value is the empty set. A Set is not
 // changed after it is made.
 type Set struct{ names []Capability } // sorted, no repeats, known ones only

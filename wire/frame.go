@@ -1,0 +1,150 @@
+package wire
+
+import (
+	"errors"
+	"fmt"
+	"hash/crc32"
+)
+
+// A stream of records
+//
+// Between two MoranGo peers records travel as a stream of frames: as the answer to one
+// GET (pull), as the body of one POST (push), or in a file. This is version 1; Stream1 is
+// the capability that announces it. On the wire a stream is compressed (zstd, see
+// Compress); what is described here is its content. Numbers are unsigned and written as
+// in Protocol Buffers: seven bits a byte, lowest first, the top bit set on all but the
+// last. A text is its number of bytes and the bytes. An id is 16 bytes.
+//
+//	stream  = magic frame*
+//	magic   = "MORANGO" 0x01                 the version is the last byte
+//	frame   = kind length payload crc
+//	kind    = one byte                       upper-case: whoever does not know it must give up;
+//	                                         lower-case: it may be passed over
+//	length  = number                         of the payload, in bytes, at most MaxFrame
+//	crc     = 4 bytes, highest first         CRC-32C of the stream from the magic to the end of
+//	                                         this payload, without the crcs: so that a frame which
+//	                                         is lost, repeated or moved is noticed with the next
+//
+// The first frame is the header, the last says how the stream ends; what comes in between is
+// good as soon as its own frame is whole.
+//
+//	'H' header    JSON, StreamHeader
+//	'R' records   number of records, then the records in ascending order of their ids, which
+//	              go on rising through the whole stream
+//	'p' problems  JSON, list of LeftOut: records that the sender could not send
+//	'M' more      JSON, StreamEnd: there is more, which is to be asked for from After on
+//	'E' end       JSON, StreamEnd: that is all
+//
+// A record does not repeat what follows from the rest, or what was said before:
+//
+//	record    = flags [id] model partition source version [self] text [conflicting] [history]
+//	flags     = one byte
+//	            1    deleted
+//	            2    hard-deleted
+//	            4    the id is given. Else it is the hash of partition, source id and model name,
+//	                 and "${id}" in the partition stands for it
+//	            8    a self-reference is given
+//	            16   conflicting texts are given
+//	            32   a history is given. Else it is the version alone
+//	            64   the source id is an id; else it is a text
+//	            128  in text and conflicting texts the bytes 1, 2, 3 and 4 stand for the record's id,
+//	                 partition, source id and self-reference
+//	model     = word of the models
+//	partition = word of the partitions
+//	version   = word of the instances, number: who saved it last, and at which counter
+//	history   = number, and as often: word of the instances, number. These stand beside the version
+//	            or in place of it; 0 says that the history does not have the instance
+//	word      = number: 0, and the text or id follows and gets the next number of its kind, from 1
+//	            on, if there is one and it is not longer than MaxWord; else the number of one that came
+//	            before. Models, partitions and instances have MaxWords numbers each
+//
+// A stream says nothing that only a peer which waits for an answer could use, so that
+// it can be written to a file and read months later.
+const magic = "MORANGO\x01"
+
+// The kinds of frames.
+const (
+	kindHeader   = 'H'
+	kindRecords  = 'R'
+	kindProblems = 'p'
+	kindMore     = 'M'
+	kindEnd      = 'E'
+)
+
+// The flags of a record.
+const (
+	flagDeleted = 1 << iota
+	flagHardDeleted
+	flagID
+	flagSelfRef
+	flagConflicting
+	flagHistory
+	flagSourceID
+	flagCut
+)
+
+// The bounds of a stream.
+const (
+	// MaxFrame bounds the payload of a frame, in bytes, and the texts of its records.
+	MaxFrame = 64 << 20
+	// MaxFrameRecords bounds the records of a frame.
+	MaxFrameRecords = 4096
+	// MaxFrameHistory bounds the entries of the histories of a frame's records.
+	MaxFrameHistory = 1 << 17
+	// MaxWords bounds the words of one kind that a stream numbers.
+	MaxWords = 4096
+	// MaxWord is the length of the longest word that gets a number, in bytes.
+	MaxWord = 256
+	// MaxLeftOut bounds the problems of a frame.
+	MaxLeftOut = 100
+	// maxHeader bounds the payload of the header and of the last frame: a claim can be long.
+	maxHeader = 16 << 20
+)
+
+// StreamHeader says what a stream holds.
+type StreamHeader struct {
+	TransferSession string `json:"transfer_session"`
+	Instance        string `json:"instance"` // that sends
+	Profile         string `json:"profile"`
+	Filter          string `json:"filter"` // prefixes, one a line
+	// Claim is the sender's FSIC as text, made before the first record was read: when all
+	// records have come, from the first on, the receiver knows as much.
+	Claim string `json:"claim"`
+	// After is the id after which the stream begins; "" is the beginning.
+	After string `json:"after"`
+	// Records is about how many records there are in all, from the first on; less than 0
+	// where that is not known.
+	Records int64 `json:"records"`
+}
+
+// StreamEnd is how a stream ends.
+type StreamEnd struct {
+	// After is the id up to which everything has come. It can lie beyond the last record.
+	After string `json:"after"`
+	// Records is how many records the stream held.
+	Records int64 `json:"records"`
+	// More says that the sender has not come to its end: which kind of frame it was.
+	More bool `json:"-"`
+}
+
+// LeftOut is a record that the sender could not send.
+type LeftOut struct {
+	ID     string `json:"id"`
+	Model  string `json:"model"`
+	Reason string `json:"reason"`
+}
+
+// Errors of streams.
+var (
+	// ErrUnencodable says that a record cannot travel in a stream. The others can.
+	ErrUnencodable = errors.New("this record cannot travel in a stream")
+	// ErrOrder says that records do not come in the order of their ids.
+	ErrOrder = errors.New("records are not in the order of their ids")
+)
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// malformed is the error of a stream that breaks a rule.
+func malformed(format string, args ...any) error {
+	return &FormatError{Reason: "Stream parse error - " + fmt.Sprintf(format, args...)}
+}

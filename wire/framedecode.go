@@ -1,0 +1,180 @@
+package wire
+
+import (
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+	"strings"
+
+	"github.com/morango-go/morango/counter"
+	"github.com/morango-go/morango/ident"
+	"github.com/morango-go/morango/record"
+)
+
+// recordDecoder reads the records of one stream.
+type recordDecoder struct {
+	profile                       string
+	models, partitions, instances []string
+
+	in      []byte // what is left of the frame
+	texts   int    // length of the texts that the frame's records may still have
+	entries int    // of histories that they may still have
+	err     error  // the first; then nothing more is read
+}
+
+// decode reads the payload of a frame of records.
+func (d *recordDecoder) decode(payload []byte) ([]record.Record, error) {
+	d.in, d.texts, d.entries = payload, MaxFrame, MaxFrameHistory
+	count := d.number(MaxFrameRecords, "records in a frame")
+	records := make([]record.Record, 0, min(count, uint64(len(payload))))
+	for ; count > 0 && d.err == nil; count-- {
+		records = append(records, d.record())
+	}
+	if d.err == nil && len(d.in) > 0 {
+		d.fail("%d bytes after a frame's last record", len(d.in))
+	}
+	if d.err != nil {
+		return nil, d.err
+	}
+	return records, nil
+}
+
+func (d *recordDecoder) fail(format string, args ...any) {
+	if d.err == nil {
+		d.err = malformed(format, args...)
+	}
+}
+
+func (d *recordDecoder) record() record.Record {
+	flags := d.bytes(1)
+	if d.err != nil {
+		return record.Record{}
+	}
+	f := flags[0]
+	r := record.Record{Profile: d.profile, Deleted: f&flagDeleted != 0, HardDeleted: f&flagHardDeleted != 0}
+	if f&flagID != 0 {
+		r.ID = d.id()
+	}
+	r.Model = d.word(&d.models, d.text)
+	r.Partition = d.word(&d.partitions, d.text)
+	if f&flagSourceID != 0 {
+		r.SourceID = d.id()
+	} else {
+		r.SourceID = d.text()
+	}
+	if f&flagID == 0 && d.err == nil {
+		r.ID = ident.Record(r.Partition, r.SourceID, r.Model)
+		if n := strings.Count(r.Partition, ident.Placeholder); n > 0 && d.spend(n*ident.Length) {
+			r.Partition = strings.ReplaceAll(r.Partition, ident.Placeholder, r.ID)
+		}
+	}
+	r.Version = counter.Version{Instance: d.word(&d.instances, d.id), Counter: d.counter()}
+	if f&flagSelfRef != 0 {
+		r.SelfRef = d.id()
+	}
+	values := cuts(r)
+	r.Serialized = d.cutText(f, values)
+	if f&flagConflicting != 0 {
+		r.Conflicting = d.cutText(f, values)
+	}
+	r.History = d.history(f, r.Version)
+	return r
+}
+
+func (d *recordDecoder) history(flags byte, v counter.Version) counter.Counters {
+	all := counter.Counters{v.Instance: v.Counter}
+	if flags&flagHistory != 0 {
+		n := d.number(MaxFrameHistory, "entries of a history")
+		if d.entries -= int(n); d.entries < 0 {
+			d.fail("the histories of a frame have more than %d entries", MaxFrameHistory)
+		}
+		for ; n > 0 && d.err == nil; n-- {
+			instance := d.word(&d.instances, d.id)
+			all[instance] = d.counter()
+		}
+	}
+	for instance, n := range all {
+		if n == 0 {
+			delete(all, instance)
+		}
+	}
+	return all
+}
+
+// bytes takes n bytes of the frame.
+func (d *recordDecoder) bytes(n uint64) []byte {
+	if d.err == nil && n > uint64(len(d.in)) {
+		d.fail("a frame ends within a record")
+	}
+	if d.err != nil {
+		return nil
+	}
+	taken := d.in[:n]
+	d.in = d.in[n:]
+	return taken
+}
+
+func (d *recordDecoder) number(limit uint64, what string) uint64 {
+	if d.err != nil {
+		return 0
+	}
+	n, size := binary.Uvarint(d.in)
+	if size <= 0 {
+		d.fail("a number is cut off")
+		return 0
+	}
+	if n > limit {
+		d.err = fmt.Errorf("%w: %d %s", ErrTooLarge, n, what)
+		return 0
+	}
+	d.in = d.in[size:]
+	return n
+}
+
+func (d *recordDecoder) counter() int64 {
+	return int64(d.number(counter.Greatest, "as a counter"))
+}
+
+func (d *recordDecoder) id() string { return hex.EncodeToString(d.bytes(ident.Length / 2)) }
+
+// spend takes a length from what the texts of a frame may have.
+func (d *recordDecoder) spend(n int) bool {
+	if d.texts -= n; d.texts < 0 && d.err == nil {
+		d.err = fmt.Errorf("%w: texts of more than %d bytes in a frame", ErrTooLarge, MaxFrame)
+	}
+	return d.err == nil
+}
+
+func (d *recordDecoder) text() string {
+	return string(d.bytes(d.number(MaxFrame, "bytes of a text")))
+}
+
+func (d *recordDecoder) cutText(flags byte, values [4]string) string {
+	raw := d.bytes(d.number(MaxFrame, "bytes of a text"))
+	if flags&flagCut == 0 {
+		return string(raw)
+	}
+	if !d.spend(pasted(raw, values)) {
+		return ""
+	}
+	return paste(raw, values)
+}
+
+// word reads a word of a table, or a new one with read.
+func (d *recordDecoder) word(table *[]string, read func() string) string {
+	n := d.number(MaxWords, "as the number of a word")
+	switch {
+	case d.err != nil:
+		return ""
+	case n > uint64(len(*table)):
+		d.fail("word %d where there are %d", n, len(*table))
+		return ""
+	case n > 0:
+		return (*table)[n-1]
+	}
+	word := read()
+	if d.err == nil && len(*table) < MaxWords && len(word) <= MaxWord {
+		*table = append(*table, word)
+	}
+	return word
+}

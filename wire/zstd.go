@@ -1,0 +1,65 @@
+package wire
+
+import (
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/klauspost/compress/zstd"
+)
+
+// The window is what compressor and decompressor keep in memory. A larger one gains
+// little on records, for what they have in common is near.
+const (
+	window    = 1 << 20
+	maxWindow = 8 << 20 // what we take from others
+)
+
+// Compress gives a writer whose content goes to w compressed. Close ends it; what is not
+// closed is no whole stream. Its memory is constant.
+func Compress(w io.Writer) (io.WriteCloser, error) {
+	zip, err := zstd.NewWriter(w, zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(window),
+		zstd.WithEncoderLevel(zstd.SpeedDefault), zstd.WithLowerEncoderMem(true))
+	if err != nil {
+		return nil, fmt.Errorf("compress a stream: %w", err)
+	}
+	return zip, nil
+}
+
+// Decompress reads what Compress wrote, in constant memory. Damaged content is a
+// *FormatError; errors of r pass. Close it.
+func Decompress(r io.Reader) (io.ReadCloser, error) {
+	from := &source{from: r}
+	zip, err := zstd.NewReader(from, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
+		zstd.WithDecoderMaxWindow(maxWindow), zstd.WithDecoderMaxMemory(1<<40))
+	if err != nil {
+		return nil, fmt.Errorf("decompress a stream: %w", err)
+	}
+	return &unzip{from: from, zip: zip}, nil
+}
+
+type unzip struct {
+	from *source
+	zip  *zstd.Decoder
+}
+
+// Read implements io.Reader.
+func (u *unzip) Read(p []byte) (int, error) {
+	n, err := u.zip.Read(p)
+	switch {
+	case err == nil, errors.Is(err, io.EOF):
+		return n, err
+	case u.from.err != nil:
+		return n, u.from.err
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return n, io.ErrUnexpectedEOF
+	default:
+		return n, malformed("its compression is damaged")
+	}
+}
+
+// Close implements io.Closer.
+func (u *unzip) Close() error {
+	u.zip.Close()
+	return nil
+}
