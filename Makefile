@@ -3,7 +3,8 @@
 #   make test    vet and all tests; first installs a PostgreSQL server where there is none
 #                (Debian), unless MORANGO_TEST_POSTGRES has the URL of one
 #   make lint    golangci-lint, built on first use
-#   make bench   benchmarks
+#   make bench   Go benchmarks, then syncs measured from end to end beside the floor; BENCH=push,pull
+#                N=10000 ENGINE=sqlite choose, then without the former; BENCH_LARGE=1 adds 1,000,000 rows
 #   make fuzz    every fuzz target for FUZZTIME
 #   make simulate SEEDS=2000  random histories of many peers and many faults; FROM=1 for the same each time
 #   make demo    two schools sync
@@ -17,6 +18,10 @@ VERSION = $$(git describe --tags --always --dirty 2>/dev/null || echo developmen
 FUZZTIME = 30s
 SEEDS = 500
 FROM = 0
+BENCH =
+N =
+ENGINE =
+RUNS = 1
 PLATFORMS = linux/amd64 linux/arm64 linux/arm windows/amd64 darwin/amd64 darwin/arm64
 GOLANGCI = v2.15.0
 
@@ -41,7 +46,9 @@ lint: .bin/golangci-lint-$(GOLANGCI)
 	mv .bin/golangci-lint $@
 
 bench:
-	$(GO) test -run '^$$' -bench . -benchmem ./...
+	.ci/setup
+	@[ -n "$(BENCH)$(N)$(ENGINE)" ] || $(GO) test -run '^$$' -bench . -benchmem ./... | grep -v '^?'
+	$(GO) run ./internal/bench -jobs "$(BENCH)" -n "$(N)" -engines "$(ENGINE)" -runs $(RUNS)
 
 # One target at a time, as the Go tool wants it.
 fuzz:

@@ -67,6 +67,7 @@ var table = map[string]row{
 
 	"db/dbtest":                     {layer: layerFrame, peers: []string{"internal/conformance"}}, // what Django made
 	"internal/archtest":             {layer: layerFrame},
+	"internal/bench":                {layer: layerFrame, std: []string{"net", "net/http", "log/slog"}}, // serves peers and shapes their links
 	"internal/conformance":          {layer: layerFrame},
 	"internal/conformance/tables":   {layer: layerFrame},
 	"internal/conformance/recorded": {layer: layerFrame},
