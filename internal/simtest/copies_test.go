@@ -21,6 +21,7 @@ import (
 type backup struct {
 	file  string
 	hopes map[string]string
+	twin  *twin
 }
 
 // partner is the only peer that p syncs with, if there is only one.
@@ -57,7 +58,7 @@ func (w *world) loner(r *rand.Rand) *peer {
 // keep makes a backup.
 func (w *world) keep(p *peer) error {
 	w.texts++
-	b := backup{file: fmt.Sprintf("%s.backup%d", p.file, w.texts), hopes: maps.Clone(p.mirror.hopes)}
+	b := backup{file: fmt.Sprintf("%s.backup%d", p.file, w.texts), hopes: maps.Clone(p.mirror.hopes), twin: p.twin.copy(p)}
 	if _, err := p.app.Exec(`VACUUM INTO ?`, b.file); err != nil {
 		return err
 	}
@@ -105,6 +106,7 @@ func (w *world) restore(p *peer, b backup) error {
 		w.ledger.lost[v] = append(w.ledger.lost[v], s)
 	}
 	p.private = map[version]*saved{}
+	p.twin = b.twin.copy(p)
 	if err := w.reload(p, b.hopes); err != nil {
 		return err
 	}
@@ -151,7 +153,7 @@ func (w *world) clone(p *peer) error {
 	c := &peer{w: w, index: len(w.peers), origin: p.origin, user: p.user, hide: p.hide,
 		file: filepath.Join(w.dir, fmt.Sprintf("peer%d.db", len(w.peers))), address: fmt.Sprintf("127.0.0.%d", len(w.peers)+2),
 		rand: newChance(uint64(w.texts), len(w.peers))}
-	c.twin = newTwin(c)
+	c.twin = p.twin.copy(c)
 	if _, err := p.app.Exec(`VACUUM INTO ?`, c.file); err != nil {
 		return err
 	}

@@ -47,7 +47,8 @@ type mirror struct {
 	changes int64 // of store, claims and application
 	rows    map[string]stored
 	seen    map[string]map[string]int64 // record max counters by record
-	claims  map[string]map[string]int64 // database max counters by prefix
+	dirty   map[string]bool
+	claims  claims // database max counters
 	// hopes are changes of the application that its node has still to take over: by
 	// record the text that was written, "" for a deletion.
 	hopes map[string]string
@@ -60,7 +61,7 @@ type stored struct {
 
 func newMirror() mirror {
 	return mirror{rows: map[string]stored{}, seen: map[string]map[string]int64{},
-		claims: map[string]map[string]int64{}, hopes: map[string]string{}}
+		dirty: map[string]bool{}, claims: claims{}, hopes: map[string]string{}}
 }
 
 // expect notes a change of the application. The deletion of what was never saved leaves
@@ -118,9 +119,7 @@ func (w *world) observe(p *peer) {
 	fresh := len(w.ledger.order)
 	for _, m := range marks {
 		if m.stage != nil {
-			if !w.setup.copies {
-				p.twin.hook(*m.stage)
-			}
+			p.twin.hook(*m.stage)
 			continue
 		}
 		n := 0
@@ -154,9 +153,7 @@ func (w *world) commit(p *peer, entries []entry) {
 	if claimed {
 		w.checkClaims(p, w.ledger.order)
 	}
-	if !w.setup.copies {
-		p.twin.commit(entries)
-	}
+	p.twin.commit(entries)
 }
 
 func (m *mirror) apply(e entry) {
@@ -166,7 +163,10 @@ func (m *mirror) apply(e entry) {
 	case "seen":
 		put(m.seen, e.id, e.instance, e.counter)
 	case "claim":
-		put(m.claims, e.partition, e.instance, e.counter)
+		lower(m.claims, claim{e.partition, e.instance}, e.counter)
+	case "dirty":
+		m.dirty[e.id] = e.flags != 0
+		return
 	case "app", "unapp":
 	default:
 		return
@@ -285,12 +285,12 @@ func (w *world) checkClaims(p *peer, versions []version) {
 	if p.doubtful {
 		return
 	}
-	for prefix, counters := range p.mirror.claims {
+	for c, n := range p.mirror.claims {
 		for _, v := range versions {
 			s := w.ledger.versions[v]
-			if counters[v.instance] >= v.counter && strings.HasPrefix(s.partition, prefix) && !w.has(p, v) {
+			if c.instance == v.instance && n >= v.counter && strings.HasPrefix(s.partition, c.prefix) && !w.has(p, v) {
 				w.fail("%s claims %.6s:%d under %q, but does not hold %s, saved by %s: %s\n\tit holds %v, which has seen %v", p.name(),
-					v.instance, counters[v.instance], prefix, v, s.by.name(), s.content, p.mirror.rows[v.id], p.mirror.seen[v.id])
+					v.instance, n, c.prefix, v, s.by.name(), s.content, p.mirror.rows[v.id], p.mirror.seen[v.id])
 			}
 		}
 	}

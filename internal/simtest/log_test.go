@@ -32,7 +32,7 @@ func logging() []string {
 		"morango_store", "id, instance, counter, serialized, conflicting, flags, partition",
 		`'row', NEW.id, NEW.last_saved_instance, NEW.last_saved_counter, NEW.serialized, NEW.conflicting_serialized_data,
 			NEW.deleted + 2 * NEW.hard_deleted, NEW.partition`)
-	add("UPDATE OF dirty_bit", "morango_store", "OLD.dirty_bit AND NOT NEW.dirty_bit", "id", `'settled', NEW.id`)
+	both(" OF dirty_bit", "morango_store", "id, flags", `'dirty', NEW.id, NEW.dirty_bit`)
 	both("", "morango_recordmaxcounter", "id, instance, counter", `'seen', NEW.store_model_id, NEW.instance_id, NEW.counter`)
 	add("DELETE", "morango_recordmaxcounter", "TRUE", "id, instance, counter", `'seen', OLD.store_model_id, OLD.instance_id, 0`)
 	both("", "morango_databasemaxcounter", "instance, counter, partition", `'claim', NEW.instance_id, NEW.counter, NEW.partition`)

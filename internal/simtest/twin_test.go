@@ -1,19 +1,16 @@
 package simtest
 
 import (
-	"encoding/json"
+	"cmp"
 	"maps"
-	"reflect"
 	"slices"
 	"strings"
-
-	"github.com/morango-go/morango"
 )
 
-// twin is a peer in memory, of plain maps. It is told what its peer's application does,
-// which stage of which transfer runs, and when a transaction commits. What that makes
-// of the store, of histories, claims and buffers it works out by itself, and all must
-// agree with the database.
+// twin is a peer in memory, of plain maps. It is told what its peer's application does
+// and which transaction of which stage commits (watch_test.go). What that makes of the
+// store, of histories, claims and buffers it works out by itself, and all must agree
+// with the database.
 type twin struct {
 	p          *peer
 	app        map[string]appRow
@@ -50,124 +47,28 @@ type transfer struct {
 	sent   map[string]kept
 }
 
-type claims = map[string]map[string]int64
+// claims are the counters that are known in full, by prefix and instance.
+type claims = map[claim]int64
+
+type claim struct{ prefix, instance string }
 
 func newTwin(p *peer) *twin {
 	return &twin{p: p, app: map[string]appRow{}, gone: map[string]bool{}, hard: map[string]bool{}, store: map[string]kept{},
 		claims: claims{}, counters: map[string]int64{}, texts: map[string][2]string{}, buffers: map[string]map[string]kept{}}
 }
 
-// hook hears of stages. When one has ended, all that it has to do must be done.
-func (t *twin) hook(e morango.HookEvent) {
-	if e.Before {
-		t.stage, t.transfer, t.filter = string(e.Stage), e.TransferSession, strings.Fields(e.Filter)
-		return
+// copy is the twin of a copied or restored database.
+func (t *twin) copy(p *peer) *twin {
+	c := *t
+	c.p, c.app, c.gone, c.hard, c.store = p, maps.Clone(t.app), maps.Clone(t.gone), maps.Clone(t.hard), maps.Clone(t.store)
+	c.claims, c.counters, c.texts, c.buffers = maps.Clone(t.claims), maps.Clone(t.counters), maps.Clone(t.texts), maps.Clone(t.buffers)
+	for id, arrived := range t.buffers {
+		c.buffers[id] = maps.Clone(arrived)
 	}
-	if t.stage == string(e.Stage) {
-		t.claim()
-	}
-	if s := t.p.w.sent[e.TransferSession]; t.stage == "queuing" && t.produces(s) {
-		t.agree("records that travel", ids(s.sent), ids(t.lacking(e.TransferSession)))
-	}
-	t.rest()
-	t.compare()
+	return &c
 }
-
-// rest says that no stage runs.
-func (t *twin) rest() { t.stage, t.transfer, t.filter = "", "", nil }
 
 func (t *twin) produces(s *transfer) bool { return s.push == (s.client == t.p) }
-
-// commit works out what a transaction does, and then takes over what it is told.
-func (t *twin) commit(entries []entry) {
-	all := map[string][]entry{}
-	for _, e := range entries {
-		all[e.kind] = append(all[e.kind], e)
-	}
-	var stamp entry
-	for _, e := range all["stamp"] {
-		stamp = e
-		t.agree("counter", e.counter, t.counters[e.instance]+1)
-		t.counters[e.instance] = e.counter
-	}
-	switch {
-	case t.stage == "dequeuing" && len(all["unbuffer"]) > 0 && len(all["closed"]) == 0:
-		t.dequeue(stamp)
-	case stamp.counter > 0:
-		t.serialize(stamp)
-	}
-	t.deserialized(all)
-	if len(all["claim"]) > 0 {
-		t.claim()
-	}
-	for _, e := range entries {
-		t.take(e)
-	}
-	if len(all["row"])+len(all["seen"])+len(all["claim"]) > 0 {
-		t.compare()
-	}
-}
-
-// take takes over one change that the twin is told of.
-func (t *twin) take(e entry) {
-	switch e.kind {
-	case "app":
-		t.app[e.id] = appRow{values: e.serialized, partition: e.partition, dirty: e.flags == 0}
-	case "unapp":
-		delete(t.app, e.id)
-	case "gone", "hard":
-		map[string]map[string]bool{"gone": t.gone, "hard": t.hard}[e.kind][e.id] = true
-	case "ungone":
-		delete(t.gone, e.id)
-	case "unhard":
-		delete(t.hard, e.id)
-	case "settled":
-		s := t.store[e.id]
-		s.dirty = false
-		t.store[e.id] = s
-	case "session":
-		t.session(e)
-	case "buffer":
-		s := t.p.w.sent[e.instance]
-		if t.produces(s) {
-			s.sent[e.id] = t.store[e.id]
-		} else {
-			if t.buffers[e.instance] == nil {
-				t.buffers[e.instance] = map[string]kept{}
-			}
-			t.buffers[e.instance][e.id] = s.sent[e.id]
-		}
-	case "unbuffer":
-		if s := t.p.w.sent[e.instance]; !t.produces(s) {
-			delete(t.buffers[e.instance], e.id)
-		} else if t.stage == "queuing" {
-			delete(s.sent, e.id)
-		}
-	}
-}
-
-// session hears what client and server claim. Our own claim must be as we work it out.
-func (t *twin) session(e entry) {
-	w := t.p.w
-	if w.sent[e.id] == nil { // the client is the first to know
-		w.sent[e.id] = &transfer{client: t.p, push: e.flags == 1, filter: strings.Fields(e.partition), sent: map[string]kept{}}
-	}
-	s, mine := w.sent[e.id], 0
-	if s.client != t.p {
-		mine = 1
-	}
-	texts := [2]string{e.serialized, e.conflicting}
-	if own := texts[mine]; own != t.texts[e.id][mine] && own != "{}" {
-		sub, super, legacy := parseClaim(own)
-		if legacy == nil {
-			wantSub, wantSuper := t.claimOf(s)
-			t.agree("claim for the peer", []claims{sub, super}, []claims{wantSub, wantSuper})
-		} else {
-			t.agree("claim for the peer", legacy, t.legacyClaimOf(s))
-		}
-	}
-	t.texts[e.id] = texts
-}
 
 // theirs is what the peer of a transfer claims, under the prefixes of the filter.
 func (t *twin) theirs(id string) claims {
@@ -177,14 +78,10 @@ func (t *twin) theirs(id string) claims {
 		text = t.texts[id][1]
 	}
 	sub, super, legacy := parseClaim(text)
-	if legacy == nil {
-		return expand(sub, super, s.filter)
+	if legacy { // it holds under every prefix
+		sub, super = claims{}, sub
 	}
-	all := claims{}
-	for _, prefix := range s.filter {
-		all[prefix] = legacy
-	}
-	return all
+	return expand(sub, super, s.filter)
 }
 
 // lacking are the store rows of a transfer's filter that its receiver does not claim.
@@ -237,6 +134,32 @@ func (t *twin) save(id string, s kept, stamp entry) {
 	t.store[id] = s
 }
 
+// restamp takes back what this database saved as an instance that another is as well.
+func (t *twin) restamp(from string, above int64, stamp entry) {
+	for id, s := range t.store {
+		if s.instance == from && s.counter > above {
+			s.history = maps.Clone(s.history)
+			lower(s.history, from, above)
+			t.save(id, s, stamp)
+		}
+	}
+	for c, n := range t.claims {
+		if c.instance == from && n > above {
+			lower(t.claims, c, above)
+		}
+	}
+	t.counters[from] = above
+	t.compare()
+}
+
+// lower sets a counter; 0 forgets it.
+func lower[K comparable](all map[K]int64, key K, n int64) {
+	all[key] = n
+	if n == 0 {
+		delete(all, key)
+	}
+}
+
 // dequeue merges what has arrived.
 func (t *twin) dequeue(stamp entry) {
 	for id, b := range t.buffers[t.transfer] {
@@ -264,22 +187,6 @@ func (t *twin) dequeue(stamp entry) {
 	}
 }
 
-// deserialized holds what came into the application's tables against the store.
-func (t *twin) deserialized(all map[string][]entry) {
-	for _, e := range slices.Concat(all["app"], all["unapp"]) {
-		if e.flags == 0 {
-			continue // the application's own
-		}
-		before, there := t.app[e.id]
-		t.agree("overwritten change of "+e.id, there && before.dirty, false)
-		if e.kind == "app" {
-			s := t.store[e.id]
-			t.agree("row of "+e.id, s.flags&1 == 0 && reads(s.serialized, e.serialized), true)
-			t.agree("settled "+e.id, slices.ContainsFunc(all["settled"], func(x entry) bool { return x.id == e.id }), true)
-		}
-	}
-}
-
 // claim raises claims as the stage that runs has to: to our own counters after
 // serialize, to those of the sender after dequeue.
 func (t *twin) claim() {
@@ -292,53 +199,118 @@ func (t *twin) claim() {
 		news = t.theirs(t.transfer)
 	case t.stage == "", t.stage == "deserializing" && !t.produces(s), t.stage == "serializing" && t.produces(s):
 		for _, prefix := range filter {
-			news[prefix] = t.counters
+			for instance, n := range t.counters {
+				news[claim{prefix, instance}] = n
+			}
 		}
 	}
 	before := claims{} // what a wider claim says already is not noted, the widest first
-	for _, prefix := range slices.Sorted(maps.Keys(news)) {
-		for instance, n := range news[prefix] {
-			mine, own := t.counters[instance]
-			if n > 0 && (!own || n <= mine) && covered(before, prefix, instance) < n && covered(t.claims, prefix, instance) < n {
-				put(t.claims, prefix, instance, n)
-			}
-			if !own || n <= mine {
-				put(before, prefix, instance, max(n, before[prefix][instance]))
-			}
+	for _, c := range slices.SortedFunc(maps.Keys(news), func(a, b claim) int { return cmp.Compare(a.prefix, b.prefix) }) {
+		n := news[c]
+		if mine, own := t.counters[c.instance]; n == 0 || own && n > mine {
+			continue
+		}
+		if covered(before, c.prefix, c.instance) < n && covered(t.claims, c.prefix, c.instance) < n {
+			t.claims[c] = n
+		}
+		before[c] = n
+	}
+}
+
+// claimOf is what the twin claims for a transfer, of the second form. A sender speaks
+// only of instances that still are the last to have saved some row under the claim's
+// prefix, a receiver of those in the rows' histories.
+func (t *twin) claimOf(s *transfer) (sub, super claims) {
+	sub, super = claims{}, claims{}
+	for c, n := range t.claims {
+		if !t.carried(c, t.produces(s)) {
+			continue
+		}
+		if under(c.prefix, s.filter) {
+			sub[c] = n
+		}
+		if slices.ContainsFunc(s.filter, func(f string) bool { return f != c.prefix && strings.HasPrefix(f, c.prefix) }) {
+			super[c] = n
 		}
 	}
-}
-
-// compare holds the whole store against the database's.
-func (t *twin) compare() {
-	m := &t.p.mirror
-	for _, id := range ids(t.store) {
-		s, real := t.store[id], m.rows[id]
-		t.agree("content of "+id, real.content, s.content)
-		t.agree("version of "+id, real.version, version{id, s.instance, s.counter})
-		t.agree("history of "+id, m.seen[id], s.history)
-	}
-	t.agree("records", len(m.rows), len(t.store))
-	t.agree("claims", filled(m.claims), filled(t.claims))
-}
-
-func (t *twin) agree(what string, got, want any) {
-	if !reflect.DeepEqual(got, want) {
-		t.p.w.fail("%s disagrees with the model about the %s, at stage %q with filter %q:\n\t%v\nthe model has\n\t%v",
-			t.p.name(), what, t.stage, t.filter, got, want)
-	}
-}
-
-// reads says whether JSON has these values.
-func reads(text, values string) bool {
-	var have, want map[string]any
-	if json.Unmarshal([]byte(text), &have) != nil || json.Unmarshal([]byte(values), &want) != nil {
-		return false
-	}
-	for name, value := range want {
-		if have[name] != value {
+	all := maps.Clone(super)
+	maps.Copy(all, sub)
+	for _, some := range []claims{sub, super} { // what a wider one says as well is left out
+		maps.DeleteFunc(some, func(c claim, n int64) bool {
+			for wide, m := range all {
+				if wide.instance == c.instance && wide.prefix != c.prefix && strings.HasPrefix(c.prefix, wide.prefix) && m >= n {
+					return true
+				}
+			}
 			return false
+		})
+	}
+	if t.produces(s) {
+		return expand(sub, super, s.filter), claims{}
+	}
+	return sub, super
+}
+
+func (t *twin) carried(c claim, last bool) bool {
+	for _, s := range t.store {
+		if strings.HasPrefix(s.partition, c.prefix) && (s.instance == c.instance || !last && s.history[c.instance] > 0) {
+			return true
 		}
 	}
-	return true
+	return false
+}
+
+// legacyClaimOf is the claim of the first form: what holds under every prefix.
+func (t *twin) legacyClaimOf(s *transfer) claims {
+	all := claims{}
+	for c := range t.claims {
+		least := covered(t.claims, s.filter[0], c.instance)
+		for _, prefix := range s.filter {
+			least = min(least, covered(t.claims, prefix, c.instance))
+		}
+		if least > 0 {
+			all[claim{"", c.instance}] = least
+		}
+	}
+	return all
+}
+
+// expand carries what is claimed of wider prefixes down to those of the filter.
+func expand(sub, super claims, filter []string) claims {
+	all := maps.Clone(sub)
+	for _, prefix := range filter {
+		if slices.ContainsFunc(filter, func(f string) bool { return f != prefix && strings.HasPrefix(prefix, f) }) {
+			continue
+		}
+		for wide, n := range super {
+			if c := (claim{prefix, wide.instance}); strings.HasPrefix(prefix, wide.prefix) {
+				all[c] = max(all[c], n)
+			}
+		}
+	}
+	return all
+}
+
+// covered is the highest counter of an instance that is claimed for a partition.
+func covered(all claims, partition, instance string) (n int64) {
+	for c, m := range all {
+		if c.instance == instance && strings.HasPrefix(partition, c.prefix) {
+			n = max(n, m)
+		}
+	}
+	return n
+}
+
+// under says whether a partition begins with one of the prefixes.
+func under(partition string, prefixes []string) bool {
+	return slices.ContainsFunc(prefixes, func(prefix string) bool { return strings.HasPrefix(partition, prefix) })
+}
+
+func united(a, b map[string]int64) map[string]int64 {
+	all := map[string]int64{}
+	maps.Copy(all, a)
+	for instance, n := range b {
+		all[instance] = max(all[instance], n)
+	}
+	return all
 }

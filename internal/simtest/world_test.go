@@ -24,12 +24,10 @@ type counts struct {
 
 // setup is what a history begins with.
 type setup struct {
-	users []string // by peer; "" for everything
-	hide  [][]wire.Capability
-	edges [][2]int // client and server
-	// copies: databases are set back and devices copied. The model of a peer knows
-	// nothing of that, and rests.
-	copies bool
+	users  []string // by peer; "" for everything
+	hide   [][]wire.Capability
+	edges  [][2]int // client and server
+	copies bool     // databases are set back and devices copied
 }
 
 // newSetup draws some peers, who of them syncs with whom, and what each can.

@@ -1,0 +1,209 @@
+package simtest
+
+import (
+	"encoding/json"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/morango-go/morango"
+)
+
+// Here the twin of a peer hears what happens on its peer, and is held against it.
+
+// hook hears of stages. When one has ended, all that it has to do must be done.
+func (t *twin) hook(e morango.HookEvent) {
+	if e.Before {
+		t.stage, t.transfer, t.filter = string(e.Stage), e.TransferSession, strings.Fields(e.Filter)
+		if s := t.p.w.sent[t.transfer]; t.stage == "queuing" && t.produces(s) {
+			clear(s.sent) // it starts anew
+		}
+		return
+	}
+	if t.stage == string(e.Stage) {
+		t.claim()
+	}
+	if s := t.p.w.sent[e.TransferSession]; t.stage == "queuing" && t.produces(s) {
+		t.agree("records that travel", ids(s.sent), ids(t.lacking(e.TransferSession)))
+	}
+	t.rest()
+	t.compare()
+}
+
+// rest says that no stage runs.
+func (t *twin) rest() { t.stage, t.transfer, t.filter = "", "", nil }
+
+// commit works out what a transaction does, and then takes over what it is told.
+func (t *twin) commit(entries []entry) {
+	all := map[string][]entry{}
+	for _, e := range entries {
+		all[e.kind] = append(all[e.kind], e)
+	}
+	var stamp entry
+	for _, e := range all["stamp"] {
+		if e.counter < t.counters[e.instance] {
+			t.restamp(e.instance, e.counter, stamp)
+			return
+		}
+		stamp = e
+		t.agree("counter", e.counter, t.counters[e.instance]+1)
+		t.counters[e.instance] = e.counter
+	}
+	switch {
+	case t.stage == "dequeuing" && len(all["unbuffer"]) > 0 && len(all["closed"]) == 0:
+		t.dequeue(stamp)
+	case stamp.counter > 0:
+		t.serialize(stamp)
+	}
+	t.deserialized(all)
+	if len(all["claim"]) > 0 {
+		t.claim()
+	}
+	for _, e := range entries {
+		t.take(e)
+	}
+	t.settled(all["dirty"])
+	if len(all["row"])+len(all["seen"])+len(all["claim"])+len(all["dirty"]) > 0 {
+		t.compare()
+	}
+}
+
+// take takes over one change that the twin is told of.
+func (t *twin) take(e entry) {
+	switch e.kind {
+	case "app":
+		t.app[e.id] = appRow{values: e.serialized, partition: e.partition, dirty: e.flags == 0}
+	case "unapp":
+		delete(t.app, e.id)
+	case "gone", "hard":
+		map[string]map[string]bool{"gone": t.gone, "hard": t.hard}[e.kind][e.id] = true
+	case "ungone":
+		delete(t.gone, e.id)
+	case "unhard":
+		delete(t.hard, e.id)
+	case "session":
+		t.session(e)
+	case "buffer":
+		s := t.p.w.sent[e.instance]
+		if t.produces(s) {
+			s.sent[e.id] = t.store[e.id]
+		} else {
+			if t.buffers[e.instance] == nil {
+				t.buffers[e.instance] = map[string]kept{}
+			}
+			t.buffers[e.instance][e.id] = s.sent[e.id]
+		}
+	case "unbuffer":
+		if s := t.p.w.sent[e.instance]; !t.produces(s) {
+			delete(t.buffers[e.instance], e.id)
+		} else if t.stage == "queuing" {
+			delete(s.sent, e.id)
+		}
+	}
+}
+
+// session hears what client and server claim. Our own claim must be as we work it out.
+func (t *twin) session(e entry) {
+	w := t.p.w
+	if w.sent[e.id] == nil { // the client is the first to know
+		w.sent[e.id] = &transfer{client: t.p, push: e.flags == 1, filter: strings.Fields(e.partition), sent: map[string]kept{}}
+	}
+	s, mine := w.sent[e.id], 0
+	if s.client != t.p {
+		mine = 1
+	}
+	texts := [2]string{e.serialized, e.conflicting}
+	if own := texts[mine]; own != t.texts[e.id][mine] && own != "{}" {
+		sub, super, legacy := parseClaim(own)
+		wantSub, wantSuper := t.claimOf(s)
+		if legacy {
+			wantSub, wantSuper = t.legacyClaimOf(s), claims{}
+		}
+		t.agree("claim for the peer", []claims{sub, super}, []claims{wantSub, wantSuper})
+	}
+	t.texts[e.id] = texts
+}
+
+// deserialized holds what came into the application's tables against its own changes.
+func (t *twin) deserialized(all map[string][]entry) {
+	for _, e := range slices.Concat(all["app"], all["unapp"]) {
+		if e.flags != 0 { // else it is the application's own
+			before, there := t.app[e.id]
+			t.agree("overwritten change of "+e.id, there && before.dirty, false)
+		}
+	}
+}
+
+// settled holds records that count as applied against the application's tables.
+func (t *twin) settled(dirty []entry) {
+	for _, e := range dirty {
+		s, known := t.store[e.id]
+		if !s.dirty || !known || t.p.mirror.dirty[e.id] {
+			continue
+		}
+		a, there := t.app[e.id]
+		// A row without what it refers to goes, and its deletion waits to be saved.
+		t.agree("row of "+e.id, there, s.flags&1 == 0 && !t.gone[e.id])
+		t.agree("row of "+e.id, !there || reads(s.serialized, a.values), true)
+		s.dirty = false
+		t.store[e.id] = s
+	}
+}
+
+// compare holds the whole store against the database's.
+func (t *twin) compare() {
+	m := &t.p.mirror
+	for _, id := range ids(t.store) {
+		s, real := t.store[id], m.rows[id]
+		t.agree("content of "+id, real.content, s.content)
+		t.agree("version of "+id, real.version, version{id, s.instance, s.counter})
+		t.agree("history of "+id, m.seen[id], s.history)
+		t.agree("dirty bit of "+id, m.dirty[id], s.dirty)
+	}
+	t.agree("records", len(m.rows), len(t.store))
+	t.agree("claims", m.claims, t.claims)
+}
+
+func (t *twin) agree(what string, got, want any) {
+	if !reflect.DeepEqual(got, want) {
+		t.p.w.fail("%s disagrees with the model about the %s, at stage %q with filter %q:\n\t%v\nthe model has\n\t%v",
+			t.p.name(), what, t.stage, t.filter, got, want)
+	}
+}
+
+// reads says whether JSON has these values.
+func reads(text, values string) bool {
+	var have, want map[string]any
+	if json.Unmarshal([]byte(text), &have) != nil || json.Unmarshal([]byte(values), &want) != nil {
+		return false
+	}
+	for name, value := range want {
+		if have[name] != value {
+			return false
+		}
+	}
+	return true
+}
+
+func ids(rows map[string]kept) []string { return slices.Sorted(maps.Keys(rows)) }
+
+// parseClaim reads a claim as it travels; one of the first form is all under "".
+func parseClaim(text string) (sub, super claims, legacy bool) {
+	var second struct{ Sub, Super map[string]map[string]int64 }
+	if json.Unmarshal([]byte(text), &second) != nil || second.Sub == nil && second.Super == nil {
+		first := map[string]int64{}
+		_ = json.Unmarshal([]byte(text), &first) // what cannot be read claims nothing
+		second.Sub, legacy = map[string]map[string]int64{"": first}, true
+	}
+	flat := func(all map[string]map[string]int64) claims {
+		some := claims{}
+		for prefix, counters := range all {
+			for instance, n := range counters {
+				some[claim{prefix, instance}] = n
+			}
+		}
+		return some
+	}
+	return flat(second.Sub), flat(second.Super), legacy
+}
