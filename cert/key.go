@@ -1,6 +1,7 @@
 package cert
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/rsa"
 	"crypto/sha256"
@@ -87,6 +88,9 @@ func ParsePublic(text string) (PublicKey, error) {
 	if key.N.BitLen() != keyBits || len(der) != publicSize {
 		return PublicKey{}, fmt.Errorf("public key has %d bits in %d bytes, want %d in %d",
 			key.N.BitLen(), len(der), keyBits, publicSize)
+	}
+	if !bytes.Equal(x509.MarshalPKCS1PublicKey(key), der) {
+		return PublicKey{}, errors.New("public key: not in canonical form, something else stands beside its two numbers")
 	}
 	return PublicKey{key}, nil
 }

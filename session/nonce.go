@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/morango-go/morango/db"
+	"github.com/morango-go/morango/ident"
 )
 
 // NonceLife is how long a nonce can be used after it was given out.
@@ -33,8 +34,12 @@ func CreateNonce(ctx context.Context, tx *db.Tx, n Nonce) error {
 // Of two write transactions that use the same nonce only one succeeds. A nonce
 // from the future counts as expired: the clock was set back.
 func UseNonce(ctx context.Context, tx *db.Tx, id string, now time.Time) error {
+	id, err := ident.Parse(id)
+	if err != nil {
+		return ErrNonceUnknown // and PostgreSQL would not look for it
+	}
 	var given db.Time
-	err := tx.QueryRow(ctx, `SELECT timestamp FROM morango_nonce WHERE id = $1`, id).Scan(&given)
+	err = tx.QueryRow(ctx, `SELECT timestamp FROM morango_nonce WHERE id = $1`, id).Scan(&given)
 	if errors.Is(err, sql.ErrNoRows) {
 		return ErrNonceUnknown
 	}
@@ -51,6 +56,28 @@ func UseNonce(ctx context.Context, tx *db.Tx, id string, now time.Time) error {
 		return fmt.Errorf("using nonce %s: %w", id, err)
 	case n == 0:
 		return ErrNonceUnknown
+	}
+	return nil
+}
+
+// NoncesKept bounds how many nonces are kept at a time.
+type NoncesKept struct{ All, OfAddress int }
+
+// LimitNonces deletes the oldest nonces beyond a number of them, of one address and of
+// all. Whoever asks for many takes its own away first, not others'.
+func LimitNonces(ctx context.Context, tx *db.Tx, ip string, keep NoncesKept) error {
+	for _, limit := range []struct {
+		query string
+		args  []any
+	}{
+		{`DELETE FROM morango_nonce WHERE ip = $1 AND timestamp <= (SELECT timestamp FROM morango_nonce WHERE ip = $1
+			ORDER BY timestamp DESC, id LIMIT 1 OFFSET $2)`, []any{ip, keep.OfAddress}},
+		{`DELETE FROM morango_nonce WHERE timestamp <= (SELECT timestamp FROM morango_nonce
+			ORDER BY timestamp DESC, id LIMIT 1 OFFSET $1)`, []any{keep.All}},
+	} {
+		if _, err := tx.Exec(ctx, limit.query, limit.args...); err != nil {
+			return fmt.Errorf("limit the nonces: %w", err)
+		}
 	}
 	return nil
 }
