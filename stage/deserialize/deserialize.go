@@ -27,6 +27,14 @@ import (
 type Options struct {
 	// SkipErroring leaves out rows that already carry a deserialization error.
 	SkipErroring bool
+	// Sparing bounds what rows with an error cost. They are tried again when what
+	// they miss has come, as far as the run applies something or Changed is set; of the
+	// others some are tried, beginning at a random place. And what hangs on rows that the
+	// run deletes is deleted by the same run, not one level by each.
+	Sparing bool
+	// Changed says that the store has gained rows since the last run by other ways than
+	// through this stage: the caller has serialized.
+	Changed bool
 }
 
 // Report counts what a run did, in records.
@@ -47,10 +55,11 @@ type limits struct {
 	window  int // rows of a tree held at once, as ids only
 	cascade int // rows that refer to deleted ones, at once and per level
 	depth   int // levels of a tree removed at once
+	again   int // rows with an error that a sparing run tries without a reason
 }
 
 var usual = limits{list: 20_000, batch: 2_000, text: 8 << 20, page: 500, window: 100_000,
-	cascade: 500, depth: 200}
+	cascade: 500, depth: 200, again: 500}
 
 // Run applies the dirty store rows of the environment's profile that lie in the
 // filter; the zero filter is all. It works in transactions of bounded length and
@@ -60,7 +69,11 @@ var usual = limits{list: 20_000, batch: 2_000, text: 8 << 20, page: 500, window:
 // number of rows looked at so far.
 func Run(ctx context.Context, env stage.Env, filter partition.Filter, o Options, tick func(done int64)) (Report, error) {
 	r := newRun(env, filter, o, tick)
-	if err := r.all(ctx); err != nil {
+	work := r.all
+	if o.Sparing {
+		work = r.sparing
+	}
+	if err := work(ctx); err != nil {
 		return r.report(), fmt.Errorf("deserialize: %w", err)
 	}
 	return r.report(), nil
@@ -75,14 +88,18 @@ type run struct {
 	limits  limits
 
 	settled map[key]verdict // rows that this run has tried and left dirty
+	lacks   map[key]key     // of these what they miss in the end, where it is another row
+	dead    map[key]bool    // rows that this run has recorded as deleted, and whether hard
+	chosen  *chosen         // the rows to try; nil lists them
 
 	done, applied, deleted int64
-	clashes                int64 // rows that a constraint of their table refused
+	clashes                chosen // rows that a constraint of their table refused
 	writing, removing      left
 }
 
 func newRun(env stage.Env, filter partition.Filter, o Options, tick func(done int64)) *run {
-	return &run{env: env, filter: filter, options: o, tick: tick, limits: usual, settled: map[key]verdict{}}
+	return &run{env: env, filter: filter, options: o, tick: tick, limits: usual,
+		settled: map[key]verdict{}, lacks: map[key]key{}, dead: map[key]bool{}}
 }
 
 func (r *run) report() Report {
@@ -111,19 +128,30 @@ func (r *run) all(ctx context.Context) error {
 			return err
 		}
 	}
-	if r.clashes == 0 || r.deleted == before || r.options.SkipErroring {
+	if r.clashes.rows == 0 || r.deleted == before || r.options.SkipErroring {
 		return nil
 	}
 	// What a row clashed with may be gone now.
-	clear(r.settled)
+	if r.options.Sparing {
+		again := r.clashes
+		r.clashes = chosen{}
+		return r.only(ctx, &again, r.write)
+	}
+	r.forgetAll()
 	r.writing = left{}
 	return r.write(ctx)
+}
+
+// forgetAll forgets what became of the rows that were tried: they may be tried again.
+func (r *run) forgetAll() {
+	clear(r.settled)
+	clear(r.lacks)
 }
 
 // removeAll removes the deleted rows of all models from their tables.
 func (r *run) removeAll(ctx context.Context) error {
 	for _, m := range slices.Backward(r.env.Profile.Models) {
-		if err := r.list(ctx, m, "deleted", r.removeDeleted); err != nil {
+		if err := r.list(ctx, m, deletedRows, r.removeDeleted); err != nil {
 			return fmt.Errorf("model %s: %w", m.Name, err)
 		}
 	}
@@ -133,9 +161,9 @@ func (r *run) removeAll(ctx context.Context) error {
 // write brings the rows of all models into their tables.
 func (r *run) write(ctx context.Context) error {
 	for _, m := range r.env.Profile.Models {
-		which, handle := "NOT deleted", r.writeFlat
+		which, handle := livingRows, r.writeFlat
 		if m.SelfReference() != nil {
-			which, handle = "TRUE", r.writeTree // a deleted row also waits for its parent
+			which, handle = allRows, r.writeTree // a deleted row also waits for its parent
 		}
 		if err := r.list(ctx, m, which, handle); err != nil {
 			return fmt.Errorf("model %s: %w", m.Name, err)

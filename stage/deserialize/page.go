@@ -168,7 +168,7 @@ func (p *page) judge(ctx context.Context, c candidate) error {
 		p.leave(c.row, blocked, c.item.reason)
 		return nil
 	case c.parent != "" && p.stuck(c.parent, o):
-		p.leave(c.row, blocked, parentWaits(c.parent))
+		p.leave(c.row, blocked, p.waitsFor(c.parent, theParent))
 		return nil
 	case c.deleted:
 		o.settled[id] = released
@@ -184,10 +184,11 @@ func (p *page) judge(ctx context.Context, c candidate) error {
 	switch {
 	case doomed && c.present: // what refers to it has to go first, in transactions of its own
 		o.remove.add(id, hard)
-		o.doomed[id] = true
+		o.doomed[id] = hard
 		return nil
 	case doomed:
 		o.gone.add(id, hard)
+		o.doomed[id] = hard
 		return nil
 	case missing != "":
 		p.leave(c.row, refused, missing)
@@ -200,6 +201,9 @@ func (p *page) judge(ctx context.Context, c candidate) error {
 func (p *page) leave(w row, v verdict, text string) {
 	p.outcome.refused = append(p.outcome.refused, reason{id: w.id, text: text, before: w.reason})
 	p.outcome.settled[w.id] = v
+	if missing, ok := Lacks(text); ok {
+		p.outcome.lacks[w.id] = keyOf(missing)
+	}
 }
 
 // put writes a row, at once or with the others.
@@ -209,7 +213,7 @@ func (p *page) put(ctx context.Context, c candidate) error {
 		p.ready = append(p.ready, r)
 	} else if err := p.guarded(ctx, r); isRefusal(err) {
 		p.leave(c.row, refused, reasonText(err))
-		p.outcome.clashes++
+		p.outcome.clashed = append(p.outcome.clashed, c.row.id)
 		return nil
 	} else if err != nil {
 		return err

@@ -46,7 +46,7 @@ func (r *run) removeDeleted(ctx context.Context, m *model.Model, ids []string) e
 func (r *run) toRemove(ctx context.Context, ids []string) (soft, hard []string, err error) {
 	free := make([]string, 0, len(ids))
 	for _, id := range ids {
-		if v := r.settled[keyOf(id)]; v != refused && v != blocked {
+		if v := r.settled[keyOf(id)]; v != refused && v != blocked && v != stayed {
 			free = append(free, id)
 		}
 	}
@@ -125,7 +125,8 @@ func (r *run) refuseRemoval(ctx context.Context, id, why string) error {
 	if err != nil {
 		return err
 	}
-	r.settled[keyOf(id)] = refused
+	r.forget(id)
+	r.settled[keyOf(id)] = stayed
 	r.removing.errors++
 	return nil
 }

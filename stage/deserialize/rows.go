@@ -2,9 +2,6 @@ package deserialize
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"strings"
 
 	"github.com/morango-go/morango/app"
 	"github.com/morango-go/morango/db"
@@ -34,10 +31,11 @@ type outcome struct {
 	applied []string
 	refused []reason
 	settled map[string]verdict
-	clashes int64
+	lacks   map[string]key // see run
+	clashed []string
 	gone    gone            // recorded as deleted
 	remove  gone            // to be recorded as deleted when their application rows are removed
-	doomed  map[string]bool // those of remove: as good as gone
+	doomed  map[string]bool // those of gone and of remove: as good as deleted, and whether hard
 }
 
 // gone are rows whose target was deleted, and so are deleted themselves.
@@ -62,7 +60,7 @@ func (r *run) batchWith(ctx context.Context, m *model.Model, items []item, rowBy
 	for len(items) > 0 {
 		var o *outcome
 		err := r.env.DB.Write(ctx, func(tx *db.Tx) error {
-			o = &outcome{settled: map[string]verdict{}, doomed: map[string]bool{}, rowByRow: rowByRow}
+			o = &outcome{settled: map[string]verdict{}, lacks: map[string]key{}, doomed: map[string]bool{}, rowByRow: rowByRow}
 			return r.apply(ctx, tx, m, items, o)
 		})
 		switch {
@@ -81,11 +79,11 @@ func (r *run) batchWith(ctx context.Context, m *model.Model, items []item, rowBy
 			items = items[half:]
 			continue
 		case isRefusal(err):
-			return r.refuseOne(ctx, items[0].id, err)
+			return r.refuseOne(ctx, m, items[0].id, err)
 		case err != nil:
 			return err
 		}
-		r.take(o)
+		r.take(m, o)
 		if err := r.removeGone(ctx, m, o.remove); err != nil {
 			return err
 		}
@@ -95,34 +93,76 @@ func (r *run) batchWith(ctx context.Context, m *model.Model, items []item, rowBy
 }
 
 // take adds what a committed transaction did to the run's own state.
-func (r *run) take(o *outcome) {
+func (r *run) take(m *model.Model, o *outcome) {
 	r.applied += int64(len(o.applied))
 	r.deleted += int64(len(o.gone.soft) + len(o.gone.hard))
-	r.clashes += o.clashes
-	for id, v := range o.settled {
-		r.settled[keyOf(id)] = v
-		switch v {
-		case refused, blocked:
-			r.writing.errors++
-		case waiting:
-			r.writing.waiting++
-		case released: // counted when its turn comes
+	for _, id := range o.clashed {
+		r.clash(m, id)
+	}
+	for _, done := range [][]string{o.applied, o.gone.soft, o.gone.hard, o.remove.soft, o.remove.hard} {
+		for _, id := range done {
+			r.forget(id)
 		}
+	}
+	for id, hard := range o.doomed {
+		r.dead[keyOf(id)] = hard
+	}
+	for id, v := range o.settled {
+		r.leave(id, v, o.lacks[id])
 	}
 	r.progress(o.handled)
 }
 
+// leave notes how a row was left, in place of what was noted before.
+func (r *run) leave(id string, v verdict, lacks key) {
+	r.forget(id)
+	k := keyOf(id)
+	r.settled[k] = v
+	if lacks != (key{}) {
+		r.lacks[k] = lacks
+	}
+	switch v {
+	case refused, blocked:
+		r.writing.errors++
+	case waiting:
+		r.writing.waiting++
+	case released, stayed: // counted when its turn comes
+	}
+}
+
+// forget takes back what was noted of a row that was tried before.
+func (r *run) forget(id string) {
+	k := keyOf(id)
+	switch r.settled[k] {
+	case refused, blocked:
+		r.writing.errors--
+	case waiting:
+		r.writing.waiting--
+	case stayed:
+		r.removing.errors--
+	case released:
+	}
+	delete(r.settled, k)
+	delete(r.lacks, k)
+}
+
+// clash remembers a row that a constraint refused, in bounds.
+func (r *run) clash(m *model.Model, id string) {
+	if r.clashes.rows < r.limits.list {
+		r.clashes.add(m.Name, choice{id: id})
+	}
+}
+
 // refuseOne notes that a row cannot be committed.
-func (r *run) refuseOne(ctx context.Context, id string, why error) error {
+func (r *run) refuseOne(ctx context.Context, m *model.Model, id string, why error) error {
 	err := r.env.DB.Write(ctx, func(tx *db.Tx) error {
 		return r.refuse(ctx, tx, []reason{{id: id, text: reasonText(why)}})
 	})
 	if err != nil {
 		return err
 	}
-	r.settled[keyOf(id)] = refused
-	r.writing.errors++
-	r.clashes++
+	r.leave(id, refused, key{})
+	r.clash(m, id)
 	r.progress(1)
 	return nil
 }
@@ -174,33 +214,11 @@ func (r *run) record(ctx context.Context, tx *db.Tx, m *model.Model, g gone) err
 	return nil
 }
 
-func parentWaits(parent string) string {
-	return fmt.Sprintf("its parent %s could not be applied yet", parent)
-}
-
 // stuck reports whether this run has failed to apply a row.
 func (r *run) stuck(id string, o *outcome) bool {
 	v, tried := o.settled[id]
 	if !tried {
 		v = r.settled[keyOf(id)]
 	}
-	return v == refused || v == blocked
-}
-
-// isRefusal reports whether an error is about a row, not about the database.
-func isRefusal(err error) bool {
-	return db.IsConstraint(err) || errors.Is(err, app.ErrOtherModel) || errors.Is(err, errCircle)
-}
-
-// reasonText is an error as it goes into the store.
-func reasonText(err error) string {
-	text := strings.ToValidUTF8(err.Error(), "?")
-	text = strings.ReplaceAll(text, "\x00", "")
-	if len(text) > reasonLength {
-		text = strings.ToValidUTF8(text[:reasonLength], "")
-	}
-	if text == "" {
-		text = "could not be applied"
-	}
-	return text
+	return v == refused || v == blocked || v == stayed
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/morango-go/morango/db"
 	"github.com/morango-go/morango/model"
@@ -27,6 +28,7 @@ const (
 	blocked                     // its parent could not be applied
 	waiting                     // the application changed it in between
 	released                    // it is deleted, and its turn comes after the writing
+	stayed                      // it is deleted, and its application row could not be removed
 )
 
 // row is a dirty store row.
@@ -48,40 +50,82 @@ func (r *run) scope(tx *db.Tx, first int) (cond string, args []any) {
 	return cond, append([]any{r.env.Profile.Name}, args...)
 }
 
-// list calls handle with the ids of the model's dirty rows for which cond holds, a
-// bounded number at a time and in id order.
-func (r *run) list(ctx context.Context, m *model.Model, cond string, handle func(context.Context, *model.Model, []string) error) error {
-	const lowest = "00000000000000000000000000000000" // PostgreSQL takes no empty id
-	for after, beyond := lowest, ">="; ; beyond = ">" {
-		var page []string
-		err := r.env.DB.Read(ctx, func(tx *db.Tx) error {
-			scope, args := r.scope(tx, 4)
-			query := "SELECT id FROM morango_store WHERE dirty_bit AND model_name = $1 AND id " + beyond + " $2 AND " + scope + " AND " + cond +
-				" ORDER BY id LIMIT $3"
-			rows, err := tx.Query(ctx, query, append([]any{m.Name, after, r.limits.list}, args...)...)
-			if err != nil {
-				return err
-			}
-			page, err = scan(rows, scanID)
-			return err
-		})
+// which picks rows by their deleted flag.
+type which string
+
+const (
+	livingRows  which = "NOT deleted"
+	deletedRows which = "deleted"
+	allRows     which = "TRUE"
+)
+
+// The two kinds of dirty rows. The lean layout has an index for each, so that the
+// fresh ones are found without reading past those that were refused before.
+const (
+	freshRows   = "deserialization_error = ''"
+	refusedRows = "deserialization_error <> ''"
+)
+
+// lowestID comes before all others; PostgreSQL takes no empty id.
+const lowestID = "00000000000000000000000000000000"
+
+// list calls handle with the ids of those of the model's dirty rows that the run has
+// to try, a bounded number at a time and in id order.
+func (r *run) list(ctx context.Context, m *model.Model, w which, handle func(context.Context, *model.Model, []string) error) error {
+	if r.chosen != nil {
+		if ids := r.chosen.of(m.Name, w); len(ids) > 0 {
+			return handle(ctx, m, ids)
+		}
+		return nil
+	}
+	for after, beyond := lowestID, ">="; ; beyond = ">" {
+		ids, err := r.listPage(ctx, m, w, "id "+beyond+" $2", after)
 		if err != nil {
 			return fmt.Errorf("list the dirty rows: %w", err)
 		}
-		if len(page) == 0 {
+		if len(ids) == 0 {
 			return nil
 		}
-		if err := handle(ctx, m, page); err != nil {
+		if err := handle(ctx, m, ids); err != nil {
 			return err
 		}
-		if len(page) < r.limits.list {
+		if len(ids) < r.limits.list {
 			return nil
 		}
-		after = page[len(page)-1]
-		if len(r.settled) > 10*r.limits.list {
-			clear(r.settled) // forgetting costs a second try, not the result
+		after = ids[len(ids)-1]
+		if len(r.settled)+len(r.dead) > 10*r.limits.list {
+			r.forgetAll() // forgetting costs a second try, not the result
+			clear(r.dead)
 		}
 	}
+}
+
+// listPage reads one page of ids.
+func (r *run) listPage(ctx context.Context, m *model.Model, w which, beyond, after string) (ids []string, err error) {
+	kinds := []string{freshRows, refusedRows}
+	if r.options.Sparing || r.options.SkipErroring {
+		kinds = kinds[:1]
+	}
+	err = r.env.DB.Read(ctx, func(tx *db.Tx) error {
+		ids = nil
+		scope, args := r.scope(tx, 4)
+		args = append([]any{m.Name, after, r.limits.list}, args...)
+		for _, kind := range kinds {
+			rows, err := tx.Query(ctx, fmt.Sprintf(`SELECT id FROM morango_store WHERE dirty_bit AND %s
+				AND model_name = $1 AND %s AND %s AND %s ORDER BY id LIMIT $3`, kind, beyond, scope, w), args...)
+			if err != nil {
+				return err
+			}
+			found, err := scan(rows, scanID)
+			if err != nil {
+				return err
+			}
+			ids = append(ids, found...)
+		}
+		return nil
+	})
+	slices.Sort(ids)
+	return ids[:min(len(ids), r.limits.list)], err
 }
 
 // loadRows has no condition but the ids: with more, SQLite would walk the index of
@@ -134,25 +178,19 @@ func (r *run) settle(ctx context.Context, tx *db.Tx, m *model.Model, ids []strin
 	return nil
 }
 
-const reasonLength = 1000 // bytes of an error that are worth keeping
-
-// refuse writes the reasons for which rows stay dirty, where they are new.
+// refuse writes the reasons for which rows stay dirty, where they are new. Rows that
+// miss the same have the same reason, and share a statement.
 func (r *run) refuse(ctx context.Context, tx *db.Tx, reasons []reason) error {
-	var statement *sql.Stmt
+	same := map[string][]string{}
 	for _, why := range reasons {
-		if why.text == why.before {
-			continue
+		if why.text != why.before {
+			same[why.text] = append(same[why.text], why.id)
 		}
-		if statement == nil {
-			var err error
-			statement, err = tx.Prepare(ctx, "UPDATE morango_store SET deserialization_error = $1 WHERE id = $2 AND dirty_bit")
-			if err != nil {
-				return fmt.Errorf("note an error: %w", err)
-			}
-			defer statement.Close()
-		}
-		if _, err := statement.ExecContext(ctx, why.text, why.id); err != nil {
-			return fmt.Errorf("note the error of record %s: %w", why.id, err)
+	}
+	query := "UPDATE morango_store SET deserialization_error = $2 WHERE dirty_bit AND id IN " + tx.IDs(1)
+	for text, ids := range same {
+		if _, err := tx.Exec(ctx, query, db.JSONList(ids), text); err != nil {
+			return fmt.Errorf("note the error of record %s: %w", ids[0], err)
 		}
 	}
 	return nil

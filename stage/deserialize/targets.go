@@ -33,19 +33,34 @@ func (p *page) verdictOn(w candidate) (missing string, doomed, hard bool) {
 			continue
 		}
 		t := p.tables[c.References.Table][id]
-		t.present = t.present && !p.outcome.doomed[id]
+		dead, hardGone := p.going(id, &t)
 		going := t.deleted && t.mine && !t.edited && !p.stuck(id, p.outcome)
 		switch {
-		case !tree && p.run.settled[keyOf(id)] == refused:
-			missing = fmt.Sprintf("%s: %s %s could not be applied yet", c.Name, c.References.Model, id)
+		case !tree && p.run.settled[keyOf(id)] == refused && !(p.options.Sparing && t.present):
+			missing = p.waitsFor(id, inColumn(c))
 		case tree && t.present && !going:
 		case t.deleted && !(t.dirty && t.edited):
 			doomed, hard = true, hard || t.hardDeleted
+		case dead: // by this run: the store does not know yet
+			doomed, hard = true, hard || hardGone
 		case !t.present, !tree && !t.stored:
-			missing = fmt.Sprintf("%s: %s %s does not exist", c.Name, c.References.Model, id)
+			missing = missingText(id, inColumn(c))
 		}
 	}
 	return missing, doomed, hard
+}
+
+// going reports whether this run has recorded a row as deleted, which the store does
+// not know before the next serialize, and whether hard. Only a sparing run lets that
+// pass on to what hangs on the row; else it is the next run's, as in the reference.
+func (p *page) going(id string, t *target) (dead, hard bool) {
+	hard, dead = p.outcome.doomed[id]
+	t.present = t.present && !dead
+	if !p.options.Sparing || dead || t.present {
+		return dead && p.options.Sparing, hard
+	}
+	hard, dead = p.run.dead[keyOf(id)]
+	return dead, hard
 }
 
 // storedTargets takes the ids, and the run's scope.

@@ -79,8 +79,6 @@ func (r *run) writeChain(ctx context.Context, m *model.Model, id string) error {
 	return nil
 }
 
-const inCircle = "it is its own ancestor: the parents form a circle"
-
 // writeWindow writes the rows of a window, from the top down.
 func (r *run) writeWindow(ctx context.Context, m *model.Model, w window) error {
 	items := w.order()
@@ -191,13 +189,13 @@ func (r *run) above(ctx context.Context, tx *db.Tx, m *model.Model, models []str
 		switch {
 		case !wanted[n.parent]: // none, or in the window already
 		case !stored:
-			w.blocked[id] = fmt.Sprintf("its parent %s is not in the store", n.parent)
+			w.blocked[id] = missingText(n.parent, theParent)
 		case !p.mine && (p.dirty || p.deleted):
-			w.blocked[id] = fmt.Sprintf("its parent %s is not applied, and lies outside of what is applied now", n.parent)
+			w.blocked[id] = waitingText(n.parent, theParent)
 		case !p.dirty, tried && (v == waiting || v == released):
 			w.parents[id] = ""
 		case tried, p.model != m.Name:
-			w.blocked[id] = parentWaits(n.parent)
+			w.blocked[id] = r.waitsFor(n.parent, theParent)
 		default:
 			next[n.parent] = p
 		}
