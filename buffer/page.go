@@ -33,6 +33,15 @@ func PageOffset(ctx context.Context, tx *db.Tx, transferSessionID string, offset
 		ORDER BY model_uuid LIMIT $2 OFFSET $3`, transferSessionID, limit, offset)
 }
 
+// Some returns those of the records with these ids that the session has, in id order,
+// with their histories.
+func Some(ctx context.Context, tx *db.Tx, transferSessionID string, ids []string) ([]record.Record, error) {
+	// IN for the same reason as in the query for histories.
+	return page(ctx, tx, transferSessionID, `SELECT `+columns+` FROM morango_buffer
+		WHERE transfer_session_id IN ($1, $1) AND model_uuid IN `+tx.IDs(2)+` ORDER BY model_uuid`,
+		transferSessionID, db.JSONList(ids))
+}
+
 // page reads the records that a query finds, in id order, and merges their histories
 // into them, which one more query reads in the same order.
 func page(ctx context.Context, tx *db.Tx, session, query string, args ...any) ([]record.Record, error) {

@@ -25,6 +25,13 @@ type MergeRule struct {
 	By   string
 }
 
+// MergesByRule reports whether some model has another merge rule than the reference's.
+func (p *Profile) MergesByRule() bool {
+	return slices.ContainsFunc(p.Models, func(m *Model) bool {
+		return m.Merge.Kind != "" && m.Merge.Kind != MergeReference
+	})
+}
+
 // momentTypes are the types whose values can be put in order of time: whole numbers
 // count in whatever unit the application counts.
 func momentTypes() []Type { return []Type{DateTime, DateTimeTZ, Date, BigInt, Integer} }

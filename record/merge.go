@@ -51,23 +51,15 @@ func SameContent(mine, theirs Record) bool {
 	return reflect.DeepEqual(mine, theirs)
 }
 
-// Merge joins two versions of one record that are in conflict, mine being the
-// receiver's. Equal content is joined without a new version: histories are united
-// and the greater of both versions stays. Else next, a fresh version of the
-// receiver, is the result's: its text stays, the other goes to the head of the
-// conflicting texts, deleted flags are OR-ed, and a hard deletion on either side
-// leaves no text at all.
+// Merge is the reference rule's Rule.Merge: mine's text stays, theirs goes to the head
+// of the conflicting texts.
 func Merge(mine, theirs Record, next counter.Version) Record {
+	return Rule{}.Merge(mine, theirs, next)
+}
+
+// keep is the content that the reference rule gives.
+func keep(mine, theirs Record) Record {
 	merged := mine
-	merged.History = united(mine.History, theirs.History)
-	if SameContent(mine, theirs) {
-		if less(mine.Version, theirs.Version) {
-			merged.Version = theirs.Version
-		}
-		return merged
-	}
-	merged.Version = next
-	merged.History[next.Instance] = max(merged.History[next.Instance], next.Counter)
 	merged.Deleted = mine.Deleted || theirs.Deleted
 	merged.HardDeleted = mine.HardDeleted || theirs.HardDeleted
 	if merged.HardDeleted {

@@ -58,11 +58,9 @@ func RuleOf(m *model.Model, custom Func) Rule {
 func (r Rule) IsReference() bool { return r.kind == "" }
 
 // Merge joins two versions of one record that are in conflict, mine being the
-// receiver's; next is a fresh version of the receiver.
+// receiver's; next is a fresh version of the receiver, which the result gets where
+// Settle asks for one.
 func (r Rule) Merge(mine, theirs Record, next counter.Version) Record {
-	if r.IsReference() || SameContent(mine, theirs) {
-		return Merge(mine, theirs, next)
-	}
 	merged, fresh := r.Settle(mine, theirs)
 	if fresh {
 		merged.Version = next
@@ -71,24 +69,35 @@ func (r Rule) Merge(mine, theirs Record, next counter.Version) Record {
 	return merged
 }
 
-// Settle is Merge for rules other than the reference rule, but for the version: when
-// the merged content is that of neither side, fresh is true and the version is left
-// for the caller to give. When it is one side's, that side's version says all there
-// is to say, and stays.
+// Settle is Merge but for the version: when the merged content is new, fresh is true
+// and the version is left for the caller to give. Histories are united. Equal content
+// is joined under the greater of both versions. Under a rule other than the
+// reference's content that is one side's stays under that side's version: all who
+// have the version have the content.
 func (r Rule) Settle(mine, theirs Record) (merged Record, fresh bool) {
-	if SameContent(mine, theirs) {
-		return Merge(mine, theirs, counter.Version{}), false
-	}
-	merged = r.content(mine, theirs)
-	merged.History = united(mine.History, theirs.History)
 	switch {
-	case SameContent(merged, mine):
-		merged.Version = mine.Version
-	case SameContent(merged, theirs):
-		merged.Version = theirs.Version
+	case SameContent(mine, theirs):
+		merged = mine
+		if less(mine.Version, theirs.Version) {
+			merged.Version = theirs.Version
+		}
+	case r.IsReference():
+		merged, fresh = keep(mine, theirs), true
 	default:
-		merged.Version, fresh = counter.Version{}, true
+		merged = r.content(mine, theirs)
+		switch {
+		case SameContent(merged, mine):
+			merged.Version = mine.Version
+		case SameContent(merged, theirs):
+			merged.Version = theirs.Version
+		default:
+			fresh = true
+		}
 	}
+	if fresh {
+		merged.Version = counter.Version{}
+	}
+	merged.History = united(mine.History, theirs.History)
 	return merged, fresh
 }
 

@@ -16,6 +16,7 @@ import (
 	"github.com/morango-go/morango/db"
 	"github.com/morango-go/morango/ident"
 	"github.com/morango-go/morango/model"
+	"github.com/morango-go/morango/record"
 	"github.com/morango-go/morango/store"
 )
 
@@ -89,8 +90,9 @@ type Renewal struct {
 // node. A nil Sink drops them.
 type Sink func(Event)
 
-// Env is what every stage needs of the peer it runs in. Events and Hook may be nil;
-// all other fields are set.
+// Env is what every stage needs of the peer it runs in. Events, Hook and Merge may be
+// nil; all other fields are set. Merge holds the program's own merge functions, by model
+// name, for the models whose rule is model.MergeCustom.
 type Env struct {
 	DB      *db.DB
 	Profile *model.Profile
@@ -99,6 +101,7 @@ type Env struct {
 	Rand    io.Reader
 	Events  Sink
 	Hook    Hook
+	Merge   map[string]record.Func
 }
 
 // Emit passes an event on, stamped with the time, when somebody listens.

@@ -125,7 +125,7 @@ func (in *given) want() want {
 	w := want{store: in.before.store(), counter: in.Instance.Counter, claims: in.before.claims()}
 	records, loose := in.before.buffer(in.Session)
 	next := counter.Version{Instance: tables.Instance(), Counter: w.counter + 1}
-	w.report, w.outcome = spec(w.store, records, loose, in.Session, next)
+	w.report, w.outcome = spec(w.store, records, loose, in.Session, next, record.Rule{})
 	if w.report.Conflicts > 0 {
 		w.counter++
 	}

@@ -11,7 +11,6 @@ import (
 	"github.com/morango-go/morango/counter"
 	"github.com/morango-go/morango/db"
 	"github.com/morango-go/morango/stage"
-	"github.com/morango-go/morango/store"
 )
 
 // pageRows is how many records are classified and merged in one go, so that the
@@ -78,6 +77,9 @@ func (m *merge) next(ctx context.Context, lo string) (page, error) {
 func (m *merge) page(ctx context.Context, p page) error {
 	if _, err := m.tx.Exec(ctx, p.bound(classify), m.session, p.lo, p.hi); err != nil {
 		return fmt.Errorf("compare the buffer with the store: %w", err)
+	}
+	if err := m.byRule(ctx); err != nil {
+		return err
 	}
 	found, err := m.count(ctx)
 	if err != nil {
@@ -148,25 +150,6 @@ func (m *merge) conflicts(ctx context.Context) error {
 		return err
 	}
 	_, err := m.tx.Exec(ctx, stampHistories, m.stamp.Instance, m.stamp.Counter)
-	return err
-}
-
-// freshVersion makes the version of this run's merges, once. The counter rises only
-// for a merge, and in the transaction that stamps.
-func (m *merge) freshVersion(ctx context.Context) error {
-	if m.stamp.Counter > 0 {
-		return nil
-	}
-	spare, err := m.env.NewID()
-	if err != nil {
-		return err
-	}
-	instance, err := store.CurrentInstance(ctx, m.tx, m.env.Machine, func() string { return spare })
-	if err != nil {
-		return err
-	}
-	m.stamp.Instance = instance.ID
-	m.stamp.Counter, err = store.NextCounter(ctx, m.tx, instance.ID)
 	return err
 }
 

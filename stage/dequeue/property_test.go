@@ -40,7 +40,9 @@ func version(t *rapid.T) counter.Version {
 func drawRecord(t *rapid.T, id string) record.Record {
 	r := record.Record{
 		ID: id, Profile: "facilitydata", Model: "user", Partition: "p", SourceID: "s",
-		Serialized:  rapid.SampledFrom([]string{`{"a": 1}`, `{"a": 2}`}).Draw(t, "text"),
+		Serialized: rapid.SampledFrom([]string{
+			`{"a": 1}`, `{"a": 2}`, `{"a": 3, "last_login": "2026-01-01T00:00:00Z"}`, `{"last_login": "2026-02-01T00:00:00Z"}`,
+		}).Draw(t, "text"),
 		Conflicting: rapid.SampledFrom([]string{"", "", "{\"a\": 3}\n"}).Draw(t, "conflicting"),
 		Deleted:     rapid.IntRange(0, 3).Draw(t, "deleted") == 0,
 		HardDeleted: rapid.IntRange(0, 5).Draw(t, "hard-deleted") == 0,
@@ -122,7 +124,8 @@ func TestDequeueIsItsDefinition(t *testing.T) {
 			store, arrived := drawCase(r)
 			load(t, d, store, arrived)
 			want := clone(store)
-			report, outcome := spec(want, arrived, nil, session, counter.Version{Instance: tables.Instance(), Counter: 8})
+			rule := drawRule(t, r, &env)
+			report, outcome := spec(want, arrived, nil, session, counter.Version{Instance: tables.Instance(), Counter: 8}, rule)
 			for _, theirs := range arrived {
 				checkRelation(r, store[theirs.ID].Record, theirs, outcome[theirs.ID])
 			}
@@ -216,7 +219,7 @@ func TestDequeueIsAllOrNothing(t *testing.T) {
 			}
 		}
 		want := clone(store)
-		report, _ := spec(want, arrived, nil, session, counter.Version{Instance: tables.Instance(), Counter: 8})
+		report, _ := spec(want, arrived, nil, session, counter.Version{Instance: tables.Instance(), Counter: 8}, record.Rule{})
 		ended, stride := 0, 3
 		if d.Kind() == db.Postgres { // each ended run costs a connection
 			stride = 17

@@ -20,7 +20,7 @@ type stored struct {
 // loose are buffered counters without a buffered record. It changes store and returns
 // the report and what became of each buffered record.
 func spec(store map[string]stored, buffer []record.Record, loose map[string]counter.Counters, session string,
-	next counter.Version,
+	next counter.Version, rule record.Rule,
 ) (report dequeue.Report, outcome map[string]string) {
 	outcome = map[string]string{}
 	for _, theirs := range buffer {
@@ -39,17 +39,24 @@ func spec(store map[string]stored, buffer []record.Record, loose map[string]coun
 			outcome[theirs.ID] = "fast-forward"
 			taken.History = mine.History.Max(theirs.History)
 		default:
-			merged := record.Merge(mine.Record, theirs, next)
-			if record.SameContent(mine.Record, theirs) {
+			merged := rule.Merge(mine.Record, theirs, next)
+			report.Conflicts++
+			outcome[theirs.ID] = "merged"
+			if merged.Version != next {
+				report.Conflicts--
 				report.Joined++
 				outcome[theirs.ID] = "joined"
-				mine.Record = merged
-				taken = mine
-			} else {
-				report.Conflicts++
-				outcome[theirs.ID] = "merged"
-				taken.Record = merged
 			}
+			taken = mine
+			if merged.Version == next || !record.SameContent(merged, mine.Record) {
+				taken.Session = session
+				// What is no change for the application is not deserialized, but by the reference.
+				if merged.Serialized != mine.Serialized || merged.Deleted != mine.Deleted ||
+					merged.HardDeleted != mine.HardDeleted || rule.IsReference() {
+					taken.Dirty, taken.Error = true, ""
+				}
+			}
+			taken.Record = merged
 		}
 		store[theirs.ID] = taken
 	}

@@ -16,6 +16,7 @@ const (
 	conflict    kind = 3 // neither
 	joinOurs    kind = 4 // neither, but they differ only in version; the store's is greater
 	joinTheirs  kind = 5 // the same; the buffered is greater
+	settled     kind = 6 // was a conflict, and is merged by the model's own rule
 )
 
 // makeKnown takes the columns' types from the tables, whatever they are there.
@@ -64,6 +65,23 @@ const mergeTexts = `UPDATE morango_store SET
 const stampHistories = `INSERT INTO morango_recordmaxcounter (store_model_id, instance_id, counter)
 	SELECT model_uuid, $1, $2 FROM morango_dequeue_known WHERE kind = 3` + raiseCounter
 
+// ruledConflicts are conflicts of models whose merge rule is not the reference's, with
+// the bytes of their texts.
+const ruledConflicts = `SELECT k.model_uuid,
+		LENGTH(s.serialized) + LENGTH(s.conflicting_serialized_data) + LENGTH(b.serialized) + LENGTH(b.conflicting_serialized_data)
+	FROM morango_dequeue_known k CROSS JOIN morango_store s CROSS JOIN morango_buffer b
+	WHERE k.kind = 3 AND s.id = k.model_uuid AND s.profile = $2 AND s.model_name IN %s
+		AND b.model_uuid = k.model_uuid AND b.transfer_session_id IN ($1, $1)
+	ORDER BY k.model_uuid LIMIT $4`
+
+const (
+	noteSettled = `UPDATE morango_dequeue_known SET kind = 6 WHERE model_uuid IN `
+	readStored  = `SELECT id, profile, model_name, partition, source_id, serialized, conflicting_serialized_data,
+		_self_ref_fk, deleted, hard_deleted, last_saved_instance, last_saved_counter, dirty_bit, deserialization_error,
+		last_transfer_session_id FROM morango_store WHERE id IN `
+	readHistories = `SELECT store_model_id, instance_id, counter FROM morango_recordmaxcounter WHERE store_model_id IN `
+)
+
 // joinVersions leaves the row as it is but for its version: nothing is there to be
 // deserialized.
 const joinVersions = `UPDATE morango_store SET (last_saved_instance, last_saved_counter) = (
@@ -79,13 +97,17 @@ const takeOver = `INSERT INTO morango_store (id, profile, model_name, partition,
 		b.last_saved_counter, TRUE, '', b.transfer_session_id
 	FROM morango_buffer b
 	WHERE b.transfer_session_id = $1 AND (PAGE) AND NOT EXISTS (
-		SELECT 1 FROM morango_dequeue_known k WHERE k.model_uuid = b.model_uuid AND k.kind <> 2)
+		SELECT 1 FROM morango_dequeue_known k WHERE k.model_uuid = b.model_uuid AND k.kind <> 2)` + onConflict
+
+// onConflict ends an insert into the store: the new row goes over the one that is there.
+const onConflict = `
 	ON CONFLICT (id) DO UPDATE SET profile = excluded.profile, model_name = excluded.model_name,
 		partition = excluded.partition, source_id = excluded.source_id, serialized = excluded.serialized,
 		conflicting_serialized_data = excluded.conflicting_serialized_data, _self_ref_fk = excluded._self_ref_fk,
 		deleted = excluded.deleted, hard_deleted = excluded.hard_deleted,
 		last_saved_instance = excluded.last_saved_instance, last_saved_counter = excluded.last_saved_counter,
-		dirty_bit = TRUE, deserialization_error = '', last_transfer_session_id = excluded.last_transfer_session_id`
+		dirty_bit = excluded.dirty_bit, deserialization_error = excluded.deserialization_error,
+		last_transfer_session_id = excluded.last_transfer_session_id`
 
 const uniteHistories = `INSERT INTO morango_recordmaxcounter (store_model_id, instance_id, counter)
 	SELECT h.model_uuid, h.instance_id, h.counter
