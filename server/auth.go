@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/morango-go/morango/wire"
@@ -50,9 +51,14 @@ func (s *Server) authenticate(r *http.Request) (User, error) {
 	if err != nil {
 		return nil, unauthorized(wire.TextBadCredentials)
 	}
+	address := s.clientIP(r)
+	if err := s.guesses.check(address, time.Now()); err != nil {
+		return nil, err
+	}
 	args, password, _ := strings.Cut(latinOrUTF8(decoded), ":")
 	user, err := s.users.Authenticate(r.Context(), userArgs(args), password)
 	if errors.Is(err, ErrCredentials) {
+		s.guesses.wrong(address)
 		return nil, unauthorized(wire.TextBadCredentials)
 	}
 	return user, err

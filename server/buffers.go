@@ -109,7 +109,7 @@ func (s *Server) neighbours(r *http.Request, count, offset, limit int64) (next, 
 
 // postBuffers takes a chunk of a push: whole or not at all.
 func (s *Server) postBuffers(r *http.Request) (answer, error) {
-	chunk, err := s.chunk(r)
+	chunk, bytes, err := s.chunk(r)
 	if err != nil {
 		return answer{}, err
 	}
@@ -121,6 +121,9 @@ func (s *Server) postBuffers(r *http.Request) (answer, error) {
 	}
 	t, err := s.writable(r, id)
 	if err != nil {
+		return answer{}, err
+	}
+	if err := s.chargePush(r.Context(), t, bytes); err != nil {
 		return answer{}, err
 	}
 	records := make([]record.Record, len(chunk))
@@ -135,23 +138,25 @@ func (s *Server) postBuffers(r *http.Request) (answer, error) {
 	return answer{status: http.StatusCreated}, nil
 }
 
-// chunk reads the records of the body.
-func (s *Server) chunk(r *http.Request) ([]wire.BufferRecord, error) {
+// chunk reads the records of the body, and counts their bytes.
+func (s *Server) chunk(r *http.Request) (records []wire.BufferRecord, bytes int64, err error) {
 	known := []string{wire.ContentJSON}
 	if s.capabilities.Has(wire.GzipBufferPost) {
 		known = append(known, wire.ContentGzip)
 	}
 	kind, err := contentType(r, known...)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	body := wire.Bounded(r.Body, s.limits.Buffers)
 	if kind == wire.ContentGzip {
 		if body, err = wire.Inflate(body, s.limits.Buffers); err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 	}
-	return wire.ParseBuffers(body, s.limits.Records)
+	weighed := s.weigh(r, body)
+	records, err = wire.ParseBuffers(weighed, s.limits.Records)
+	return records, weighed.bytes, err
 }
 
 // writable finds the push that the records belong to.

@@ -77,7 +77,10 @@ func (s *Server) takeCertificate(r *http.Request, tx *db.Tx, chain []*cert.Certi
 		return certificateFault(err), nil
 	}
 	pushed.PrivateKey = key.PEM()
-	return nil, session.SaveCertificate(r.Context(), tx, pushed)
+	if err := session.SaveCertificate(r.Context(), tx, pushed); err != nil {
+		return nil, err
+	}
+	return nil, s.roomForCertificate(r.Context(), tx, parent.ID)
 }
 
 // chainFault is the answer to a chain that breaks a rule: 403 with the given text,

@@ -44,6 +44,14 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	r.Body = incomingBody{http.MaxBytesReader(seen, r.Body, max(s.limits.Body, s.limits.Buffers)+1)}
 	// Where the connection takes no deadlines, as in tests without one, there is none.
 	_ = http.NewResponseController(seen).SetReadDeadline(start.Add(s.limits.Read))
+	leave, err := s.requests.enter(r.Context(), s.clientIP(r))
+	if err != nil {
+		s.write(seen, r, answer{}, err)
+		return
+	}
+	defer leave()
+	r, end := withEndings(r)
+	defer end()
 	s.mux.ServeHTTP(seen, r)
 }
 
@@ -247,7 +255,7 @@ func (s *Server) json(r *http.Request) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	text, err := wire.ReadAll(r.Body, s.limits.Body)
+	text, err := wire.ReadAll(s.weigh(r, r.Body), s.limits.Body)
 	if err != nil {
 		return nil, err
 	}

@@ -66,7 +66,7 @@ func FuzzAuthorization(f *testing.F) {
 	f.Add([]byte(""), "Bearer ")
 	f.Fuzz(func(t *testing.T, credentials []byte, scheme string) {
 		asked := &noted{}
-		s := &Server{users: asked}
+		s := &Server{users: asked, guesses: &guesses{most: 10}}
 		header := scheme + base64.StdEncoding.EncodeToString(credentials)
 		user, _ := s.authenticate(&http.Request{Header: http.Header{"Authorization": {header}}})
 		if user != nil {

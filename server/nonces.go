@@ -20,7 +20,10 @@ func (s *Server) postNonce(r *http.Request) (answer, error) {
 		if _, err := session.PurgeNonces(r.Context(), tx, now); err != nil {
 			return err
 		}
-		return session.CreateNonce(r.Context(), tx, nonce)
+		if err := session.CreateNonce(r.Context(), tx, nonce); err != nil {
+			return err
+		}
+		return session.LimitNonces(r.Context(), tx, nonce.IP, session.NoncesKept{All: s.quota.Nonces, OfAddress: s.quota.NoncesOfAddress})
 	})
 	if err != nil {
 		return answer{}, err

@@ -44,6 +44,8 @@ type Config struct {
 	Logger *slog.Logger
 	// Limits bounds what a request may bring and how long an answer may take.
 	Limits Limits
+	// Quota bounds what peers may use up.
+	Quota Quota
 }
 
 // Limits bounds requests. The zero value of a field is its default.
@@ -102,6 +104,11 @@ type Server struct {
 	limits       Limits
 	mux          *http.ServeMux
 	keys         *pageKeys
+	quota        Quota
+	meter        *meter
+	requests     *gate // of all requests
+	large        *gate // of those with large bodies
+	guesses      *guesses
 }
 
 // New returns the handler of a peer. It errs when the configuration is no use.
@@ -119,7 +126,11 @@ func New(c Config) (*Server, error) {
 		log:          c.Logger,
 		limits:       c.Limits.orDefault(),
 		keys:         newPageKeys(),
+		quota:        c.Quota.orDefault(),
+		meter:        newMeter(),
+		large:        newGate(largeBodies, largeBodiesOfAddress),
 	}
+	s.requests, s.guesses = newGate(s.quota.Requests, s.quota.RequestsOfAddress), &guesses{most: s.quota.Guesses}
 	if s.base != "" && (!strings.HasPrefix(s.base, "/") || strings.ContainsAny(s.base, "{} ?#")) {
 		return nil, errors.New(`make a server: base path ` + c.BasePath + ` is no path such as "/sync"`)
 	}

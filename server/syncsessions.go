@@ -12,6 +12,7 @@ import (
 	"github.com/morango-go/morango/db"
 	"github.com/morango-go/morango/ident"
 	"github.com/morango-go/morango/session"
+	"github.com/morango-go/morango/store"
 	"github.com/morango-go/morango/wire"
 )
 
@@ -42,6 +43,9 @@ func (s *Server) postSyncSession(r *http.Request) (answer, error) {
 	})
 	if err == nil {
 		err = refused
+	}
+	if err == nil {
+		err = s.charge(r.Context(), chain[len(chain)-1].ID, len(row.ClientInstanceJSON))
 	}
 	if err != nil {
 		return answer{}, err
@@ -105,8 +109,8 @@ func fits(texts map[string]bounded) error {
 // openSync checks certificates, signature and nonce, in this order, and creates the
 // session. refused is an answer that leaves what was done in place.
 func (s *Server) openSync(ctx context.Context, tx *db.Tx, request wire.SyncSessionRequest, chain []*cert.Certificate, row session.Sync) (signature string, refused, err error) {
-	if _, err := session.SaveChain(ctx, tx, chain, request.ClientCertificateID); err != nil {
-		return "", chainFault(err, wire.TextChainFailed), otherFault(err)
+	if refused, err := s.saveChain(ctx, tx, chain, request); refused != nil || err != nil {
+		return "", refused, err
 	}
 	client, server, refused, err := s.pair(ctx, tx, request)
 	if refused != nil || err != nil {
@@ -123,8 +127,8 @@ func (s *Server) openSync(ctx context.Context, tx *db.Tx, request wire.SyncSessi
 	if err != nil {
 		return "", nil, err
 	}
-	if row.ID, err = ident.Parse(request.ID); err != nil {
-		return "", wire.FieldErrors{"id": {fmt.Sprintf("%.64q is not a valid UUID.", request.ID)}}, nil
+	if row.ID, err = s.freeID(ctx, tx, request.ID); err != nil {
+		return "", err, nil
 	}
 	row.ClientCertificateID, row.ServerCertificateID, row.Profile = client.ID, server.ID, server.Profile
 	err = session.CreateSync(ctx, tx, row)
@@ -136,6 +140,57 @@ func (s *Server) openSync(ctx context.Context, tx *db.Tx, request wire.SyncSessi
 	}
 	signature, err = server.Sign(message)
 	return signature, nil, err
+}
+
+// saveChain checks the client's chain and keeps what is new of it. A chain of a root that
+// is not that of our certificate leaves no trace: nothing may be synced between the two,
+// and anybody can make as many roots as he likes.
+func (s *Server) saveChain(ctx context.Context, tx *db.Tx, chain []*cert.Certificate, request wire.SyncSessionRequest) (refused, err error) {
+	_, err = session.Certificate(ctx, tx, chain[len(chain)-1].ID)
+	fresh := errors.Is(err, session.ErrNotFound)
+	if err != nil && !fresh {
+		return nil, err
+	}
+	client, err := session.SaveChain(ctx, tx, chain, request.ClientCertificateID)
+	if err != nil {
+		return chainFault(err, wire.TextChainFailed), otherFault(err)
+	}
+	if !fresh {
+		return nil, nil
+	}
+	theirs, err := session.Ancestors(ctx, tx, client.ID)
+	if err != nil {
+		return nil, err
+	}
+	ours, err := ident.Parse(request.ServerCertificateID)
+	if err != nil {
+		return nil, badRequest(wire.TextNoCertificate)
+	}
+	chainOfOurs, err := session.Ancestors(ctx, tx, ours)
+	if errors.Is(err, session.ErrNotFound) {
+		return nil, badRequest(wire.TextNoCertificate)
+	}
+	if err == nil && chainOfOurs[0].ID != theirs[0].ID {
+		err = forbidden("The two certificates have different roots, so nothing may be synced between them.")
+	}
+	if err != nil {
+		return nil, err
+	}
+	return nil, s.roomForCertificate(ctx, tx, client.ID)
+}
+
+// freeID is a client's id for its session in canonical form. That of the database is kept
+// for what the database notes of itself.
+func (s *Server) freeID(ctx context.Context, tx *db.Tx, text string) (string, error) {
+	id, err := ident.Parse(text)
+	if err != nil {
+		return "", wire.FieldErrors{"id": {fmt.Sprintf("%.64q is not a valid UUID.", text)}}
+	}
+	database, err := store.DatabaseID(ctx, tx)
+	if err == nil && id == database {
+		err = wire.FieldErrors{"id": {"Sync session with this id already exists."}}
+	}
+	return id, err
 }
 
 // pair finds the two certificates of a session: the client's, and one of ours.

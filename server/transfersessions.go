@@ -73,8 +73,9 @@ func (s *Server) wanted(r *http.Request, request wire.TransferSessionRequest) (s
 	if filter.Len() > maxFilter || strings.ContainsRune(request.Filter, 0) {
 		return session.Transfer{}, wire.FieldErrors{"filter": {fmt.Sprintf("Ensure there are no more than %d prefixes, without null characters.", maxFilter)}}
 	}
-	err = s.env.DB.Read(r.Context(), func(tx *db.Tx) error {
-		sync, err := session.ActiveSync(r.Context(), tx, syncID)
+	var sync session.Sync
+	err = s.env.DB.Read(r.Context(), func(tx *db.Tx) (err error) {
+		sync, err = session.ActiveSync(r.Context(), tx, syncID)
 		if errors.Is(err, session.ErrNotFound) || err == nil && !sync.IsServer {
 			return badRequest(wire.TextNoSyncSession)
 		}
@@ -84,26 +85,33 @@ func (s *Server) wanted(r *http.Request, request wire.TransferSessionRequest) (s
 		if err := s.permit(r.Context(), tx, sync, filter, request.Push); err != nil {
 			return err
 		}
-		return sameAsBefore(r, tx, request, syncID, filter)
+		fresh, err := sameAsBefore(r, tx, request, syncID, filter)
+		if err == nil && fresh {
+			err = s.roomForTransfer(r.Context(), tx, syncID)
+		}
+		return err
 	})
+	if err == nil {
+		err = s.charge(r.Context(), sync.ClientCertificateID, len(request.Filter)+len(request.ClientFSIC))
+	}
 	return session.Transfer{
 		ID: request.ID, SyncSessionID: syncID, Filter: filter.String(), Push: request.Push, ClientFSIC: request.ClientFSIC,
 	}, err
 }
 
-// sameAsBefore refuses an id that belongs to another transfer.
-func sameAsBefore(r *http.Request, tx *db.Tx, request wire.TransferSessionRequest, syncID string, filter partition.Filter) error {
+// sameAsBefore refuses an id that belongs to another transfer, and says whether it is new.
+func sameAsBefore(r *http.Request, tx *db.Tx, request wire.TransferSessionRequest, syncID string, filter partition.Filter) (fresh bool, err error) {
 	before, err := session.GetTransfer(r.Context(), tx, request.ID)
 	if errors.Is(err, session.ErrNotFound) {
-		return nil
+		return true, nil
 	}
 	if err != nil {
-		return err
+		return false, err
 	}
 	if before.SyncSessionID != syncID || before.Push != request.Push || partition.Parse(before.Filter).String() != filter.String() {
-		return wire.FieldErrors{"id": {"Transfer session with this id already exists with another filter, direction or sync session."}}
+		return false, wire.FieldErrors{"id": {"Transfer session with this id already exists with another filter, direction or sync session."}}
 	}
-	return nil
+	return false, nil
 }
 
 // getTransferSession shows an active transfer session.
@@ -165,6 +173,19 @@ func (s *Server) tell(r *http.Request, t session.Transfer, told wire.TransferSes
 	if update == (engine.Update{}) {
 		return t, nil
 	}
+	if told.ClientFSIC != nil && len(*told.ClientFSIC) > sessionText {
+		var sync session.Sync
+		err := s.env.DB.Read(r.Context(), func(tx *db.Tx) (err error) {
+			sync, err = session.GetSync(r.Context(), tx, t.SyncSessionID)
+			return err
+		})
+		if err == nil {
+			err = s.charge(r.Context(), sync.ClientCertificateID, len(*told.ClientFSIC))
+		}
+		if err != nil {
+			return t, err
+		}
+	}
 	return s.engine.Update(r.Context(), t.ID, update)
 }
 
@@ -202,6 +223,7 @@ func (s *Server) deleteTransferSession(r *http.Request) (answer, error) {
 		return answer{}, err
 	}
 	s.keys.forget(t.ID)
+	s.meter.ended(t.ID)
 	after, err := s.engine.Finish(r.Context(), t.ID, s.terms(r), wait)
 	if err != nil && after.Status == string(stage.Errored) && s.agreed(r).Has(wire.AsyncOperations) {
 		s.log.ErrorContext(r.Context(), "stage failed", "transfer_session", t.ID, "stage", after.Stage, "error", oneLine(err))

@@ -97,15 +97,21 @@ func Compact(ctx context.Context, tx *db.Tx, before time.Time, limit int) (int, 
 	if err != nil || len(ids) == 0 {
 		return 0, err
 	}
+	return len(ids), DeleteSyncs(ctx, tx, ids)
+}
+
+// DeleteSyncs deletes sync sessions with their transfer sessions, whose buffers must be
+// gone.
+func DeleteSyncs(ctx context.Context, tx *db.Tx, ids []string) error {
 	for _, query := range []string{
 		`DELETE FROM morango_transfersession WHERE sync_session_id IN ` + tx.IDs(1),
 		`DELETE FROM morango_syncsession WHERE id IN ` + tx.IDs(1),
 	} {
 		if _, err := tx.Exec(ctx, query, db.JSONList(ids)); err != nil {
-			return 0, fmt.Errorf("delete %d finished sync sessions: %w", len(ids), err)
+			return fmt.Errorf("delete %d sync sessions: %w", len(ids), err)
 		}
 	}
-	return len(ids), nil
+	return nil
 }
 
 // Touch notes activity on a transfer session, if it is active, and on its sync session.

@@ -71,6 +71,7 @@ var table = map[string]row{
 	"internal/conformance":          {layer: layerFrame},
 	"internal/conformance/tables":   {layer: layerFrame},
 	"internal/conformance/recorded": {layer: layerFrame},
+	"internal/hostile":              {layer: layerFrame},
 	"internal/simtest":              {layer: layerFrame},
 	"internal/testreport":           {layer: layerFrame},
 }
