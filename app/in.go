@@ -15,8 +15,8 @@ import (
 var ErrOtherModel = errors.New("the id belongs to a row of another model in the same table")
 
 // Upsert writes rows with their dirty bit clear: new ones whole, known ones in the
-// columns that travel, so that local columns keep what they hold. It stops at the
-// first row that cannot be written; what was written before stays until the caller
+// columns that travel, so that local columns keep what they hold. It stops at a
+// row that cannot be written; what was written before stays until the caller
 // rolls back. A row that the table's constraints refuse is an error that
 // db.IsConstraint knows; a row of another model's is ErrOtherModel. The caller
 // turns capture off.
@@ -24,20 +24,17 @@ func Upsert(ctx context.Context, tx *db.Tx, m *model.Model, rows []Row) error {
 	if len(rows) == 0 {
 		return nil
 	}
+	if len(m.Where) == 0 {
+		return upsertAll(ctx, tx, m, rows)
+	}
 	query, fixed := upsertQuery(m)
 	statement, err := tx.Prepare(ctx, query)
 	if err != nil {
 		return fmt.Errorf("write into table %s: %w", m.Table, err)
 	}
 	defer statement.Close()
-	args := make([]any, 0, len(m.Columns)+len(fixed))
 	for _, row := range rows {
-		args = args[:0]
-		for i := range m.Columns {
-			args = append(args, Bind(tx.Kind(), &m.Columns[i], row.Values[i]))
-		}
-		args = append(args, fixed...)
-		result, err := statement.ExecContext(ctx, args...)
+		result, err := statement.ExecContext(ctx, append(bindAll(tx.Kind(), m, row), fixed...)...)
 		if err != nil {
 			return fmt.Errorf("write row %s into table %s: %w", row.ID, m.Table, err)
 		}
@@ -50,16 +47,57 @@ func Upsert(ctx context.Context, tx *db.Tx, m *model.Model, rows []Row) error {
 	return nil
 }
 
-// upsertQuery builds the statement of Upsert. After the model's columns it takes
+// upsertAll is Upsert for a table that is the model's own, where there is nothing to
+// find out about each row: many rows a statement on PostgreSQL.
+func upsertAll(ctx context.Context, tx *db.Tx, m *model.Model, rows []Row) error {
+	into := db.Insert{Table: m.Table}
+	for _, c := range m.Columns {
+		into.Columns = append(into.Columns, db.Quote(c.Name))
+	}
+	into.Columns = append(into.Columns, db.Quote(model.ColumnDirty))
+	into.Conflict = fmt.Sprintf("ON CONFLICT (%s) DO UPDATE SET %s", db.Quote(model.ColumnID), strings.Join(overwriting(m), ", "))
+	all := make([][]any, len(rows))
+	for i, row := range rows {
+		all[i] = append(bindAll(tx.Kind(), m, row), false)
+	}
+	if err := tx.InsertAll(ctx, into, all); err != nil {
+		if len(rows) == 1 {
+			return fmt.Errorf("write row %s into table %s: %w", rows[0].ID, m.Table, err)
+		}
+		return fmt.Errorf("write %d rows into table %s: %w", len(rows), m.Table, err)
+	}
+	return nil
+}
+
+// bindAll is a row's values as they are bound, with room for some more.
+func bindAll(kind db.Kind, m *model.Model, row Row) []any {
+	args := make([]any, 0, len(m.Columns)+len(m.Where)+1)
+	for i := range m.Columns {
+		args = append(args, Bind(kind, &m.Columns[i], row.Values[i]))
+	}
+	return args
+}
+
+// overwriting are the assignments by which an arriving row takes the place of a known
+// one: of the columns that travel, and of the dirty bit.
+func overwriting(m *model.Model) []string {
+	var sets []string
+	for _, c := range m.Columns {
+		if name := db.Quote(c.Name); !c.Local && c.Name != model.ColumnID {
+			sets = append(sets, name+" = excluded."+name)
+		}
+	}
+	dirty := db.Quote(model.ColumnDirty)
+	return append(sets, dirty+" = excluded."+dirty)
+}
+
+// upsertQuery builds the statement of Upsert for a table that models share. After the model's columns it takes
 // the discriminator's values, which are returned.
 func upsertQuery(m *model.Model) (query string, fixed []any) {
-	var names, values, sets, mine []string
+	var names, values, mine []string
 	for i, c := range m.Columns {
 		names = append(names, db.Quote(c.Name))
 		values = append(values, fmt.Sprintf("$%d", i+1))
-		if !c.Local && c.Name != model.ColumnID {
-			sets = append(sets, fmt.Sprintf("%s = excluded.%s", db.Quote(c.Name), db.Quote(c.Name)))
-		}
 	}
 	for _, where := range m.Where {
 		fixed = append(fixed, where.Value)
@@ -70,13 +108,9 @@ func upsertQuery(m *model.Model) (query string, fixed []any) {
 			values = append(values, place)
 		}
 	}
-	dirty := db.Quote(model.ColumnDirty)
-	query = fmt.Sprintf("INSERT INTO %s AS known (%s, %s) VALUES (%s, FALSE) ON CONFLICT (%s) DO UPDATE SET %s",
-		db.Quote(m.Table), strings.Join(names, ", "), dirty, strings.Join(values, ", "),
-		db.Quote(model.ColumnID), strings.Join(append(sets, dirty+" = FALSE"), ", "))
-	if len(mine) > 0 {
-		query += " WHERE " + strings.Join(mine, " AND ")
-	}
+	query = fmt.Sprintf("INSERT INTO %s AS known (%s, %s) VALUES (%s, FALSE) ON CONFLICT (%s) DO UPDATE SET %s WHERE %s",
+		db.Quote(m.Table), strings.Join(names, ", "), db.Quote(model.ColumnDirty), strings.Join(values, ", "),
+		db.Quote(model.ColumnID), strings.Join(overwriting(m), ", "), strings.Join(mine, " AND "))
 	return query, fixed
 }
 
