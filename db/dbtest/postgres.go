@@ -48,6 +48,36 @@ func PostgresEmptyURL(t testing.TB) string {
 	return postgresURL(t, "")
 }
 
+// PostgresCopy is the URL of a copy of the database at the URL target, which one of the
+// functions above made and which nobody has open.
+func PostgresCopy(t testing.TB, target string) string {
+	t.Helper()
+	base, err := server()
+	if err != nil {
+		t.Fatal("no PostgreSQL to test on: ", err)
+	}
+	u, err := url.Parse(target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return create(t, base, strings.TrimPrefix(u.Path, "/"))
+}
+
+// create makes a database as a copy of another, for as long as the test runs.
+func create(t testing.TB, base *place, template string) string {
+	t.Helper()
+	name := databaseName()
+	if err := administer(base, fmt.Sprintf("CREATE DATABASE %s TEMPLATE %s", name, template)); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := administer(base, "DROP DATABASE "+name+" WITH (FORCE)"); err != nil {
+			t.Error(err)
+		}
+	})
+	return base.at(name)
+}
+
 // postgresURL is the URL of a database with empty tables in a layout; with none it
 // has no tables.
 func postgresURL(t testing.TB, layout db.Layout) string {
@@ -60,19 +90,11 @@ func postgresURL(t testing.TB, layout db.Layout) string {
 	if layout != "" && base.alive != nil { // a copy is faster, but a template would stay on a server that is not ours
 		template = base.template(t, layout)
 	}
-	name := databaseName()
-	if err := administer(base, fmt.Sprintf("CREATE DATABASE %s TEMPLATE %s", name, template)); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := administer(base, "DROP DATABASE "+name+" WITH (FORCE)"); err != nil {
-			t.Error(err)
-		}
-	})
+	target := create(t, base, template)
 	if layout != "" && base.alive == nil {
-		base.fill(t, name, layout)
+		base.fill(t, target, layout)
 	}
-	return base.at(name)
+	return target
 }
 
 func databaseName() string { return "morango_test_" + strings.ToLower(rand.Text()) }
@@ -104,15 +126,15 @@ func (p *place) template(t testing.TB, layout db.Layout) string {
 	if err := administer(p, "CREATE DATABASE "+name); err != nil {
 		t.Fatal(err)
 	}
-	p.fill(t, name, layout)
+	p.fill(t, p.at(name), layout)
 	p.templates[layout] = name
 	return name
 }
 
 // fill makes the tables of a layout in an empty database.
-func (p *place) fill(t testing.TB, database string, layout db.Layout) {
+func (p *place) fill(t testing.TB, target string, layout db.Layout) {
 	t.Helper()
-	d, err := db.Open(t.Context(), p.at(database), db.Options{})
+	d, err := db.Open(t.Context(), target, db.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

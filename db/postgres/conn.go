@@ -10,10 +10,10 @@ import (
 	"github.com/jackc/pgx/v5/stdlib"
 )
 
-// The driver is wrapped for three reasons: uuid columns give 32 hex digits, as on
+// The driver is wrapped for four reasons: uuid columns give 32 hex digits, as on
 // SQLite, instead of digits with dashes; a connection on which taking locks failed
-// is closed, because it may hold some of them beyond its transaction; and rows can
-// be copied into a table.
+// is closed, because it may hold some of them beyond its transaction; one that is broken is
+// replaced before a transaction begins; and rows can be copied into a table.
 
 type connector struct{ driver.Connector }
 
@@ -32,6 +32,16 @@ type conn struct {
 
 // lockKey marks the context of a statement that takes locks beyond a transaction.
 type lockKey struct{}
+
+// BeginTx says of a connection that turns out to be broken when a transaction begins on
+// it, as after a restart of the server, that it is bad: the pool then takes another.
+func (c *conn) BeginTx(ctx context.Context, o driver.TxOptions) (driver.Tx, error) {
+	tx, err := c.Conn.BeginTx(ctx, o)
+	if err != nil && ctx.Err() == nil && c.Conn.Conn().IsClosed() {
+		return nil, driver.ErrBadConn
+	}
+	return tx, err
+}
 
 func (c *conn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
 	if len(args) == 1 {
