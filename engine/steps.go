@@ -127,6 +127,9 @@ func (e *Engine) dequeue(ctx context.Context, t *session.Transfer) (stage.Status
 	if claim, err = e.answered(ctx, *t, s, claim); err != nil {
 		return stage.Errored, err
 	}
+	if err := e.serializeFirst(ctx, t, s); err != nil {
+		return stage.Errored, err
+	}
 	r, err := dequeue.Run(ctx, e.env, dequeue.Job{
 		TransferSession: t.ID, Filter: partition.Parse(t.Filter), Sender: claim,
 	})
@@ -135,6 +138,21 @@ func (e *Engine) dequeue(ctx context.Context, t *session.Transfer) (stage.Status
 	}
 	e.note(t.ID, s, func(all *Report) { all.Dequeued = r })
 	return stage.Completed, nil
+}
+
+// serializeFirst serializes the receiver's changes before it merges, where some model
+// has a merge rule other than the reference's. They have to be in the store as versions
+// of their own: only so is it known what was changed here, and whose change is the later.
+func (e *Engine) serializeFirst(ctx context.Context, t *session.Transfer, s side) error {
+	if !e.env.Profile.MergesByRule() {
+		return nil
+	}
+	r, err := serialize.Run(ctx, e.env, partition.Parse(t.Filter), nil)
+	if err != nil {
+		return err
+	}
+	e.note(t.ID, s, func(all *Report) { all.Serialized = plus(all.Serialized, r) })
+	return nil
 }
 
 // deserialize brings what the receiver merged into the application's tables. What the

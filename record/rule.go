@@ -304,3 +304,20 @@ func (r Rule) moment(list []member) int64 {
 	}
 	return never
 }
+
+// Meet merges a row that is saved as next with old, the store's version, which the
+// application had not got yet when it changed the row. Values stand in the order of
+// m.Serialized(). Which columns it changed is not known then, so all count as changed
+// with the row. other reports whether the merged text is another than the row's, which
+// then is to be deserialized. For rules other than the reference rule.
+func (r Rule) Meet(old Record, m *model.Model, values []any, selfRef string, next counter.Version) (merged Record, other bool, err error) {
+	mine := old
+	if mine.Serialized, err = Update(line(old.Serialized), m, values); err != nil {
+		return Record{}, false, err
+	}
+	mine.Conflicting, mine.SelfRef = "", selfRef
+	mine.Version, mine.History = next, nil // nobody knows what it has seen
+	merged, _ = r.Settle(mine, old)
+	merged.Version = next
+	return merged, line(merged.Serialized) != line(mine.Serialized), nil
+}

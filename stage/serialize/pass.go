@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/morango-go/morango/app"
+	"github.com/morango-go/morango/counter"
 	"github.com/morango-go/morango/db"
 	"github.com/morango-go/morango/model"
 	"github.com/morango-go/morango/record"
@@ -75,14 +76,15 @@ func (p *pass) version(ctx context.Context) error {
 
 // known is what the store holds of a record that is serialized again.
 type known struct {
-	serialized, conflicting string
-	dirty                   bool
+	record.Record // without history
+	dirty         bool
 }
 
 // entry is a store row to be written.
 type entry struct {
 	id, partition, sourceID          string
 	serialized, conflicting, selfRef string
+	dirty                            bool // is to be deserialized
 }
 
 // rows serializes one page of a model's rows and clears their dirty bits.
@@ -90,6 +92,7 @@ func (p *pass) rows(ctx context.Context, m *model.Model, rows []app.Row) error {
 	ids := make([]string, 0, len(rows))
 	good := make([]app.Row, 0, len(rows))
 	shape := shapeOf(p.run.env.Profile, m)
+	shape.rule = record.RuleOf(m, p.run.env.Merge[m.Name])
 	for _, row := range rows {
 		if fault := shape.fault(row); fault != nil {
 			p.leaveOut(m, row, fault)
@@ -108,6 +111,7 @@ func (p *pass) rows(ctx context.Context, m *model.Model, rows []app.Row) error {
 	if err := p.version(ctx); err != nil {
 		return err
 	}
+	shape.version = counter.Version{Instance: p.instance, Counter: p.counter}
 	entries := make([]entry, 0, len(good))
 	for _, row := range good {
 		old, again := stored[row.ID]
@@ -139,9 +143,11 @@ func (p *pass) leaveOut(m *model.Model, row app.Row, reason error) {
 	}
 }
 
-// shape knows where in a model's rows stands what.
+// shape knows where in a model's rows stands what, and as what they are saved.
 type shape struct {
 	model               *model.Model
+	rule                record.Rule
+	version             counter.Version
 	travels             []int // places of the serialized columns
 	sourceID, partition int
 	selfRef             int // place of the self-reference, -1 when there is none
@@ -182,14 +188,15 @@ func (s shape) fault(row app.Row) error {
 }
 
 // entry makes the store row of an application row. Of a known record it keeps what
-// this build does not know, and what a peer sent but was not yet deserialized goes
-// to the head of the conflicting texts.
+// this build does not know. What a peer sent but was not yet deserialized is merged by
+// the model's rule; under the reference's it goes to the head of the conflicting texts,
+// and so it does under any when it is a deletion, for the row exists again.
 func (s shape) entry(row app.Row, old known, again bool) (entry, error) {
 	values := make([]any, len(s.travels))
 	for i, place := range s.travels {
 		values[i] = row.Values[place]
 	}
-	e := entry{id: row.ID, conflicting: old.conflicting}
+	e := entry{id: row.ID, conflicting: old.Conflicting}
 	e.sourceID, _ = row.Values[s.sourceID].(string)
 	e.partition, _ = row.Values[s.partition].(string)
 	if s.selfRef >= 0 {
@@ -200,14 +207,20 @@ func (s shape) entry(row app.Row, old known, again bool) (entry, error) {
 		e.serialized, err = record.Encode(s.model, values)
 		return e, err
 	}
-	if old.dirty {
-		e.conflicting = old.serialized + "\n" + old.conflicting
+	if old.dirty && !old.Deleted && !old.HardDeleted && !s.rule.IsReference() {
+		merged, other, err := s.rule.Meet(old.Record, s.model, values, e.selfRef, s.version)
+		e.serialized, e.conflicting, e.selfRef, e.dirty = merged.Serialized, merged.Conflicting, merged.SelfRef, other
+		return e, err
 	}
-	e.serialized, err = record.Update(old.serialized, s.model, values)
+	if old.dirty {
+		e.conflicting = old.Serialized + "\n" + old.Conflicting
+	}
+	e.serialized, err = s.rule.Update(old.Record, s.model, values, s.version)
 	return e, err
 }
 
-const readStore = `SELECT id, serialized, conflicting_serialized_data, dirty_bit FROM morango_store WHERE id IN `
+const readStore = `SELECT id, serialized, conflicting_serialized_data, _self_ref_fk, deleted, hard_deleted,
+	last_saved_instance, last_saved_counter, dirty_bit FROM morango_store WHERE id IN `
 
 // knownRows reads what the store holds of these records.
 func knownRows(ctx context.Context, tx *db.Tx, ids []string) (map[string]known, error) {
@@ -218,12 +231,14 @@ func knownRows(ctx context.Context, tx *db.Tx, ids []string) (map[string]known, 
 	defer rows.Close()
 	stored := make(map[string]known, len(ids))
 	for rows.Next() {
-		var id db.ID
+		var id, instance db.ID
 		var k known
-		if err := rows.Scan(&id, &k.serialized, &k.conflicting, &k.dirty); err != nil {
+		if err := rows.Scan(&id, &k.Serialized, &k.Conflicting, &k.SelfRef, &k.Deleted, &k.HardDeleted,
+			&instance, &k.Version.Counter, &k.dirty); err != nil {
 			return nil, fmt.Errorf("read the store: %w", err)
 		}
-		stored[string(id)] = k
+		k.ID, k.Version.Instance = string(id), string(instance)
+		stored[k.ID] = k
 	}
 	return stored, rows.Err()
 }
@@ -239,7 +254,8 @@ var (
 		Conflict: `ON CONFLICT (id) DO UPDATE SET serialized = excluded.serialized,
 			conflicting_serialized_data = excluded.conflicting_serialized_data, _self_ref_fk = excluded._self_ref_fk,
 			last_saved_instance = excluded.last_saved_instance, last_saved_counter = excluded.last_saved_counter,
-			deleted = FALSE, hard_deleted = FALSE, dirty_bit = FALSE, last_transfer_session_id = NULL`,
+			deleted = FALSE, hard_deleted = FALSE, dirty_bit = excluded.dirty_bit, last_transfer_session_id = NULL,
+			deserialization_error = CASE WHEN excluded.dirty_bit THEN '' ELSE morango_store.deserialization_error END`,
 	}
 	intoHistory = db.Insert{
 		Table:    "morango_recordmaxcounter",
@@ -253,7 +269,7 @@ func (p *pass) write(ctx context.Context, m *model.Model, entries []entry) error
 	rows, histories := make([][]any, 0, len(entries)), make([][]any, 0, len(entries))
 	for _, e := range entries {
 		rows = append(rows, []any{e.id, p.run.env.Profile.Name, m.Name, e.partition, e.sourceID, e.serialized,
-			e.conflicting, e.selfRef, p.instance, p.counter, false, false, false, "", nil})
+			e.conflicting, e.selfRef, p.instance, p.counter, false, false, e.dirty, "", nil})
 		histories = append(histories, []any{e.id, p.instance, p.counter})
 	}
 	if err := p.tx.InsertAll(ctx, intoStore, rows); err != nil {
