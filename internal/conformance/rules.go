@@ -14,7 +14,7 @@ var rules = []rule{
 	4:  {[]string{"dequeue"}, "an older record is dropped from the buffers of all sessions; we drop it from this session's"},
 	5:  {[]string{"dequeue"}, "a fast-forward can lower a record max counter; ours never falls"},
 	6:  {[]string{"dequeue"}, "PostgreSQL keeps the store's hard_deleted in a conflict; we OR it on both databases"},
-	7:  {[]string{"dequeue", "serialize", "deserialize"}, "a hard-deleting conflict leaves '' or conflicting data; we leave {} and none, and read '' as {}"},
+	7:  {[]string{"dequeue", "serialize", "deserialize"}, "a hard-deleting conflict leaves '' or conflicting data; we leave {} and none, read '' as {}, and no text of the store fails the profile"},
 	8:  {[]string{"dequeue"}, "a buffered counter without its record fails the session; we drop and count it"},
 	9:  {[]string{"dequeue", "wire"}, "the counter rises at every dequeue; ours only when a merge stamps a record"},
 	10: {[]string{"serialize", "wire"}, "the counter rises before the transaction, and with nothing to stamp; ours with the rows it stamps"},

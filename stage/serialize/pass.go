@@ -113,13 +113,15 @@ func (p *pass) rows(ctx context.Context, m *model.Model, rows []app.Row) error {
 	}
 	shape.version = counter.Version{Instance: p.instance, Counter: p.counter}
 	entries := make([]entry, 0, len(good))
+	ids = ids[:0]
 	for _, row := range good {
 		old, again := stored[row.ID]
-		e, err := shape.entry(row, old, again)
+		e, err := shape.settled(row, old, again)
 		if err != nil {
-			return fmt.Errorf("record %s: %w", row.ID, err)
+			p.leaveOut(m, row, err)
+			continue
 		}
-		entries = append(entries, e)
+		entries, ids = append(entries, e), append(ids, row.ID)
 		if again {
 			p.report.Changed++
 			if old.dirty {
@@ -145,6 +147,7 @@ func (p *pass) leaveOut(m *model.Model, row app.Row, reason error) {
 
 // shape knows where in a model's rows stands what, and as what they are saved.
 type shape struct {
+	profile             string
 	model               *model.Model
 	rule                record.Rule
 	version             counter.Version
@@ -156,7 +159,7 @@ type shape struct {
 // shapeOf finds the places. A foreign key into the model's own table makes a tree
 // too when several models share the table.
 func shapeOf(profile *model.Profile, m *model.Model) shape {
-	s := shape{model: m, selfRef: -1}
+	s := shape{profile: profile.Name, model: m, selfRef: -1}
 	for i, c := range m.Columns {
 		if !c.Local {
 			s.travels = append(s.travels, i)
@@ -184,7 +187,11 @@ func (s shape) fault(row app.Row) error {
 	}
 	sourceID, _ := row.Values[s.sourceID].(string)
 	partition, _ := row.Values[s.partition].(string)
-	return s.model.CheckID(row.ID, partition, sourceID)
+	selfRef := ""
+	if s.selfRef >= 0 {
+		selfRef, _ = row.Values[s.selfRef].(string)
+	}
+	return unsendable(s.profile, s.model, row, partition, sourceID, selfRef)
 }
 
 // entry makes the store row of an application row. Of a known record it keeps what
