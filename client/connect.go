@@ -29,6 +29,7 @@ type conversation struct {
 	peer         *Peer
 	async        bool // the peer works in the background and is asked how far it is
 	terms        engine.Terms
+	limit        int64 // of records in one stream; 0 is none
 	sync         session.Sync
 	mine, theirs partition.Scope // of the two certificates
 }
@@ -42,7 +43,7 @@ func (s Syncer) connect(ctx context.Context, o Options, r *Result) (*conversatio
 	both := s.Peer.Shared()
 	c := &conversation{Syncer: s, peer: s.Peer,
 		async: both.Has(wire.AsyncOperations),
-		terms: engine.Terms{V2: both.Has(wire.FSICv2Format), Async: both.Has(wire.AsyncOperations)}}
+		terms: engine.TermsOf(both), limit: o.bound}
 	r.ServerInstance = info.InstanceID
 	if !o.Fresh {
 		if ok, err := c.resume(ctx, o); err != nil || ok {

@@ -32,6 +32,8 @@ type drive struct {
 	// they belong.
 	alone bool
 	done  int64 // records of a push that the peer has
+	// cursor is the id up to which the peer has the records of a push that streams.
+	cursor string
 }
 
 // transfer takes one transfer session through all its stages, or through what is left
@@ -104,7 +106,7 @@ func (d *drive) rejoin(ctx context.Context) error {
 		d.alone = true
 	}
 	d.done = remote.RecordsTransferred
-	return nil
+	return d.streams(ctx, remote)
 }
 
 // create opens the transfer session on the peer.
@@ -277,14 +279,24 @@ func (d *drive) tell(remote wire.TransferSession) {
 // move carries the records over.
 func (d *drive) move(ctx context.Context) error {
 	env, peer := d.Engine.Env(), carrier{d.peer}
-	if d.t.Push {
+	var err error
+	switch {
+	case d.terms.Stream && d.t.RecordsTotal != nil && *d.t.RecordsTotal == 0:
+		// Nothing was there to travel when it was counted, so nothing is that the claim covers.
+	case d.t.Push && d.terms.Stream:
+		return d.pushStream(ctx)
+	case d.t.Push:
 		return transfer.Push(ctx, env, peer, &d.t, d.done, d.chunk)
+	case d.terms.Stream:
+		err = d.pullStream(ctx)
+	default:
+		err = transfer.Pull(ctx, env, peer, &d.t, d.chunk)
 	}
-	if err := transfer.Pull(ctx, env, peer, &d.t, d.chunk); err != nil {
+	if err != nil || d.t.Push {
 		return err
 	}
 	name := string(stage.Transferring)
-	_, err := d.peer.UpdateTransferSession(ctx, d.t.ID, wire.TransferSessionUpdate{
+	_, err = d.peer.UpdateTransferSession(ctx, d.t.ID, wire.TransferSessionUpdate{
 		TransferStage: &name, RecordsTransferred: &d.t.RecordsTransferred,
 		// Seen from the server: what we received, it sent.
 		BytesReceived: &d.t.BytesSent, BytesSent: &d.t.BytesReceived,

@@ -18,8 +18,10 @@ type request struct {
 	method, path   string
 	query          url.Values
 	body           []byte
-	content        string // of the body; "" is JSON
-	user, password string // HTTP Basic when user is not ""
+	stream         io.Reader // in place of a body; can be sent only once
+	content        string    // of the body; "" is JSON
+	answers        string    // content of a good answer; "" is JSON
+	user, password string    // HTTP Basic when user is not ""
 }
 
 // do sends a request and has read take the answer's body, of at most limit bytes
@@ -51,9 +53,13 @@ func (p *Peer) do(ctx context.Context, r request, limit int64, read func(io.Read
 		_, err := io.Copy(io.Discard, body)
 		return p.broken(ctx, r, err)
 	}
-	if kind, _, _ := mime.ParseMediaType(answer.Header.Get("Content-Type")); kind != wire.ContentJSON {
-		return fmt.Errorf("%s %s%s answered with %.60q instead of JSON: %w; check the address",
-			r.method, p.BaseURL, r.path, kind, ErrNotMorango)
+	wanted := r.answers
+	if wanted == "" {
+		wanted = wire.ContentJSON
+	}
+	if kind, _, _ := mime.ParseMediaType(answer.Header.Get("Content-Type")); kind != wanted {
+		return fmt.Errorf("%s %s%s answered with %.60q instead of %q: %w; check the address",
+			r.method, p.BaseURL, r.path, kind, wanted, ErrNotMorango)
 	}
 	if err := read(body); err != nil {
 		return p.broken(ctx, r, err)
@@ -67,7 +73,11 @@ func (p *Peer) prepare(ctx context.Context, r request) (*http.Request, error) {
 	if len(r.query) > 0 {
 		address += "?" + r.query.Encode()
 	}
-	req, err := http.NewRequestWithContext(ctx, r.method, address, bytes.NewReader(r.body))
+	var body io.Reader = bytes.NewReader(r.body)
+	if r.stream != nil {
+		body = &countingReader{from: r.stream, count: &p.sent}
+	}
+	req, err := http.NewRequestWithContext(ctx, r.method, address, body)
 	if err != nil {
 		return nil, fmt.Errorf("%s %s: %w", r.method, r.path, err)
 	}
@@ -75,7 +85,7 @@ func (p *Peer) prepare(ctx context.Context, r request) (*http.Request, error) {
 	req.Header.Set("Accept", wire.ContentJSON)
 	// Said here, not left to the transport, so that compressed bytes can be counted.
 	req.Header.Set("Accept-Encoding", "gzip")
-	if r.body != nil {
+	if r.body != nil || r.stream != nil {
 		content := r.content
 		if content == "" {
 			content = wire.ContentJSON

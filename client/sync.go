@@ -26,12 +26,14 @@ const DefaultRetries = 6
 type Options struct {
 	Pull, Push    bool             // neither means both
 	Filter        partition.Filter // zero: all that the certificates allow
-	ChunkSize     int              // records a request; 0 is DefaultChunkSize
+	ChunkSize     int              // records a request; 0 is DefaultChunkSize, or a stream of any length
 	Fresh         bool             // leave an interrupted sync with this peer aside
 	CertificateID string           // own certificate to use; "" finds one
 	// Retries is how often a connection that breaks during the sync is tried again,
 	// with growing pauses; 0 is DefaultRetries, less than 0 is never.
 	Retries int
+
+	bound int64 // of records in one stream; 0 for none
 }
 
 // Result tells what a sync did. It is filled as far as the sync came, also when it
@@ -74,8 +76,8 @@ type Syncer struct {
 // Sync runs one sync with the peer. What an interruption leaves unfinished is gone
 // on with by the next Sync.
 func (s Syncer) Sync(ctx context.Context, o Options) (Result, error) {
-	if o.ChunkSize <= 0 {
-		o.ChunkSize = DefaultChunkSize
+	if o.bound = int64(o.ChunkSize); o.ChunkSize <= 0 {
+		o.ChunkSize, o.bound = DefaultChunkSize, 0
 	}
 	if !o.Pull && !o.Push {
 		o.Pull, o.Push = true, true

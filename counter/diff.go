@@ -3,6 +3,8 @@ package counter
 import (
 	"maps"
 	"slices"
+
+	"github.com/morango-go/morango/partition"
 )
 
 // DiffLegacy returns, for each instance of which the sender has seen more than the
@@ -62,4 +64,29 @@ func Chunk(b ByPartition, size int) []ByPartition {
 		parts = append(parts, part)
 	}
 	return parts
+}
+
+// Throughout returns the counters that are claimed under every prefix of the filter: up to
+// them nothing in the filter is missing. It is empty for a filter without a prefix.
+func (b ByPartition) Throughout(filter partition.Filter) Counters {
+	var all Counters
+	for i, prefix := range filter.Prefixes() {
+		here := Counters{}
+		for _, counters := range b.covering(prefix) {
+			here.raise(counters)
+		}
+		if i == 0 {
+			all = here
+			continue
+		}
+		for instance, n := range all {
+			if all[instance] = min(n, here[instance]); all[instance] == 0 {
+				delete(all, instance)
+			}
+		}
+	}
+	if all == nil {
+		all = Counters{}
+	}
+	return all
 }

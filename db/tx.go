@@ -35,6 +35,8 @@ type dialect interface {
 	// Lock locks prefixes, or everything when there are none. When fresh, the
 	// transaction's snapshot is taken after the locks are held.
 	Lock(ctx context.Context, tx *sql.Tx, fresh bool, prefixes []string, shared bool) error
+	// HasIndex finds an index by its name.
+	HasIndex(ctx context.Context, tx *sql.Tx, name string) (bool, error)
 	// Capture turns the capture of changes off and on.
 	Capture(ctx context.Context, tx *sql.Tx, on bool) error
 }
@@ -99,6 +101,17 @@ func (t *Tx) Lock(ctx context.Context, f partition.Filter, shared bool) error {
 		return fmt.Errorf("lock partitions: %w", err)
 	}
 	return nil
+}
+
+// HasIndex reports whether there is an index of this name. Django's layout does not have all
+// of the lean one's.
+func (t *Tx) HasIndex(ctx context.Context, name string) (bool, error) {
+	t.fresh = false
+	found, err := t.dialect.HasIndex(ctx, t.tx, name)
+	if err != nil {
+		return false, fmt.Errorf("look for the index %s: %w", name, err)
+	}
+	return found, nil
 }
 
 // Capture turns the capture of changes by triggers off (false) or on again (true)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/morango-go/morango/buffer"
+	"github.com/morango-go/morango/counter"
 	"github.com/morango-go/morango/db"
 	"github.com/morango-go/morango/partition"
 	"github.com/morango-go/morango/record"
@@ -174,6 +175,9 @@ func (e *Engine) updateCounts(ctx context.Context, tx *db.Tx, t *session.Transfe
 		return nil
 	}
 	if u.RecordsTransferred != nil && s.producer {
+		if err := e.updateTotal(ctx, tx, t, *u.RecordsTransferred); err != nil {
+			return err
+		}
 		if *u.RecordsTransferred < 0 || t.RecordsTotal == nil || *u.RecordsTransferred > *t.RecordsTotal {
 			return fmt.Errorf("%d records transferred: %w", *u.RecordsTransferred, ErrBadCount)
 		}
@@ -183,6 +187,20 @@ func (e *Engine) updateCounts(ctx context.Context, tx *db.Tx, t *session.Transfe
 	return session.SetProgress(ctx, tx, t.ID, session.Progress{
 		RecordsTransferred: t.RecordsTransferred, BytesSent: t.BytesSent, BytesReceived: t.BytesReceived,
 	}, e.env.Now())
+}
+
+// updateTotal believes the receiver of a stream how many records there were: the number was
+// counted before the first of them was read.
+func (e *Engine) updateTotal(ctx context.Context, tx *db.Tx, t *session.Transfer, records int64) error {
+	sync, err := session.GetSync(ctx, tx, t.SyncSessionID)
+	if err != nil {
+		return err
+	}
+	if _, streams := sync.Cursor(t.ID); !streams || records < 0 || records > counter.Greatest {
+		return nil
+	}
+	t.RecordsTotal = &records
+	return session.SetTotal(ctx, tx, t.ID, records)
 }
 
 func valueOr(p *int64, otherwise int64) int64 {

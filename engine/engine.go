@@ -40,6 +40,8 @@ var (
 type Terms struct {
 	V2    bool // the filter max counters go in the v2 form
 	Async bool // the client asks for each stage by itself
+	// Stream says that the records travel as a stream, without buffers.
+	Stream bool
 }
 
 // Report sums up what the stages of one transfer session did on this side.
@@ -142,6 +144,14 @@ func (s side) peerClaim(t session.Transfer) (counter.ByPartition, error) {
 // ownClaim returns what this side advertised, expanded to the session's filter.
 func (s side) ownClaim(t session.Transfer) (counter.ByPartition, error) {
 	return side{server: !s.server}.peerClaim(t)
+}
+
+// claimText is what this side advertised, as it travels.
+func (s side) claimText(t session.Transfer) string {
+	if s.server {
+		return t.ServerFSIC
+	}
+	return t.ClientFSIC
 }
 
 // legacyClaim reports whether the peer's filter max counters have the legacy form, as

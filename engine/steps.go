@@ -74,8 +74,14 @@ func (e *Engine) serialize(ctx context.Context, t *session.Transfer, terms Terms
 // everything.
 func (e *Engine) queue(ctx context.Context, t *session.Transfer, terms Terms) (stage.Status, error) {
 	s, err := e.side(ctx, *t)
+	if err == nil && terms.Stream && !s.producer {
+		err = e.env.DB.Write(ctx, func(tx *db.Tx) error { return session.MarkStream(ctx, tx, *t) })
+	}
 	if err != nil || !s.producer {
 		return stage.Completed, err
+	}
+	if terms.Stream {
+		return e.countStream(ctx, t, s)
 	}
 	claim, err := s.peerClaim(*t)
 	if err == nil && terms.V2 && terms.Async && s.legacyClaim(*t) {
@@ -136,7 +142,7 @@ func (e *Engine) dequeue(ctx context.Context, t *session.Transfer) (stage.Status
 	if err != nil {
 		return stage.Errored, err
 	}
-	e.note(t.ID, s, func(all *Report) { all.Dequeued = r })
+	e.note(t.ID, s, func(all *Report) { all.Dequeued = added(all.Dequeued, r) })
 	return stage.Completed, nil
 }
 

@@ -41,7 +41,11 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			slog.String("error", seen.reason))
 	}()
 	// One byte more than the readers take, so that it is they who say what is too much.
-	r.Body = incomingBody{http.MaxBytesReader(seen, r.Body, max(s.limits.Body, s.limits.Buffers)+1)}
+	limit := max(s.limits.Body, s.limits.Buffers)
+	if strings.Contains(r.URL.Path, wire.PathStreams) {
+		limit = s.limits.StreamBytes
+	}
+	r.Body = incomingBody{http.MaxBytesReader(seen, r.Body, limit+1)}
 	// Where the connection takes no deadlines, as in tests without one, there is none.
 	_ = http.NewResponseController(seen).SetReadDeadline(start.Add(s.limits.Read))
 	leave, err := s.requests.enter(r.Context(), s.clientIP(r))
@@ -167,13 +171,18 @@ func (s *Server) write(w http.ResponseWriter, r *http.Request, a answer, err err
 	}
 }
 
-// writeStream sends an answer of any length, compressed when the client takes gzip.
+// writeStream sends an answer of any length: JSON compressed when the client takes gzip,
+// other content as it is.
 func (s *Server) writeStream(w http.ResponseWriter, r *http.Request, a answer) {
-	out := &held{w: w, status: a.status}
+	out := &held{w: w, status: a.status, most: heldSize}
 	var to io.Writer = out
 	finish := func() error { return nil }
 	w.Header().Set("Content-Type", wire.ContentJSON)
-	if takesGzip(r) {
+	switch {
+	case a.content != "":
+		out.most = 32 << 10 // its reader works on it while the rest comes
+		w.Header().Set("Content-Type", a.content)
+	case takesGzip(r):
 		zip, err := gzip.NewWriterLevel(out, gzip.BestSpeed)
 		if err == nil {
 			w.Header().Set("Content-Encoding", "gzip")
@@ -207,12 +216,13 @@ const heldSize = 4 << 20
 type held struct {
 	w         http.ResponseWriter
 	status    int
+	most      int // bytes to keep back
 	kept      []byte
 	streaming bool
 }
 
 func (h *held) Write(p []byte) (int, error) {
-	if !h.streaming && len(h.kept)+len(p) <= heldSize {
+	if !h.streaming && len(h.kept)+len(p) <= h.most {
 		h.kept = append(h.kept, p...)
 		return len(p), nil
 	}

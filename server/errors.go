@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"errors"
+	"io"
 	"net/http"
 	"os"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"github.com/morango-go/morango/buffer"
 	"github.com/morango-go/morango/engine"
 	"github.com/morango-go/morango/session"
+	"github.com/morango-go/morango/stage/stream"
 	"github.com/morango-go/morango/stage/transfer"
 	"github.com/morango-go/morango/wire"
 )
@@ -47,6 +49,7 @@ func peersFault() []error {
 	return []error{
 		engine.ErrBadClaim, engine.ErrBadCount, engine.ErrNotReady, engine.ErrWrongDirection,
 		transfer.ErrInvalid, transfer.ErrTooMany, transfer.ErrNotReady, buffer.ErrDifferentContent,
+		stream.ErrGap, stream.ErrNotReady, wire.ErrOrder, io.ErrUnexpectedEOF,
 	}
 }
 

@@ -13,7 +13,9 @@ import (
 type answer struct {
 	status int
 	body   any                     // written as JSON; nil for no body
-	stream func(w io.Writer) error // writes JSON when body is nil
+	stream func(w io.Writer) error // writes JSON when body is nil, or
+	// content, as it is, without keeping anything back
+	content string
 }
 
 // handler answers one method of one resource.
@@ -50,6 +52,7 @@ func (s *Server) table() []resource {
 			{http.MethodPatch, s.patchTransferSession}, {http.MethodDelete, s.deleteTransferSession},
 		}, nil},
 		{wire.PathBuffers, []method{{http.MethodGet, s.getBuffers}, {http.MethodPost, s.postBuffers}}, s.noBuffers},
+		{item(wire.PathStreams), []method{{http.MethodGet, s.getStream}, {http.MethodPost, s.postStream}}, nil},
 	}
 }
 

@@ -1,6 +1,5 @@
 // Package server answers other peers over HTTP: it is the http.Handler behind every
 // endpoint of the protocol. One file holds one resource; all routes stand in one
-// table (routes.go); handlers return errors, which one place turns into answers
 // (errors.go) and one place logs (edge.go).
 //
 // It belongs to the network layer. It imports wire, engine and the layers below,
@@ -65,8 +64,19 @@ type Limits struct {
 	// buffer that is not filled yet. Default 10 min. A proxy in between needs as much.
 	// Deadlines of the http.Server are put off for it.
 	LongWait time.Duration
-	// Read is how long a request's body may take to arrive. Default 5 min.
+	// Read is how long a request's body may take to arrive, unless it is a stream. Default 5 min.
 	Read time.Duration
+	// Idle is how long a stream may stand still, in either direction. Default 1 min.
+	Idle time.Duration
+	// Stream is how long this server goes on sending one stream; a client asks for the rest.
+	// Default engine.StreamTime.
+	Stream time.Duration
+	// StreamBytes is the greatest body of a POST of a stream in bytes, as it comes. A client
+	// ends one after engine.StreamTime. Default 1 GiB.
+	StreamBytes int64
+	// Chunk is the greatest number of records of a stream that are merged in one
+	// transaction. Default: as suits the database.
+	Chunk int
 }
 
 // orDefault fills in the defaults.
@@ -88,6 +98,12 @@ func (l Limits) orDefault() Limits {
 	}
 	if l.Read <= 0 {
 		l.Read = 5 * time.Minute
+	}
+	if l.Idle <= 0 {
+		l.Idle = time.Minute
+	}
+	if l.StreamBytes <= 0 {
+		l.StreamBytes = 1 << 30
 	}
 	return l
 }
@@ -111,7 +127,6 @@ type Server struct {
 	guesses      *guesses
 }
 
-// New returns the handler of a peer. It errs when the configuration is no use.
 func New(c Config) (*Server, error) {
 	if c.Engine == nil {
 		return nil, errors.New("make a server: no engine is given")
@@ -161,5 +176,5 @@ func (s *Server) agreed(r *http.Request) wire.Set {
 // terms is what the two peers agree on for the stages of a transfer session.
 func (s *Server) terms(r *http.Request) engine.Terms {
 	both := s.agreed(r)
-	return engine.Terms{V2: both.Has(wire.FSICv2Format), Async: both.Has(wire.AsyncOperations)}
+	return engine.TermsOf(both)
 }

@@ -60,7 +60,7 @@ func (s *Server) postTransferSession(r *http.Request) (answer, error) {
 			status = http.StatusAccepted
 		}
 	}
-	return answer{status: status, body: transferBody(t)}, nil
+	return s.transferAnswer(r, status, t)
 }
 
 // wanted is the transfer session that a client asks for, if it may have it.
@@ -123,7 +123,7 @@ func (s *Server) getTransferSession(r *http.Request) (answer, error) {
 	if t, err = s.engine.Nudge(r.Context(), t.ID, s.terms(r)); err != nil {
 		return answer{}, err
 	}
-	return answer{status: http.StatusOK, body: transferBody(t)}, nil
+	return s.transferAnswer(r, http.StatusOK, t)
 }
 
 // putTransferSession is there to be refused in the reference's words.
@@ -161,7 +161,7 @@ func (s *Server) patchTransferSession(r *http.Request) (answer, error) {
 			return answer{}, err
 		}
 	}
-	return answer{status: http.StatusOK, body: transferBody(t)}, nil
+	return s.transferAnswer(r, http.StatusOK, t)
 }
 
 // tell stores what the client says of its side. A pull's total is ours to count.

@@ -152,5 +152,8 @@ func CloseTransfer(ctx context.Context, tx *db.Tx, id string, now time.Time) err
 // ExpireTransfer is CloseTransfer for one that nobody went on with: it does not count
 // as activity of the sync session, which may be idle for as long.
 func ExpireTransfer(ctx context.Context, tx *db.Tx, id string, now time.Time) error {
+	if err := dropCursor(ctx, tx, id); err != nil {
+		return err
+	}
 	return update(ctx, tx, `active = FALSE, last_activity_timestamp = $2`, id, tx.Time(now))
 }

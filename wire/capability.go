@@ -24,12 +24,16 @@ const MoranGo Capability = "MORANGO_GO"
 // description in frame.go and PathStreams.
 const Stream1 Capability = "MORANGO_STREAM_1"
 
+// PartitionDigests is announced by peers that answer questions about digests, by which
+// two peers find out whether they hold the same.
+const PartitionDigests Capability = "PARTITION_DIGESTS"
+
 // Set is a set of capabilities. The zero value is the empty set. A Set is not
 // changed after it is made.
 type Set struct{ names []Capability } // sorted, no repeats, known ones only
 
 func known() []Capability {
-	return []Capability{AllowCertificatePushing, AsyncOperations, FSICv2Format, GzipBufferPost, MoranGo}
+	return []Capability{AllowCertificatePushing, AsyncOperations, FSICv2Format, GzipBufferPost, MoranGo, Stream1, PartitionDigests}
 }
 
 // All is every capability that this build knows.

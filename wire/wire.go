@@ -21,6 +21,7 @@ const (
 	PathSyncSessions     = Base + "syncsessions/"
 	PathTransferSessions = Base + "transfersessions/"
 	PathBuffers          = Base + "buffers/"
+	PathStreams          = Base + "streams/" // of MoranGo only: an item is a transfer session's records as a stream
 )
 
 // InfoItem is the item under PathInfo that peers ask for. Any item gives the
@@ -38,13 +39,15 @@ const (
 	QueryTransferSession  = "transfer_session_id" // buffers: required
 	QueryLimit            = "limit"               // buffers: page size; without it a plain list
 	QueryOffset           = "offset"              // buffers: where the page starts, with limit only
+	QueryAfter            = "after"               // streams: id after which the stream is to begin; with limit: of so many records
 )
 
 // The headers and content types.
 const (
 	HeaderCapabilities = "X-Morango-Capabilities"
 	ContentJSON        = "application/json"
-	ContentGzip        = "application/gzip" // JSON within gzip; only POST buffers, only with GzipBufferPost
+	ContentStream      = "application/x-morango-stream" // frames within zstd; only streams, only with Stream1
+	ContentGzip        = "application/gzip"             // JSON within gzip; only POST buffers, only with GzipBufferPost
 )
 
 // ReferenceVersion is the version of the reference whose protocol this is; it

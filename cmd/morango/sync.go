@@ -22,7 +22,7 @@ type syncCmd struct {
 	Push      bool   `xor:"direction" help:"Only push: from here to the peer."`
 	Filter    string `help:"Partition prefixes to sync, separated by white space; all that the certificates allow when not given."`
 	Resume    bool   `default:"true" negatable:"" help:"Go on with an interrupted sync with this peer, if there is one."`
-	ChunkSize int    `default:"500" help:"Records in one request."`
+	ChunkSize int    `default:"0" help:"Records in one request, 1 to 10000; 0 leaves it to the peers."`
 	Retries   int    `default:"6" help:"How often a connection that breaks is tried again, with growing pauses; 0 is never."`
 	JSON      bool   `help:"Print one JSON object at the end instead of lines for people."`
 	CAFile    string `name:"ca-file" type:"existingfile" placeholder:"FILE" help:"Certificates (PEM) of authorities to trust beside the system's."`
@@ -36,8 +36,8 @@ type syncCmd struct {
 
 // Validate refuses impossible values before anything is opened.
 func (f *syncCmd) Validate() error {
-	if f.ChunkSize < 1 || f.ChunkSize > 10_000 {
-		return fmt.Errorf("--chunk-size %d: a number from 1 to 10000 is needed", f.ChunkSize)
+	if f.ChunkSize < 0 || f.ChunkSize > 10_000 {
+		return fmt.Errorf("--chunk-size %d: a number up to 10000 is needed", f.ChunkSize)
 	}
 	if f.Retries < 0 {
 		return fmt.Errorf("--retries %d: a number from 0 is needed", f.Retries)

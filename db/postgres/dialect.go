@@ -27,6 +27,13 @@ func (Dialect) Unpack(n int, ids bool) string {
 	return fmt.Sprintf("(SELECT %s FROM json_array_elements_text($%d::json))", item, n)
 }
 
+// HasIndex finds an index by its name.
+func (Dialect) HasIndex(ctx context.Context, tx *sql.Tx, name string) (found bool, err error) {
+	err = tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM pg_class
+		WHERE oid = to_regclass($1) AND relkind IN ('i', 'I'))`, name).Scan(&found)
+	return found, err
+}
+
 // Capture turns the capture of changes off and on by a setting that lasts as long
 // as the transaction and that only it sees. The capture triggers look at it.
 func (Dialect) Capture(ctx context.Context, tx *sql.Tx, on bool) error {

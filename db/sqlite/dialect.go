@@ -33,6 +33,12 @@ func (Dialect) Unpack(n int, _ bool) string {
 // Lock does nothing: there is one writer.
 func (Dialect) Lock(context.Context, *sql.Tx, bool, []string, bool) error { return nil }
 
+// HasIndex finds an index by its name.
+func (Dialect) HasIndex(ctx context.Context, tx *sql.Tx, name string) (found bool, err error) {
+	err = tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE type = 'index' AND name = $1)`, name).Scan(&found)
+	return found, err
+}
+
 const (
 	hasFlag   = `SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'morango_applying'`
 	raiseFlag = `INSERT INTO morango_applying (applying) VALUES (0) ON CONFLICT (applying) DO NOTHING`

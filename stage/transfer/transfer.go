@@ -91,7 +91,7 @@ func Pull(ctx context.Context, env stage.Env, peer Peer, t *session.Transfer, ch
 		if *t, err = Receive(ctx, env, *t, page); err != nil {
 			return err
 		}
-		emit(env, *t)
+		Emit(env, *t)
 	}
 	return nil
 }
@@ -105,11 +105,12 @@ func save(ctx context.Context, env stage.Env, t *session.Transfer) error {
 	if err != nil {
 		return fmt.Errorf("note progress of transfer session %s: %w", t.ID, err)
 	}
-	emit(env, *t)
+	Emit(env, *t)
 	return nil
 }
 
-func emit(env stage.Env, t session.Transfer) {
+// Emit tells how many records of a transfer session have been transferred.
+func Emit(env stage.Env, t session.Transfer) {
 	ev := stage.Event{
 		SyncSession: t.SyncSessionID, TransferSession: t.ID, Push: t.Push,
 		Stage: stage.Transferring, Status: stage.Started,

@@ -1,0 +1,201 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/morango-go/morango/counter"
+	"github.com/morango-go/morango/db"
+	"github.com/morango-go/morango/partition"
+	"github.com/morango-go/morango/record"
+	"github.com/morango-go/morango/session"
+	"github.com/morango-go/morango/stage"
+	"github.com/morango-go/morango/stage/dequeue"
+	"github.com/morango-go/morango/stage/stream"
+	"github.com/morango-go/morango/stage/transfer"
+	"github.com/morango-go/morango/wire"
+)
+
+// incoming is a stream that is being read into a transfer session.
+type incoming struct {
+	e      *Engine
+	t      session.Transfer
+	side   side
+	filter partition.Filter
+	bytes  func() (sent, received int64)
+	pace   pace
+	chunk  stream.Chunk // what has come and is not merged yet
+}
+
+// StreamIn reads a stream, compressed as it comes, into a transfer session that receives
+// here, and merges it chunk by chunk into the store, of at most records records each (0: as
+// suits the database). It returns the session as it is then, and how the stream ended; when
+// it broke off, what came of it is merged all the same. bytes tells what the session has
+// carried so far, each way; nil where nobody counts.
+//
+// Errors of what is in the stream are *wire.FormatError, wire.ErrTooLarge, wire.ErrOrder,
+// transfer.ErrInvalid and stream.ErrGap.
+func (e *Engine) StreamIn(ctx context.Context, id string, from io.Reader, records int, bytes func() (sent, received int64)) (t session.Transfer, end wire.StreamEnd, err error) {
+	if t, err = e.Transfer(ctx, id); err != nil {
+		return t, end, err
+	}
+	in := &incoming{e: e, t: t, filter: partition.Parse(t.Filter), bytes: bytes, pace: newPace(records)}
+	if in.side, err = e.side(ctx, t); err != nil {
+		return t, end, err
+	}
+	if in.side.producer {
+		return t, end, fmt.Errorf("transfer session %s: %w", id, ErrWrongDirection)
+	}
+	unzip, err := wire.Decompress(from)
+	if err != nil {
+		return t, end, err
+	}
+	defer unzip.Close()
+	end, err = in.read(ctx, unzip)
+	if err != nil {
+		return in.t, end, fmt.Errorf("receive records of transfer session %s: %w", id, err)
+	}
+	return in.t, end, nil
+}
+
+// read reads the stream to its end.
+func (in *incoming) read(ctx context.Context, from io.Reader) (end wire.StreamEnd, err error) {
+	r, err := wire.NewFrameReader(from)
+	if err != nil {
+		return end, err
+	}
+	if err := in.begin(ctx, r.Header()); err != nil {
+		return end, err
+	}
+	in.chunk.Before, in.chunk.After = r.Header().After, r.Header().After
+	for {
+		f, err := r.Next()
+		if errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+			return end, nil
+		}
+		if err != nil {
+			if errors.Is(err, io.ErrUnexpectedEOF) { // what is whole need not come again
+				err = errors.Join(err, in.flush(ctx, true))
+			}
+			return end, err
+		}
+		if err := in.take(ctx, f); err != nil {
+			return end, err
+		}
+		if f.End != nil {
+			end = *f.End
+		}
+	}
+}
+
+// begin holds the stream's header against the session. A claim that the sender had not told
+// before comes with it.
+func (in *incoming) begin(ctx context.Context, h wire.StreamHeader) error {
+	if h.TransferSession != in.t.ID || h.Profile != in.e.env.Profile.Name || partition.Parse(h.Filter).String() != in.filter.String() {
+		return fmt.Errorf("a stream of transfer session %.40q, profile %.40q and filter %.200q: %w: %w",
+			h.TransferSession, h.Profile, h.Filter, transfer.ErrInvalid, ErrNotReady)
+	}
+	if stage.Reached(in.t, stage.Queuing) {
+		return nil
+	}
+	if !in.side.server {
+		return ErrNotReady
+	}
+	u := Update{ClientFSIC: &h.Claim}
+	if h.Records >= 0 && h.Records <= counter.Greatest {
+		u.RecordsTotal = &h.Records
+	}
+	t, err := in.e.Update(ctx, in.t.ID, u)
+	if err == nil {
+		t, err = in.e.Run(ctx, in.t.ID, stage.Queuing, Terms{V2: true, Async: true, Stream: true})
+	}
+	if err == nil && !stage.Reached(t, stage.Queuing) {
+		err = ErrNotReady
+	}
+	in.t = t
+	return err
+}
+
+// take adds a frame to the chunk, and merges as much as is worth a transaction.
+func (in *incoming) take(ctx context.Context, f wire.Frame) error {
+	for i := range f.Records {
+		r := &f.Records[i]
+		r.Profile = in.e.env.Profile.Name
+		m, _ := in.e.env.Profile.Model(r.Model)
+		if err := record.Check(*r, m, in.filter); err != nil {
+			return errors.Join(transfer.ErrInvalid, err)
+		}
+	}
+	if n := len(f.Records); n > 0 {
+		in.chunk.Records = append(in.chunk.Records, f.Records...)
+		in.chunk.After = f.Records[n-1].ID
+	}
+	if f.End != nil {
+		in.chunk.After, in.chunk.Last = f.End.After, !f.End.More
+	}
+	return in.flush(ctx, f.End != nil || weight(in.chunk) > chunkBytes)
+}
+
+// flush merges what has come in chunks of the size that suits: all of it, or as long as
+// there is a whole chunk.
+func (in *incoming) flush(ctx context.Context, all bool) error {
+	for {
+		n := len(in.chunk.Records)
+		moved := all && (in.chunk.Last || in.chunk.After != in.chunk.Before)
+		if n == 0 && !moved || n > 0 && n < in.pace.size && !all {
+			return nil
+		}
+		first, rest := split(in.chunk, in.pace.size)
+		if err := in.merge(ctx, first); err != nil {
+			return err
+		}
+		in.chunk = rest
+	}
+}
+
+// merge merges one chunk. Before that it looks at what the records have seen of this
+// database's own instances: see Confirm.
+func (in *incoming) merge(ctx context.Context, c stream.Chunk) error {
+	known := counter.Counters{}
+	for _, r := range c.Records {
+		for instance, n := range r.History {
+			known[instance] = max(known[instance], n)
+		}
+	}
+	if _, err := in.e.confirm(ctx, in.t, known); err != nil {
+		return err
+	}
+	if in.bytes != nil {
+		in.t.BytesSent, in.t.BytesReceived = in.bytes()
+	}
+	start := in.e.env.Now()
+	var conflicts dequeue.Report
+	t, r, err := stream.Receive(ctx, in.e.env, in.t, c, func(ctx context.Context, tx *db.Tx, records []record.Record) (err error) {
+		conflicts, err = dequeue.Merge(ctx, tx, in.e.env, in.t.ID, records)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	in.t = t
+	in.pace.took(len(c.Records), in.e.env.Now().Sub(start))
+	conflicts.New += r.New
+	conflicts.FastForwards += r.FastForwards
+	conflicts.Stale += r.Stale
+	in.e.note(t.ID, in.side, func(all *Report) { all.Dequeued = added(all.Dequeued, conflicts) })
+	transfer.Emit(in.e.env, t)
+	return nil
+}
+
+// added adds two reports of dequeue.
+func added(a, b dequeue.Report) dequeue.Report {
+	a.New += b.New
+	a.FastForwards += b.FastForwards
+	a.Conflicts += b.Conflicts
+	a.Joined += b.Joined
+	a.Stale += b.Stale
+	a.Orphans += b.Orphans
+	return a
+}

@@ -1,0 +1,243 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"github.com/morango-go/morango/db"
+	"github.com/morango-go/morango/partition"
+	"github.com/morango-go/morango/session"
+	"github.com/morango-go/morango/stage"
+	"github.com/morango-go/morango/stage/stream"
+	"github.com/morango-go/morango/store"
+	"github.com/morango-go/morango/wire"
+)
+
+// TermsOf returns the terms of two peers that share these capabilities.
+func TermsOf(both wire.Set) Terms {
+	t := Terms{V2: both.Has(wire.FSICv2Format), Async: both.Has(wire.AsyncOperations)}
+	t.Stream = t.V2 && t.Async && both.Has(wire.MoranGo) && both.Has(wire.Stream1)
+	return t
+}
+
+// StreamOptions say how much of a transfer session a stream is to hold. The zero value of
+// a field is its default.
+type StreamOptions struct {
+	After   string        // id after which it begins
+	Records int64         // the most records; default: no bound
+	Time    time.Duration // after which it ends with more to come; default StreamTime
+	// Sent hears how many records the stream holds, after each page. Nil: nobody does.
+	Sent func(records int64)
+}
+
+// StreamTime is how long a sender goes on with one request: many a proxy ends those that
+// last for more than half a minute.
+const StreamTime = 20 * time.Second
+
+// pageRows is how many records are read at a time.
+const pageRows = 500
+
+// errEnough ends the reading of pages.
+var errEnough = errors.New("enough for one request")
+
+// StreamOut writes the records of a transfer session that this side sends, compressed, and
+// returns how the stream ended. What it writes to must not wait for ever.
+func (e *Engine) StreamOut(ctx context.Context, id string, o StreamOptions, to io.Writer) (wire.StreamEnd, error) {
+	end, err := e.streamOut(ctx, id, o, to)
+	if err != nil {
+		return end, fmt.Errorf("send records of transfer session %s: %w", id, err)
+	}
+	return end, nil
+}
+
+func (e *Engine) streamOut(ctx context.Context, id string, o StreamOptions, to io.Writer) (end wire.StreamEnd, err error) {
+	job, header, err := e.streamJob(ctx, id, o.After)
+	if err != nil {
+		return end, err
+	}
+	zip, err := wire.Compress(to)
+	if err != nil {
+		return end, err
+	}
+	w, err := wire.NewFrameWriter(zip, header)
+	if err != nil {
+		return end, err
+	}
+	if o.Time <= 0 {
+		o.Time = StreamTime
+	}
+	rows, start := pageRows, e.env.Now()
+	if o.Records > 0 {
+		rows = int(min(o.Records, pageRows))
+	}
+	err = stream.Pages(ctx, e.env, job, rows, func(p stream.Page) error {
+		// What leaves can be newer than what was told when the transfer was queued.
+		if err := e.tellAhead(ctx); err != nil {
+			return err
+		}
+		for _, r := range p.Records {
+			if err := w.Record(r); err != nil {
+				return err
+			}
+		}
+		end.After = p.After
+		if o.Sent != nil {
+			o.Sent(w.Records())
+		}
+		if o.Records > 0 && w.Records() >= o.Records || e.env.Now().Sub(start) >= o.Time {
+			return errEnough
+		}
+		return nil
+	})
+	end.More = errors.Is(err, errEnough) && end.After != highestID
+	if err != nil && !errors.Is(err, errEnough) {
+		return end, err
+	}
+	end.Records = w.Records()
+	return end, errors.Join(w.End(end.More, end.After), zip.Close())
+}
+
+// highestID is where the last page ends.
+const highestID = "ffffffffffffffffffffffffffffffff"
+
+// streamJob is what a transfer session's stream is to hold.
+func (e *Engine) streamJob(ctx context.Context, id, after string) (stream.Job, wire.StreamHeader, error) {
+	t, err := e.Transfer(ctx, id)
+	if err != nil {
+		return stream.Job{}, wire.StreamHeader{}, err
+	}
+	s, err := e.side(ctx, t)
+	if err != nil {
+		return stream.Job{}, wire.StreamHeader{}, err
+	}
+	switch {
+	case !s.producer:
+		return stream.Job{}, wire.StreamHeader{}, ErrWrongDirection
+	case !stage.Reached(t, stage.Queuing):
+		return stream.Job{}, wire.StreamHeader{}, ErrNotReady
+	}
+	claim, err := s.peerClaim(t)
+	if err != nil {
+		return stream.Job{}, wire.StreamHeader{}, err
+	}
+	h := wire.StreamHeader{TransferSession: id, Profile: e.env.Profile.Name, Filter: t.Filter, Claim: s.claimText(t), After: after, Records: -1}
+	if t.RecordsTotal != nil {
+		h.Records = *t.RecordsTotal
+	}
+	instance, err := e.Instance(ctx)
+	h.Instance = instance.ID
+	return stream.Job{Profile: e.env.Profile.Name, Filter: partition.Parse(t.Filter), Receiver: claim, After: after}, h, err
+}
+
+// tellAhead notes what is about to leave, where it was not noted before.
+func (e *Engine) tellAhead(ctx context.Context) error {
+	told := true
+	err := e.env.DB.Read(ctx, func(tx *db.Tx) error {
+		living, err := store.LivingInstances(ctx, tx)
+		if err != nil {
+			return err
+		}
+		database, err := store.DatabaseID(ctx, tx)
+		if err != nil || database == "" {
+			return err
+		}
+		noted, err := session.Told(ctx, tx, database)
+		for instance, n := range living {
+			told = told && n <= noted[instance]
+		}
+		return err
+	})
+	if err != nil || told {
+		return err
+	}
+	return e.env.DB.Write(ctx, func(tx *db.Tx) error { return e.tell(ctx, tx) })
+}
+
+// countStream is queuing for a session that travels as a stream: nothing is buffered.
+func (e *Engine) countStream(ctx context.Context, t *session.Transfer, s side) (stage.Status, error) {
+	claim, err := s.peerClaim(*t)
+	if err == nil && s.legacyClaim(*t) {
+		err = fmt.Errorf("the receiver has not told its filter max counters: %w", ErrBadClaim)
+	}
+	if err != nil {
+		return stage.Errored, err
+	}
+	n, err := stream.Count(ctx, e.env, stream.Job{Profile: e.env.Profile.Name, Filter: partition.Parse(t.Filter), Receiver: claim})
+	if err != nil {
+		return stage.Errored, err
+	}
+	e.note(t.ID, s, func(all *Report) { all.Queued = n })
+	t.RecordsTotal = &n
+	return stage.Completed, e.env.DB.Write(ctx, func(tx *db.Tx) error {
+		if err := errors.Join(e.tell(ctx, tx), session.MarkStream(ctx, tx, *t)); err != nil {
+			return err
+		}
+		return session.SetTotal(ctx, tx, t.ID, n)
+	})
+}
+
+// Cursor returns up to which record id a transfer session's records have come here, and
+// whether it travels as a stream.
+func (e *Engine) Cursor(ctx context.Context, t session.Transfer) (cursor string, streams bool, err error) {
+	err = e.env.DB.Read(ctx, func(tx *db.Tx) error {
+		sync, err := session.GetSync(ctx, tx, t.SyncSessionID)
+		cursor, streams = sync.Cursor(t.ID)
+		return err
+	})
+	return cursor, streams, err
+}
+
+// chunkBytes is about how much of a stream a chunk may hold in memory.
+const chunkBytes = 8 << 20
+
+// A chunk is as large as can be merged in chunkTime, for as long nobody else writes.
+const (
+	chunkTime   = 50 * time.Millisecond
+	leastChunk  = 200
+	firstChunk  = 1000
+	defaultMost = 5000
+)
+
+// pace finds how large a chunk should be.
+type pace struct{ size, most int }
+
+func newPace(most int) pace {
+	if most <= 0 {
+		most = defaultMost
+	}
+	return pace{size: min(firstChunk, most), most: most}
+}
+
+// took learns from a chunk.
+func (p *pace) took(records int, d time.Duration) {
+	if records < p.size/2 {
+		return
+	}
+	next := p.most
+	if d > 0 {
+		next = int(int64(records) * int64(chunkTime) / int64(d))
+	}
+	p.size = min(max(min(next, 2*p.size), leastChunk), p.most)
+}
+
+// weight is about how much memory chunk takes.
+func weight(c stream.Chunk) (n int) {
+	for _, r := range c.Records {
+		n += len(r.Serialized) + len(r.Conflicting) + 64*len(r.History) + 500
+	}
+	return n
+}
+
+// split cuts a chunk into one of at most n records and the rest.
+func split(c stream.Chunk, n int) (first, rest stream.Chunk) {
+	if n >= len(c.Records) {
+		return c, stream.Chunk{Before: c.After, After: c.After}
+	}
+	first = stream.Chunk{Before: c.Before, After: c.Records[n-1].ID, Records: c.Records[:n]}
+	rest = stream.Chunk{Before: first.After, After: c.After, Last: c.Last, Records: slices.Clone(c.Records[n:])}
+	return first, rest
+}

@@ -1,0 +1,115 @@
+package server
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"time"
+
+	"github.com/morango-go/morango/engine"
+	"github.com/morango-go/morango/ident"
+	"github.com/morango-go/morango/session"
+	"github.com/morango-go/morango/stage"
+	"github.com/morango-go/morango/wire"
+)
+
+// getStream sends the records of a pull as a stream, from an id on.
+func (s *Server) getStream(r *http.Request) (answer, error) {
+	t, err := s.streamable(r, false)
+	if err != nil {
+		return answer{}, err
+	}
+	query := r.URL.Query()
+	o := engine.StreamOptions{After: query.Get(wire.QueryAfter), Records: positive(query.Get(wire.QueryLimit)), Time: s.limits.Stream}
+	if o.After != "" && !ident.Valid(o.After) {
+		return answer{}, wire.FieldErrors{wire.QueryAfter: {"This is no record id."}}
+	}
+	if !stage.Reached(t, stage.Queuing) {
+		return answer{}, badRequest([]string{engine.ErrNotReady.Error()})
+	}
+	return answer{status: http.StatusOK, content: wire.ContentStream, stream: func(w io.Writer) error {
+		_, err := s.engine.StreamOut(r.Context(), t.ID, o, progressing{w, r, s.limits.Idle})
+		return err
+	}}, nil
+}
+
+// postStream takes the records of a push as a stream, and merges them as they come. When
+// all have come, the stages that follow run.
+func (s *Server) postStream(r *http.Request) (answer, error) {
+	if _, err := contentType(r, wire.ContentStream); err != nil {
+		return answer{}, err
+	}
+	t, err := s.streamable(r, true)
+	if err != nil {
+		return answer{}, err
+	}
+	defer s.engine.KeepAlive(r.Context(), t.ID)()
+	body := progressing{r.Body, r, s.limits.Idle}
+	if t, _, err = s.engine.StreamIn(r.Context(), t.ID, body, s.limits.Chunk, nil); err != nil {
+		return answer{}, err
+	}
+	if stage.Reached(t, stage.Transferring) {
+		if t, err = s.advance(r, t, stage.Deserializing, s.wait(r)); err != nil {
+			return answer{}, err
+		}
+	}
+	return s.transferAnswer(r, http.StatusOK, t)
+}
+
+// streamable finds the transfer session of the path, if its records may travel as a stream
+// in this direction.
+func (s *Server) streamable(r *http.Request, push bool) (session.Transfer, error) {
+	id, err := pathID(r)
+	if err != nil {
+		return session.Transfer{}, err
+	}
+	t, err := s.usable(r.Context(), id)
+	switch {
+	case errors.Is(err, session.ErrNotFound), err == nil && t.Push != push, err == nil && !s.terms(r).Stream:
+		return t, notFound()
+	}
+	return t, err
+}
+
+// transferAnswer shows a transfer session, and how far it has come if it travels as a
+// stream.
+func (s *Server) transferAnswer(r *http.Request, status int, t session.Transfer) (answer, error) {
+	body := transferBody(t)
+	if s.terms(r).Stream {
+		cursor, streams, err := s.engine.Cursor(r.Context(), t)
+		if err != nil {
+			return answer{}, err
+		}
+		if streams {
+			body.StreamCursor = &cursor
+		}
+	}
+	return answer{status: status, body: body}, nil
+}
+
+// progressing puts the connection's deadlines off with every part that goes over it: a
+// stream may take long, but not stand still.
+type progressing struct {
+	over any // io.Reader or io.Writer
+	r    *http.Request
+	idle time.Duration
+}
+
+// Read implements io.Reader.
+func (p progressing) Read(b []byte) (int, error) {
+	p.goOn()
+	return p.over.(io.Reader).Read(b)
+}
+
+// Write implements io.Writer.
+func (p progressing) Write(b []byte) (int, error) {
+	p.goOn()
+	return p.over.(io.Writer).Write(b)
+}
+
+func (p progressing) goOn() {
+	if c, ok := p.r.Context().Value(control{}).(*http.ResponseController); ok {
+		end := time.Now().Add(p.idle)
+		_, _ = c.SetWriteDeadline(end), c.SetReadDeadline(end)
+	}
+}

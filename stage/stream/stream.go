@@ -1,0 +1,48 @@
+// Package stream carries records from the store of one peer straight into the store of
+// another, without the buffers: on the sending side page by page in the order of record
+// ids, on the receiving side chunk by chunk, each merged in a transaction that also
+// remembers how far the transfer has come.
+//
+// It belongs to the stages layer. It imports the words and tables layers and package
+// stage. On a row's path it takes the place of queue, transfer and dequeue between two
+// MoranGo peers.
+//
+// That no record is lost rests on three rules. The sender's claim is made before its first
+// page is read, and what a page shows of a record is what the claim covers or has seen it.
+// The receiver raises its claims by it only when it has merged everything up to the
+// highest id. And a chunk and the place up to which the transfer has come are one
+// transaction, so that whoever goes on goes on right after it.
+package stream
+
+import (
+	"errors"
+
+	"github.com/morango-go/morango/counter"
+	"github.com/morango-go/morango/partition"
+)
+
+// Errors on which a caller decides.
+var (
+	// ErrGap says that a chunk begins after records that have not come yet: the sender has
+	// to begin where the transfer stands.
+	ErrGap = errors.New("records are missing before this chunk")
+	// ErrNotReady says that the session is not at the stage at which records come.
+	ErrNotReady = errors.New("the transfer session does not take records now")
+)
+
+// Job says what to send: the records of a profile that lie in the filter and that the
+// receiver does not claim, after a record id ("" is the beginning). Receiver is its claim,
+// expanded to the prefixes of the filter; empty means that it has nothing. The zero Filter
+// stands for everything.
+type Job struct {
+	Profile  string
+	Filter   partition.Filter
+	Receiver counter.ByPartition
+	After    string
+}
+
+// wants says whether a record is to travel. Counters begin at 1: nobody claims 0, and no
+// engine saves a row with it.
+func (j Job) wants(part string, v counter.Version) bool {
+	return v.Counter > 0 && (j.Filter.IsZero() || j.Filter.Contains(part)) && !j.Receiver.Covers(part, v)
+}
