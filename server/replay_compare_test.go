@@ -50,7 +50,9 @@ func (r *replay) sameValue(what string, want, got any) {
 // capabilities, of which we have some more.
 func (r *replay) sameList(what string, want, got []any) {
 	r.Helper()
-	got = slices.DeleteFunc(got, func(v any) bool { return slices.Contains([]any{string(wire.MoranGo), string(wire.Stream1), string(wire.PartitionDigests)}, v) })
+	got = slices.DeleteFunc(got, func(v any) bool {
+		return slices.Contains([]any{string(wire.MoranGo), string(wire.Stream1), string(wire.PartitionDigests)}, v)
+	})
 	if len(want) == 1 && len(got) == 1 {
 		_, wantText := want[0].(string)
 		_, gotText := got[0].(string)

@@ -138,7 +138,8 @@ func (p *peer) open() error {
 	// A stage has all the time it needs: then nothing goes on in the background while
 	// somebody else has the turn.
 	p.handler, err = node.Handler(server.Config{
-		Hide: p.hide, Limits: server.Limits{Wait: time.Hour, LongWait: time.Hour},
+		// The model does not know yet how streams are merged.
+		Hide: append(p.hide[:len(p.hide):len(p.hide)], wire.Stream1), Limits: server.Limits{Wait: time.Hour, LongWait: time.Hour},
 	})
 	if err != nil {
 		return errors.Join(err, node.Close())
