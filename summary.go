@@ -15,7 +15,15 @@ type Summary struct {
 	// Problems are records that came from peers, now or before, and cannot be
 	// applied yet; at most 20 are listed.
 	Problems []Problem `json:"problems,omitempty"`
+	// Compared is what comparing some records with the peer found after the transfers,
+	// others each time; nil with a peer that is not MoranGo. When it is not Clean, Compare
+	// tells all.
+	Compared *Comparison `json:"compared,omitempty"`
 }
+
+// Doubtful reports whether records turned out to be lost or damaged, here or with the
+// peer: then Compare tells which.
+func (s Summary) Doubtful() bool { return s.Compared != nil && !s.Compared.Clean() }
 
 // Direction sums up the transfers of one direction. Records counts what travelled.
 type Direction struct {
@@ -49,7 +57,7 @@ func (s Summary) Failing() int64 {
 }
 
 func summarize(r client.Result) Summary {
-	s := Summary{SyncSession: r.SyncSession, Resumed: r.Resumed, ServerInstance: r.ServerInstance}
+	s := Summary{SyncSession: r.SyncSession, Resumed: r.Resumed, ServerInstance: r.ServerInstance, Compared: r.Compared}
 	for i, t := range r.Transfers {
 		d := &s.Pull
 		if t.Session.Push {

@@ -27,6 +27,7 @@ func (n *Node) Sync(ctx context.Context, url string, o SyncOptions) (Summary, er
 	s := client.Syncer{Engine: n.engine, Peer: peer, Process: os.Getpid(), Wait: n.config.Wait}
 	result, err := s.Sync(ctx, o)
 	summary := summarize(result)
+	n.warnOf(url, summary.Compared)
 	// What could not be applied is told also when the sync failed.
 	problems, listErr := n.Problems(context.WithoutCancel(ctx), maxProblems)
 	summary.Problems = problems

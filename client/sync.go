@@ -12,6 +12,7 @@ import (
 	"github.com/morango-go/morango/partition"
 	"github.com/morango-go/morango/session"
 	"github.com/morango-go/morango/stage"
+	"github.com/morango-go/morango/verify"
 )
 
 // DefaultChunkSize is the number of records in one request when nothing else is said.
@@ -43,6 +44,9 @@ type Result struct {
 	Resumed        bool // an interrupted sync session went on
 	ServerInstance string
 	Transfers      []Transfer
+	// Compared is what comparing some records with the peer found after the transfers;
+	// nil where that was not done.
+	Compared *verify.Comparison
 }
 
 // Transfer is one direction of a sync, of one filter.
@@ -146,7 +150,7 @@ func (s Syncer) converse(ctx context.Context, o Options, r *Result) error {
 			return err
 		}
 	}
-	return c.close(ctx)
+	return c.closeCompared(ctx, o, r)
 }
 
 // direction runs all transfers of one direction: one, or one a prefix for a peer that

@@ -53,6 +53,7 @@ func (s *Server) table() []resource {
 		}, nil},
 		{wire.PathBuffers, []method{{http.MethodGet, s.getBuffers}, {http.MethodPost, s.postBuffers}}, s.noBuffers},
 		{item(wire.PathStreams), []method{{http.MethodGet, s.getStream}, {http.MethodPost, s.postStream}}, nil},
+		{wire.PathDigests, []method{{http.MethodPost, s.postDigests}}, nil},
 	}
 }
 

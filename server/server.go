@@ -125,6 +125,8 @@ type Server struct {
 	requests     *gate // of all requests
 	large        *gate // of those with large bodies
 	guesses      *guesses
+	digests      *gate // of questions about digests
+	briefDigests *gate
 }
 
 func New(c Config) (*Server, error) {
@@ -144,6 +146,8 @@ func New(c Config) (*Server, error) {
 		quota:        c.Quota.orDefault(),
 		meter:        newMeter(),
 		large:        newGate(largeBodies, largeBodiesOfAddress),
+		digests:      newGate(digestsAtOnce, digestsOfAddress),
+		briefDigests: newGate(briefDigestsAtOnce, briefOfAddress),
 	}
 	s.requests, s.guesses = newGate(s.quota.Requests, s.quota.RequestsOfAddress), &guesses{most: s.quota.Guesses}
 	if s.base != "" && (!strings.HasPrefix(s.base, "/") || strings.ContainsAny(s.base, "{} ?#")) {

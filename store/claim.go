@@ -123,6 +123,13 @@ func claimsAround(ctx context.Context, tx *db.Tx, filter partition.Filter) (coun
 		append([]any{db.JSONList(beginnings(filter))}, args...)...)
 }
 
+// Claims returns all that this database claims for the filter: at, above and below its
+// prefixes, whether any row still carries the instance or not. The zero filter stands
+// for everything.
+func Claims(ctx context.Context, tx *db.Tx, filter partition.Filter) (counter.ByPartition, error) {
+	return claimsAround(ctx, tx, orAll(filter))
+}
+
 func readClaims(ctx context.Context, tx *db.Tx, condition string, args ...any) (counter.ByPartition, error) {
 	rows, err := tx.Query(ctx, `SELECT partition, instance_id, counter FROM morango_databasemaxcounter WHERE `+condition, args...)
 	if err != nil {

@@ -111,7 +111,7 @@ func (f *syncCmd) tell(c console, s morango.Summary, err error) error {
 	} else if s.SyncSession != "" {
 		printSummary(c.out, s)
 	}
-	if err == nil && s.Failing() > 0 {
+	if err == nil && (s.Failing() > 0 || s.Doubtful()) {
 		return errPartial
 	}
 	return err
@@ -180,5 +180,9 @@ func printSummary(w io.Writer, s morango.Summary) {
 	}
 	for _, p := range s.Problems {
 		fmt.Fprintf(w, "not applied  %s %s: %s\n", p.Model, p.ID, p.Reason)
+	}
+	if s.Doubtful() {
+		fmt.Fprintf(w, "compared     %s lost and %s damaged, here or with the peer: `morango verify URL` shows which\n",
+			plural(s.Compared.Lost, "record"), count(s.Compared.Damaged))
 	}
 }

@@ -1,0 +1,123 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/morango-go/morango/db"
+	"github.com/morango-go/morango/partition"
+	"github.com/morango-go/morango/session"
+	"github.com/morango-go/morango/verify"
+	"github.com/morango-go/morango/wire"
+)
+
+// How many questions about digests are worked on at once, in all and of one network
+// address. Those after a sync are answered in milliseconds and do not wait for the others,
+// which take seconds.
+const (
+	digestsAtOnce      = 2
+	digestsOfAddress   = 1
+	briefDigestsAtOnce = 8
+	briefOfAddress     = 4
+)
+
+// postDigests sums up, or lists, what the client may pull: it learns nothing that a
+// pull would not give it.
+func (s *Server) postDigests(r *http.Request) (answer, error) {
+	if !s.capabilities.Has(wire.PartitionDigests) {
+		return answer{}, notFound()
+	}
+	text, err := s.json(r)
+	if err != nil {
+		return answer{}, err
+	}
+	asked, err := wire.ParseDigestRequest(text)
+	if err != nil {
+		return answer{}, err
+	}
+	q, err := s.question(r, asked)
+	if err != nil {
+		return answer{}, err
+	}
+	if asked.Lost+asked.Damaged > 0 {
+		s.log.WarnContext(r.Context(), "a peer finds that records were lost or damaged; compare with it by `morango verify URL`",
+			"sync_session", asked.SyncSessionID, "client", s.clientIP(r), "lost", asked.Lost, "damaged", asked.Damaged)
+	}
+	gate := s.digests
+	if q.Brief {
+		gate = s.briefDigests
+	}
+	leave, err := gate.enter(r.Context(), s.clientIP(r))
+	if err != nil {
+		return answer{}, err
+	}
+	defer leave()
+	allow(r, s.limits.Wait)
+	found, err := verify.Ask(r.Context(), s.env.DB, q, s.env.Now)
+	if errors.Is(err, verify.ErrTooMuch) {
+		return answer{}, wire.FieldErrors{"lists": {oneLine(err)}}
+	}
+	if err != nil {
+		return answer{}, err
+	}
+	body := digestBody(found)
+	if len(asked.Expect) > 0 && slices.Equal(asked.Expect, body.Sums) {
+		err = s.env.DB.Write(r.Context(), func(tx *db.Tx) error {
+			return session.CloseSync(r.Context(), tx, asked.SyncSessionID, s.env.Now())
+		})
+		body.Closed = err == nil
+	}
+	return answer{status: http.StatusOK, body: body}, err
+}
+
+// question is what a client asks, if it may.
+func (s *Server) question(r *http.Request, asked wire.DigestRequest) (verify.Question, error) {
+	q := verify.Question{Profile: s.env.Profile.Name, Filter: partition.Parse(asked.Filter), Claims: asked.Claims, Brief: asked.Brief}
+	if q.Filter.Len() > maxFilter || strings.ContainsRune(asked.Filter, 0) {
+		return q, wire.FieldErrors{"filter": {fmt.Sprintf("Ensure there are no more than %d prefixes, without null characters.", maxFilter)}}
+	}
+	for _, one := range asked.Sums {
+		q.Sums = append(q.Sums, verify.Span{First: one[0], Last: one[1]})
+	}
+	for _, one := range asked.Lists {
+		q.Lists = append(q.Lists, verify.Span{First: one[0], Last: one[1]})
+	}
+	if err := q.Check(); err != nil {
+		return q, badRequest(wire.Detail{Detail: oneLine(err)})
+	}
+	err := s.env.DB.Read(r.Context(), func(tx *db.Tx) error {
+		sync, err := session.ActiveSync(r.Context(), tx, asked.SyncSessionID)
+		if errors.Is(err, session.ErrNotFound) || err == nil && !sync.IsServer {
+			return badRequest(wire.TextNoSyncSession)
+		}
+		if err != nil {
+			return err
+		}
+		return s.permit(r.Context(), tx, sync, q.Filter, false)
+	})
+	return q, err
+}
+
+func digestBody(a verify.Answer) wire.DigestAnswer {
+	body := wire.DigestAnswer{Sums: []wire.DigestSum{}, Lists: [][]wire.DigestEntry{}}
+	for _, sum := range a.Sums {
+		body.Sums = append(body.Sums, wire.DigestSum{Records: sum.Records, Sum: sum.Sum(), Last: sum.Last})
+	}
+	for _, list := range a.Lists {
+		entries := make([]wire.DigestEntry, len(list))
+		for i, e := range list {
+			entries[i] = wire.DigestEntry{ID: e.ID, Partition: e.Partition, Instance: e.Version.Instance, Counter: e.Version.Counter, Content: e.Content}
+		}
+		body.Lists = append(body.Lists, entries)
+	}
+	if a.Claims != nil {
+		body.Claims = map[string]map[string]int64{}
+		for prefix, counters := range a.Claims {
+			body.Claims[prefix] = counters
+		}
+	}
+	return body
+}

@@ -1,0 +1,138 @@
+package verify
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/morango-go/morango/counter"
+	"github.com/morango-go/morango/db"
+	"github.com/morango-go/morango/partition"
+	"github.com/morango-go/morango/store"
+)
+
+// The bounds of one question.
+const (
+	MaxSpans   = 512     // that may be asked after at once
+	MaxEntries = 2048    // that are listed in one answer
+	maxScanned = 250_000 // records that are read for one span
+	maxBrief   = 5_000   // when little work is wanted
+	narrow     = 10_000  // records under a filter up to which they are found by their partition
+)
+
+// workTime is how long an answer works before it leaves the rest of the spans out.
+const workTime = 2 * time.Second
+
+// ErrTooMuch says that a span holds more records than may be listed.
+var ErrTooMuch = errors.New("too many records to be listed: ask for digests of parts first")
+
+// Question asks for digests of spans, or for the records themselves, of a profile
+// within a filter.
+type Question struct {
+	Profile string
+	Filter  partition.Filter
+	Sums    []Span // to be summed up
+	Lists   []Span // to be listed
+	Claims  bool   // also what is claimed within the filter
+	Brief   bool   // little work is wanted: few records are read for each span
+}
+
+// Check refuses a question that is too large or makes no sense.
+func (q Question) Check() error {
+	if len(q.Sums)+len(q.Lists) > MaxSpans {
+		return fmt.Errorf("digests of %d ranges are asked for; %d are allowed at once", len(q.Sums)+len(q.Lists), MaxSpans)
+	}
+	for _, s := range slices.Concat(q.Sums, q.Lists) {
+		if err := s.Check(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Answer answers a question from one snapshot. Sums and Lists hold as many of the
+// spans asked after, in their order, as bounded time and size allowed, at least one
+// of all unless nothing was asked after.
+type Answer struct {
+	Sums   []Sum
+	Lists  [][]Entry // in id order each
+	Claims counter.ByPartition
+}
+
+// Sum is what there is in a span up to the id Last, which is the span's own unless that
+// would have been too much work.
+type Sum struct {
+	Digest
+	Last string
+}
+
+// Ask answers a question about a database. now tells the time, by which it stops early.
+func Ask(ctx context.Context, d *db.DB, q Question, now func() time.Time) (Answer, error) {
+	var a Answer
+	err := d.Read(ctx, func(tx *db.Tx) (err error) {
+		a, err = ask(ctx, tx, q, now)
+		return err
+	})
+	if err != nil {
+		return Answer{}, fmt.Errorf("sum up records: %w", err)
+	}
+	return a, nil
+}
+
+func ask(ctx context.Context, tx *db.Tx, q Question, now func() time.Time) (Answer, error) {
+	r, err := newReader(ctx, tx, q)
+	if err != nil {
+		return Answer{}, err
+	}
+	end := now().Add(workTime)
+	late := func() bool { return now().After(end) }
+	var a Answer
+	if a.Lists, err = r.lists(ctx, q.Lists, late); err != nil {
+		return a, err
+	}
+	limit := maxScanned
+	if q.Brief {
+		limit = maxBrief
+	}
+	for _, s := range q.Sums {
+		if len(a.Lists)+len(a.Sums) > 0 && late() {
+			break
+		}
+		var sum Sum
+		if sum.Last, err = r.read(ctx, s, limit, late, sum.add); err != nil {
+			return a, err
+		}
+		a.Sums = append(a.Sums, sum)
+	}
+	if q.Claims {
+		a.Claims, err = store.Claims(ctx, tx, q.Filter)
+	}
+	return a, err
+}
+
+// lists lists the records of spans, as many as are allowed in one answer.
+func (r *reader) lists(ctx context.Context, spans []Span, late func() bool) (lists [][]Entry, err error) {
+	listed := 0
+	for _, s := range spans {
+		if len(lists) > 0 && (late() || listed >= MaxEntries) {
+			break
+		}
+		var entries []Entry
+		last, err := r.read(ctx, s, maxScanned, late, func(e Entry) {
+			if len(entries) <= MaxEntries {
+				entries = append(entries, e)
+			}
+		})
+		if err != nil {
+			return nil, err
+		}
+		if len(entries) > MaxEntries || last != s.Last {
+			return nil, fmt.Errorf("%w: from %s to %s", ErrTooMuch, s.First, s.Last)
+		}
+		slices.SortFunc(entries, byID)
+		lists, listed = append(lists, entries), listed+len(entries)
+	}
+	return lists, nil
+}

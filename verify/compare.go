@@ -1,0 +1,194 @@
+package verify
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/morango-go/morango/db"
+	"github.com/morango-go/morango/partition"
+)
+
+// Asker is a peer that answers questions about its records.
+type Asker interface {
+	Ask(ctx context.Context, q Question) (Answer, error)
+}
+
+// Comparison is what comparing with a peer found. Its JSON form is stable.
+type Comparison struct {
+	Here      int64 `json:"records_here"` // records compared
+	There     int64 `json:"records_there"`
+	Questions int   `json:"questions"` // asked of the peer
+	// Explained counts differences that the next sync ends: one side does not claim yet
+	// what the other has. Lost and Damaged are those that no sync ends.
+	Explained   int64        `json:"not_synced_yet"`
+	Lost        int64        `json:"lost"`
+	Damaged     int64        `json:"damaged"`
+	Differences []Difference `json:"differences"` // the first of them, those that no sync ends before the others
+	// Stopped says that there were so many differences that the rest was not compared.
+	Stopped bool `json:"stopped"`
+}
+
+// Clean reports whether nothing is wrong; what is not synced yet does not count.
+func (c Comparison) Clean() bool { return c.Lost == 0 && c.Damaged == 0 }
+
+// maxDifferences ends a comparison: whoever differs that much has to sync first.
+const maxDifferences = 20_000
+
+const (
+	spanRecords = 8_000 // that a span holds at first, about
+	listRecords = 48    // up to which the records of a span are listed
+	listSpans   = 40    // asked after at once: as many lists fit into an answer
+)
+
+// Compare compares what this database and a peer hold of a profile within a filter, in
+// memory that does not grow with it: spans with equal digests are equal, others are
+// split, down to the records that differ. examples bounds those that are listed; 0 is
+// DefaultExamples.
+func Compare(ctx context.Context, d *db.DB, profile string, filter partition.Filter, peer Asker, examples int) (Comparison, error) {
+	if examples <= 0 {
+		examples = DefaultExamples
+	}
+	c := &comparison{db: d, profile: profile, filter: filter, peer: peer, examples: examples}
+	spans, err := c.begin(ctx)
+	if err == nil {
+		err = c.run(ctx, spans)
+	}
+	if err != nil {
+		return c.result, fmt.Errorf("compare with the peer: %w", err)
+	}
+	return c.finish(), nil
+}
+
+// comparison is one run of Compare.
+type comparison struct {
+	db       *db.DB
+	profile  string
+	filter   partition.Filter
+	peer     Asker
+	examples int
+	brief    bool // few questions, little work
+	result   Comparison
+	wrong    []Difference // those that no sync ends, as far as they are listed
+	apart    []Difference // those that are not synced yet, the same
+}
+
+// begin cuts all ids into spans of bearable size.
+func (c *comparison) begin(ctx context.Context) ([]Span, error) {
+	var n int64
+	err := c.db.Read(ctx, func(tx *db.Tx) error {
+		cond, args := tx.PrefixCond("partition", c.filter, 1)
+		return tx.QueryRow(ctx, `SELECT COUNT(*) FROM morango_store WHERE `+cond, args...).Scan(&n)
+	})
+	spans := []Span{Everything()}
+	for ; n > spanRecords && len(spans) < 1<<16; n /= splitParts {
+		spans = splitAll(spans)
+	}
+	return spans, err
+}
+
+func splitAll(spans []Span) (parts []Span) {
+	for _, s := range spans {
+		parts = append(parts, s.split()...)
+	}
+	return parts
+}
+
+// run compares spans until none is left. Those that differ are followed down at once,
+// so that no more than a few wait at any time.
+func (c *comparison) run(ctx context.Context, spans []Span) error {
+	for len(spans) > 0 && !c.result.Stopped {
+		n := min(len(spans), MaxSpans)
+		differing, lists, done, err := c.sums(ctx, spans[:n])
+		if err != nil {
+			return err
+		}
+		spans = spans[n:]
+		if len(done) > 0 { // what is left of the spans that were asked after
+			spans = append(done, spans...)
+		}
+		for len(lists) > 0 && !c.result.Stopped {
+			n := min(len(lists), listSpans)
+			answered, err := c.list(ctx, lists[:n])
+			if err != nil {
+				return err
+			}
+			lists = lists[answered:]
+		}
+		spans = append(splitAll(differing), spans...)
+	}
+	return nil
+}
+
+// sums compares the digests of spans. It returns those that differ and are large, those
+// that differ and are small enough to be listed, and what was not answered.
+func (c *comparison) sums(ctx context.Context, spans []Span) (large, small, rest []Span, err error) {
+	theirs, err := c.ask(ctx, Question{Sums: spans})
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	if len(theirs.Sums) == 0 || len(theirs.Sums) > len(spans) {
+		return nil, nil, nil, fmt.Errorf("the peer answered %d digests for %d ranges", len(theirs.Sums), len(spans))
+	}
+	rest = spans[len(theirs.Sums):]
+	asked := make([]Span, len(theirs.Sums))
+	for i, sum := range theirs.Sums {
+		asked[i] = spans[i]
+		if asked[i].Last == sum.Last {
+			continue
+		}
+		cut := Span{spans[i].First, sum.Last}
+		if cut.Check() != nil || !spans[i].contains(sum.Last) {
+			return nil, nil, nil, fmt.Errorf("the peer's digest of %s to %s ends at %.40q", spans[i].First, spans[i].Last, sum.Last)
+		}
+		asked[i] = cut
+		after := Span{numberOf(sum.Last).plus(number{lo: 1}).id(), spans[i].Last}
+		rest = append([]Span{after}, rest...)
+	}
+	for i, s := range asked {
+		ours, err := c.own(ctx, s)
+		if err != nil {
+			return nil, nil, nil, err
+		}
+		there := theirs.Sums[i].Digest
+		c.result.Here, c.result.There = c.result.Here+ours.Records, c.result.There+there.Records
+		switch {
+		case ours == there:
+		case max(ours.Records, there.Records) <= listRecords:
+			small = append(small, s)
+		default:
+			c.result.Here, c.result.There = c.result.Here-ours.Records, c.result.There-there.Records
+			large = append(large, s)
+		}
+	}
+	return large, small, rest, nil
+}
+
+// own sums up a span here, however long that takes.
+func (c *comparison) own(ctx context.Context, s Span) (total Digest, err error) {
+	for {
+		a, err := Ask(ctx, c.db, Question{Profile: c.profile, Filter: c.filter, Sums: []Span{s}}, time.Now)
+		if err != nil {
+			return total, err
+		}
+		total = total.plus(a.Sums[0].Digest)
+		if a.Sums[0].Last == s.Last {
+			return total, nil
+		}
+		s.First = numberOf(a.Sums[0].Last).plus(number{lo: 1}).id()
+	}
+}
+
+func (d Digest) plus(e Digest) Digest {
+	sum := number{d.hi, d.lo}.plus(number{e.hi, e.lo})
+	return Digest{d.Records + e.Records, sum.hi, sum.lo}
+}
+
+func (c *comparison) ask(ctx context.Context, q Question) (Answer, error) {
+	if c.brief && c.result.Questions >= glanceQuestions {
+		return Answer{}, errEnough
+	}
+	q.Profile, q.Filter, q.Brief = c.profile, c.filter, c.brief
+	c.result.Questions++
+	return c.peer.Ask(ctx, q)
+}
