@@ -1,5 +1,6 @@
 // Package server answers other peers over HTTP: it is the http.Handler behind every
 // endpoint of the protocol. One file holds one resource; all routes stand in one
+// table (routes.go); handlers return errors, which one place turns into answers
 // (errors.go) and one place logs (edge.go).
 //
 // It belongs to the network layer. It imports wire, engine and the layers below,
@@ -129,6 +130,7 @@ type Server struct {
 	briefDigests *gate
 }
 
+// New returns the handler of a peer. It errs when the configuration is no use.
 func New(c Config) (*Server, error) {
 	if c.Engine == nil {
 		return nil, errors.New("make a server: no engine is given")
