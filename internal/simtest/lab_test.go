@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 
@@ -59,7 +60,8 @@ var keyFiles embed.FS
 // lab makes the databases with which histories begin. Each kind of peer is made once
 // and then copied.
 type lab struct {
-	dir     string // in memory where the machine has such a place
+	dir     string   // in memory where the machine has such a place
+	planted []string // see planted
 	profile *morango.Profile
 	root    *cert.Certificate
 
@@ -73,7 +75,7 @@ type template struct {
 	err  error
 }
 
-func newLab(t testing.TB) *lab {
+func newLab(t testing.TB, planted ...string) *lab {
 	t.Helper()
 	place := "/dev/shm"
 	if info, err := os.Stat(place); err != nil || !info.IsDir() {
@@ -84,7 +86,7 @@ func newLab(t testing.TB) *lab {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	l := &lab{dir: dir, made: map[string]*template{}}
+	l := &lab{dir: dir, planted: planted, made: map[string]*template{}}
 	l.profile, err = model.FromStructs("things", []model.ScopeDefinition{
 		{ID: "world", Version: 1, PrimaryScopeParam: "world", ReadWriteTemplate: "${world}"},
 		{ID: "user", Version: 1, ReadTemplate: "${world}:all", ReadWriteTemplate: "${world}:user:${user}"},
@@ -184,7 +186,7 @@ func (l *lab) make(file string, index int, user string) error {
 				return err
 			}
 		}
-		for _, query := range logging() {
+		for _, query := range slices.Concat(logging(), triggers(l.planted)) {
 			if _, err := tx.Exec(ctx, query); err != nil {
 				return err
 			}

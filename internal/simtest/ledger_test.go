@@ -83,11 +83,16 @@ func (w *world) has(p *peer, v version) bool {
 		return true
 	}
 	s := w.ledger.versions[v]
-	for u, other := range w.ledger.records[v.id] {
-		if other.content == s.content && seen[u.instance] >= u.counter &&
-			other.history[v.instance] < v.counter && s.history[u.instance] < u.counter {
-			w.count.equals++
-			return true
+	same := func(u version, other *saved) bool {
+		return u.id == v.id && other.content == s.content && seen[u.instance] >= u.counter &&
+			other.history[v.instance] < v.counter && s.history[u.instance] < u.counter
+	}
+	for _, saves := range []map[version]*saved{w.ledger.records[v.id], p.private} {
+		for u, other := range saves {
+			if same(u, other) {
+				w.count.equals++
+				return true
+			}
 		}
 	}
 	return false

@@ -38,6 +38,8 @@ func logging() []string {
 	both("", "morango_databasemaxcounter", "instance, counter, partition", `'claim', NEW.instance_id, NEW.counter, NEW.partition`)
 	add("DELETE", "morango_databasemaxcounter", "TRUE", "instance, counter, partition", `'claim', OLD.instance_id, 0, OLD.partition`)
 	add("UPDATE OF counter", "morango_instanceidmodel", "TRUE", "instance, counter", `'stamp', NEW.id, NEW.counter`)
+	add("UPDATE OF current", "morango_databaseidmodel", "NOT NEW.current", "id",
+		`'retired', (SELECT id FROM morango_instanceidmodel WHERE database_id = NEW.id)`)
 	both(" OF client_fsic, server_fsic", "morango_transfersession", "id, serialized, conflicting, flags, partition",
 		`'session', NEW.id, NEW.client_fsic, NEW.server_fsic, NEW.push, NEW.filter`)
 	add("UPDATE OF active", "morango_transfersession", "NOT NEW.active", "id", `'closed', NEW.id`)

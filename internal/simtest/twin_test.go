@@ -18,6 +18,7 @@ type twin struct {
 	store      map[string]kept
 	claims     claims
 	counters   map[string]int64           // of the instances of this database
+	retired    map[string]bool            // those that another may be as well
 	texts      map[string][2]string       // by transfer: what client and server claim
 	buffers    map[string]map[string]kept // what has arrived
 	stage      string
@@ -54,14 +55,15 @@ type claim struct{ prefix, instance string }
 
 func newTwin(p *peer) *twin {
 	return &twin{p: p, app: map[string]appRow{}, gone: map[string]bool{}, hard: map[string]bool{}, store: map[string]kept{},
-		claims: claims{}, counters: map[string]int64{}, texts: map[string][2]string{}, buffers: map[string]map[string]kept{}}
+		claims: claims{}, counters: map[string]int64{}, retired: map[string]bool{}, texts: map[string][2]string{}, buffers: map[string]map[string]kept{}}
 }
 
 // copy is the twin of a copied or restored database.
 func (t *twin) copy(p *peer) *twin {
 	c := *t
 	c.p, c.app, c.gone, c.hard, c.store = p, maps.Clone(t.app), maps.Clone(t.gone), maps.Clone(t.hard), maps.Clone(t.store)
-	c.claims, c.counters, c.texts, c.buffers = maps.Clone(t.claims), maps.Clone(t.counters), maps.Clone(t.texts), maps.Clone(t.buffers)
+	c.claims, c.counters, c.retired = maps.Clone(t.claims), maps.Clone(t.counters), maps.Clone(t.retired)
+	c.texts, c.buffers = maps.Clone(t.texts), maps.Clone(t.buffers)
 	for id, arrived := range t.buffers {
 		c.buffers[id] = maps.Clone(arrived)
 	}
@@ -70,23 +72,36 @@ func (t *twin) copy(p *peer) *twin {
 
 func (t *twin) produces(s *transfer) bool { return s.push == (s.client == t.p) }
 
-// theirs is what the peer of a transfer claims, under the prefixes of the filter.
-func (t *twin) theirs(id string) claims {
-	s := t.p.w.sent[id]
-	text := t.texts[id][0]
-	if s.client == t.p {
-		text = t.texts[id][1]
+// told is what one side of a transfer claims, under the prefixes of the filter.
+func (t *twin) told(id string, mine bool) claims {
+	s, side := t.p.w.sent[id], 0
+	if mine != (s.client == t.p) {
+		side = 1
 	}
-	sub, super, legacy := parseClaim(text)
+	sub, super, legacy := parseClaim(t.texts[id][side])
 	if legacy { // it holds under every prefix
 		sub, super = claims{}, sub
 	}
 	return expand(sub, super, s.filter)
 }
 
+// answered is what the sender claims, but of instances that this database was told it
+// is not, after it had asked for what it lacks of them.
+func (t *twin) answered() claims {
+	news, asked := t.told(t.transfer, false), t.told(t.transfer, true)
+	sub, super := t.claimOf(t.p.w.sent[t.transfer])
+	hold := expand(sub, super, t.p.w.sent[t.transfer].filter)
+	for c, n := range asked {
+		if t.retired[c.instance] && covered(hold, c.prefix, c.instance) < n {
+			maps.DeleteFunc(news, func(other claim, _ int64) bool { return other.instance == c.instance })
+		}
+	}
+	return news
+}
+
 // lacking are the store rows of a transfer's filter that its receiver does not claim.
 func (t *twin) lacking(id string) map[string]kept {
-	theirs, lacking := t.theirs(id), map[string]kept{}
+	theirs, lacking := t.told(id, false), map[string]kept{}
 	for record, s := range t.store {
 		if under(s.partition, t.p.w.sent[id].filter) && covered(theirs, s.partition, s.instance) < s.counter {
 			lacking[record] = s
@@ -196,7 +211,7 @@ func (t *twin) claim() {
 	}
 	switch s := t.p.w.sent[t.transfer]; {
 	case t.stage == "dequeuing" && !t.produces(s):
-		news = t.theirs(t.transfer)
+		news = t.answered()
 	case t.stage == "", t.stage == "deserializing" && !t.produces(s), t.stage == "serializing" && t.produces(s):
 		for _, prefix := range filter {
 			for instance, n := range t.counters {
@@ -207,7 +222,7 @@ func (t *twin) claim() {
 	before := claims{} // what a wider claim says already is not noted, the widest first
 	for _, c := range slices.SortedFunc(maps.Keys(news), func(a, b claim) int { return cmp.Compare(a.prefix, b.prefix) }) {
 		n := news[c]
-		if mine, own := t.counters[c.instance]; n == 0 || own && n > mine {
+		if mine, own := t.counters[c.instance]; n == 0 || own && n > mine && !t.retired[c.instance] {
 			continue
 		}
 		if covered(before, c.prefix, c.instance) < n && covered(t.claims, c.prefix, c.instance) < n {

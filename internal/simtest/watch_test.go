@@ -41,6 +41,9 @@ func (t *twin) commit(entries []entry) {
 		all[e.kind] = append(all[e.kind], e)
 	}
 	var stamp entry
+	for _, e := range all["retired"] {
+		t.take(e)
+	}
 	for _, e := range all["stamp"] {
 		if e.counter < t.counters[e.instance] {
 			t.restamp(e.instance, e.counter, stamp)
@@ -82,6 +85,8 @@ func (t *twin) take(e entry) {
 		delete(t.gone, e.id)
 	case "unhard":
 		delete(t.hard, e.id)
+	case "retired":
+		t.retired[e.id] = true
 	case "session":
 		t.session(e)
 	case "buffer":

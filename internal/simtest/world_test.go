@@ -201,11 +201,12 @@ func (w *world) syncAll() {
 				continue
 			}
 			busy = true
+			before := w.written()
 			done := w.syncOnce(a, b)
 			if w.err != nil || w.excused {
 				return
 			}
-			if done {
+			if done && (w.written() == before || agreed(a, b)) {
 				calm[i] = [2]int64{a.mirror.changes, b.mirror.changes}
 			}
 		}
@@ -223,6 +224,16 @@ func (w *world) syncAll() {
 		clear(calm)
 	}
 	w.fail("after %d rounds of syncs there is still something to do", rounds)
+}
+
+// agreed says whether two peers hold the same versions of what both hold.
+func agreed(a, b *peer) bool {
+	for id, row := range a.mirror.rows {
+		if other, both := b.mirror.rows[id]; both && other.version != row.version {
+			return false
+		}
+	}
+	return true
 }
 
 // syncOnce syncs two peers without faults. It is false when that only ended what an
