@@ -221,3 +221,35 @@ func TestPlans(t *testing.T) {
 		})
 	})
 }
+
+// A page of long records, or of long histories, holds fewer of them, and the next page
+// goes on where it ended.
+func TestLongRecords(t *testing.T) {
+	within(t, func(t *testing.T, tx *db.Tx) error {
+		want := samples(9)
+		for i := range want {
+			want[i].Serialized = strings.Repeat("x", 5000)
+		}
+		for n := range 150 {
+			want[1].History[id("a", n)], want[2].History[id("a", n)] = 1, 1
+		}
+		if _, _, err := buffer.Put(t.Context(), tx, session, want); err != nil {
+			return err
+		}
+		var sizes []int
+		for after, read := "", 0; read < len(want); {
+			page, err := buffer.PageUpTo(t.Context(), tx, session, after, 500, 16_000)
+			if err != nil {
+				return err
+			}
+			if diff := cmp.Diff(want[read:read+len(page)], page); diff != "" || len(page) == 0 {
+				t.Fatalf("a page of %d:\n%.2000s", len(page), diff)
+			}
+			read, after, sizes = read+len(page), page[len(page)-1].ID, append(sizes, len(page))
+		}
+		if want := []int{2, 4, 3}; !slices.Equal(sizes, want) {
+			t.Errorf("pages of %v records instead of %v", sizes, want)
+		}
+		return nil
+	})
+}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 
 	"github.com/morango-go/morango/db"
@@ -63,7 +64,7 @@ func buffered(ctx context.Context, tx *db.Tx, session string, records []record.R
 	for i, r := range records {
 		ids[i] = r.ID
 	}
-	found, err := scan(ctx, tx, `SELECT `+columns+` FROM morango_buffer
+	found, err := scan(ctx, tx, math.MaxInt, `SELECT `+columns+` FROM morango_buffer
 		WHERE transfer_session_id = $1 AND model_uuid IN `+tx.IDs(2), session, db.JSONList(ids))
 	if err != nil {
 		return nil, err

@@ -65,6 +65,8 @@ type Engine struct {
 	running map[string]*task
 	alive   map[string]int // transfer sessions that KeepAlive keeps, how many times
 	reports map[string]Report
+	// When this database took new ids because of what peers claimed.
+	renewals []time.Time
 }
 
 // New returns an engine for the peer that env describes. Close it.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"time"
 
 	"github.com/morango-go/morango/buffer"
 	"github.com/morango-go/morango/counter"
@@ -68,6 +69,9 @@ func (e *Engine) confirm(ctx context.Context, t session.Transfer, known counter.
 	if id, _ := store.Ahead(known, own.told); id == "" {
 		return false, nil
 	}
+	if err := e.mayRenew(); err != nil {
+		return false, err
+	}
 	var r *stage.Renewal
 	err = e.env.DB.Write(ctx, func(tx *db.Tx) error {
 		if err := tx.Lock(ctx, partition.All(), false); err != nil {
@@ -82,11 +86,40 @@ func (e *Engine) confirm(ctx context.Context, t session.Transfer, known counter.
 	if r == nil {
 		return false, nil // somebody else was faster
 	}
+	e.noteRenewal()
 	e.env.Emit(stage.Event{
 		SyncSession: t.SyncSessionID, TransferSession: t.ID, Push: t.Push,
 		Stage: stage.Stage(t.Stage), Status: stage.Status(t.Status), Renewed: r,
 	})
 	return true, nil
+}
+
+// renewalsADay is how often peers can make a database take a new id within a day. Each
+// copy takes one, but whoever forges a claim takes one too.
+const renewalsADay = 10
+
+// mayRenew refuses the claims of peers that took too many new ids out of this database.
+// Refusing is safe: nothing is transferred with such a peer.
+func (e *Engine) mayRenew() error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	now, recent := e.env.Now(), e.renewals[:0]
+	for _, at := range e.renewals {
+		if age := now.Sub(at); age >= 0 && age < 24*time.Hour {
+			recent = append(recent, at)
+		}
+	}
+	e.renewals = recent
+	if len(recent) < renewalsADay {
+		return nil
+	}
+	return fmt.Errorf("more than was ever told is claimed of this database, which took %d new ids because of that within a day already: %w", renewalsADay, ErrBadClaim)
+}
+
+func (e *Engine) noteRenewal() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.renewals = append(e.renewals, e.env.Now())
 }
 
 // replace renews the database id, and takes back the versions that nobody was told of:

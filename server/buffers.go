@@ -123,6 +123,11 @@ func (s *Server) postBuffers(r *http.Request) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
+	leave, err := s.chunks.enter(r.Context(), t.ID)
+	if err != nil {
+		return answer{}, err
+	}
+	defer leave()
 	if err := s.chargePush(r.Context(), t, bytes); err != nil {
 		return answer{}, err
 	}

@@ -10,7 +10,8 @@ import (
 	"github.com/morango-go/morango/wire"
 )
 
-// gate lets so many in at a time, and so many of them of one address. Others wait.
+// gate lets so many in at a time, and so many of them of one address, or of whatever else
+// they are counted by. Others wait.
 type gate struct {
 	all, each int
 

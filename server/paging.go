@@ -81,9 +81,6 @@ func (s *Server) streamRecords(ctx context.Context, w io.Writer, id string, offs
 			limit -= int64(len(records))
 		}
 		s.keys.remember(id, offset, records[len(records)-1].ID)
-		if int64(len(records)) < size {
-			return nil
-		}
 	}
 	return nil
 }

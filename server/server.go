@@ -125,6 +125,7 @@ type Server struct {
 	meter        *meter
 	requests     *gate // of all requests
 	large        *gate // of those with large bodies
+	chunks       *gate // of chunks of records, one of a push at a time
 	guesses      *guesses
 	digests      *gate // of questions about digests
 	briefDigests *gate
@@ -151,6 +152,7 @@ func New(c Config) (*Server, error) {
 		digests:      newGate(digestsAtOnce, digestsOfAddress),
 		briefDigests: newGate(briefDigestsAtOnce, briefOfAddress),
 	}
+	s.chunks = newGate(s.quota.Requests, 1)
 	s.requests, s.guesses = newGate(s.quota.Requests, s.quota.RequestsOfAddress), &guesses{most: s.quota.Guesses}
 	if s.base != "" && (!strings.HasPrefix(s.base, "/") || strings.ContainsAny(s.base, "{} ?#")) {
 		return nil, errors.New(`make a server: base path ` + c.BasePath + ` is no path such as "/sync"`)

@@ -27,9 +27,15 @@ type attack struct {
 
 // attempts runs attacks one after the other on each database, and looks after each at
 // what it left.
-func attempts(t *testing.T, limits server.Limits, attacks []attack) {
+func attempts(t *testing.T, attacks []attack) {
 	t.Helper()
-	onEngines(t, limits, func(t *testing.T, h *hub) {
+	attemptsWith(t, server.Quota{}, attacks)
+}
+
+// attemptsWith is attempts on a hub with quotas.
+func attemptsWith(t *testing.T, quota server.Quota, attacks []attack) {
+	t.Helper()
+	onEngines(t, server.Limits{}, quota, func(t *testing.T, h *hub) {
 		s := &scene{hub: h, a: newOutsider(t, h, attackerName), bob: newOutsider(t, h, "bob")}
 		s.pulled = s.bob.pull(t, s.bob.own)
 		s.sent = s.bob.push(t, 2, noClaim)

@@ -6,7 +6,6 @@ import (
 	"testing"
 
 	"github.com/morango-go/morango/cert"
-	"github.com/morango-go/morango/server"
 	"github.com/morango-go/morango/wire"
 )
 
@@ -57,7 +56,7 @@ func TestGettingIn(t *testing.T) {
 		{"certificates asked for", requested},
 		{"credentials", credentials},
 	}
-	attempts(t, server.Limits{}, attacks)
+	attempts(t, attacks)
 }
 
 // signatures of other messages, of other keys, and of nobody.

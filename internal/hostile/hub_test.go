@@ -83,20 +83,20 @@ func profile(t testing.TB) *morango.Profile {
 }
 
 // onEngines runs f with a hub of its own on each database.
-func onEngines(t *testing.T, limits server.Limits, f func(t *testing.T, h *hub)) {
+func onEngines(t *testing.T, limits server.Limits, quota server.Quota, f func(t *testing.T, h *hub)) {
 	t.Helper()
 	t.Run("sqlite", func(t *testing.T) {
 		t.Parallel()
-		f(t, newHub(t, filepath.Join(t.TempDir(), "hub.db"), limits))
+		f(t, newHub(t, filepath.Join(t.TempDir(), "hub.db"), limits, quota))
 	})
 	t.Run("postgres", func(t *testing.T) {
 		t.Parallel()
-		f(t, newHub(t, dbtest.PostgresEmptyURL(t), limits))
+		f(t, newHub(t, dbtest.PostgresEmptyURL(t), limits, quota))
 	})
 }
 
 // newHub makes a hub with rows of several users, and serves it.
-func newHub(t *testing.T, database string, limits server.Limits) *hub {
+func newHub(t *testing.T, database string, limits server.Limits, quota server.Quota) *hub {
 	t.Helper()
 	h := &hub{t: t}
 	var err error
@@ -127,7 +127,8 @@ func newHub(t *testing.T, database string, limits server.Limits) *hub {
 	h.addNote(other.ID, attackerName, secret+" of the other world")
 	_, err = h.Serialize(t.Context(), morango.Filter{})
 	must(t, err)
-	handler, err := h.Handler(morango.ServerOptions{Users: users{}, Limits: limits, AllowCertificatePushing: true, Logger: slog.New(slog.DiscardHandler)})
+	handler, err := h.Handler(morango.ServerOptions{Users: users{}, Limits: limits, Quota: quota, AllowCertificatePushing: true,
+		Logger: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelError}))})
 	must(t, err)
 	h.serve = httptest.NewServer(handler)
 	t.Cleanup(h.serve.Close)

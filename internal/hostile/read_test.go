@@ -6,7 +6,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/morango-go/morango/server"
 	"github.com/morango-go/morango/wire"
 )
 
@@ -42,7 +41,7 @@ func TestReading(t *testing.T) {
 			}
 		}})
 	}
-	attempts(t, server.Limits{}, attacks)
+	attempts(t, attacks)
 }
 
 // filters reach beyond the attacker's scope, which is WORLD:all to read and OWN, the

@@ -7,7 +7,6 @@ import (
 	"testing"
 
 	"github.com/morango-go/morango/ident"
-	"github.com/morango-go/morango/server"
 	"github.com/morango-go/morango/wire"
 )
 
@@ -44,7 +43,7 @@ func TestWriting(t *testing.T) {
 			s.a.finish(t, id)
 		}})
 	}
-	attempts(t, server.Limits{}, attacks)
+	attempts(t, attacks)
 }
 
 // forgeries change a good record into one that must not be taken.

@@ -39,13 +39,20 @@ func Receive(ctx context.Context, env stage.Env, have session.Transfer, records 
 		}
 	}
 	var t session.Transfer
-	err := env.DB.Write(ctx, func(tx *db.Tx) (err error) {
-		if t, err = session.ActiveTransfer(ctx, tx, have.ID); err != nil {
-			return err
-		}
-		t.BytesSent, t.BytesReceived = have.BytesSent, have.BytesReceived
-		return receive(ctx, tx, env, &t, records)
-	})
+	write := func() error {
+		return env.DB.Write(ctx, func(tx *db.Tx) (err error) {
+			if t, err = session.ActiveTransfer(ctx, tx, have.ID); err != nil {
+				return err
+			}
+			t.BytesSent, t.BytesReceived = have.BytesSent, have.BytesReceived
+			return receive(ctx, tx, env, &t, records)
+		})
+	}
+	err := write()
+	if db.IsConstraint(err) {
+		// The same chunk came twice at once, and the other one was taken meanwhile.
+		err = write()
+	}
 	if err != nil {
 		return have, fmt.Errorf("take %d records into transfer session %s: %w", len(records), have.ID, err)
 	}

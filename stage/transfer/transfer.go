@@ -78,6 +78,9 @@ func nextPage(ctx context.Context, env stage.Env, t *session.Transfer, after str
 func Pull(ctx context.Context, env stage.Env, peer Peer, t *session.Transfer, chunk int) error {
 	m := newMeter(peer, *t)
 	for offset := t.RecordsTransferred; t.RecordsTotal != nil && t.RecordsTransferred < *t.RecordsTotal; {
+		if offset >= *t.RecordsTotal { // the peer repeats itself
+			return fmt.Errorf("transfer session %s: %d different records among %d: %w", t.ID, t.RecordsTransferred, offset, ErrShort)
+		}
 		page, err := peer.GetRecords(ctx, t.ID, offset, chunk)
 		if err != nil {
 			return fmt.Errorf("fetch records from %d of transfer session %s: %w", offset+1, t.ID, err)
