@@ -12,6 +12,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/morango-go/morango/buffer"
@@ -45,7 +46,7 @@ func (b *bench) stages(ctx context.Context) (all []result, err error) {
 	}
 	defer func() { err = errors.Join(err, b.drop(ctx, hub)) }()
 	p, err := start(ctx, order{Role: "stages", Project: b.project, Database: client, Receiver: hub,
-		Spool: filepath.Join(b.folder, "spool"), Profile: b.profileOf("", "")})
+		Spool: filepath.Join(b.folder, "spool"), Profile: b.profileOf("stage", "")})
 	if err != nil {
 		return nil, err
 	}
@@ -134,7 +135,7 @@ func runStages(ctx context.Context, o order, profile *model.Profile) (err error)
 
 func (w *walk) step(ctx context.Context, s step, profile string) (result, error) {
 	if profile != "" {
-		profile = filepath.Join(filepath.Dir(profile), "stage-"+string(w.from.DB.Kind())+"-"+s.name+".pprof")
+		profile = strings.TrimSuffix(profile, ".pprof") + s.name + ".pprof"
 	}
 	watch, err := newWatch(profile)
 	if err != nil {
