@@ -31,3 +31,34 @@ func TestServerRestarts(t *testing.T) {
 		}
 	}
 }
+
+// What Write has committed outlives the server, also where the server is told not to
+// wait for its disk.
+func TestCommitsSurvive(t *testing.T) {
+	server := dbtest.NewServer(t, "synchronous_commit=off", "wal_writer_delay=10s")
+	d, err := db.Open(t.Context(), server.URL(""), db.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { d.Close() })
+	if err := d.Create(t.Context(), db.LayoutLean); err != nil {
+		t.Fatal(err)
+	}
+	noted := func(query string, into ...any) error {
+		return d.Write(t.Context(), func(tx *db.Tx) error {
+			if len(into) > 0 {
+				return tx.QueryRow(t.Context(), query).Scan(into...)
+			}
+			_, err := tx.Exec(t.Context(), query)
+			return err
+		})
+	}
+	if err := errors.Join(noted(`INSERT INTO morango_deletedmodels (id, profile) VALUES ('00000000000000000000000000000001', 'p')`), server.Crash(true)); err != nil {
+		t.Fatal(err)
+	}
+	server.Start()
+	var rows int
+	if err := noted(`SELECT count(*) FROM morango_deletedmodels`, &rows); err != nil || rows != 1 {
+		t.Errorf("%d rows of 1 that was committed (%v)", rows, err)
+	}
+}

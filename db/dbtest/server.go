@@ -22,12 +22,14 @@ type Server struct {
 	t        testing.TB
 	programs string
 	folder   string        // of its data and its socket
+	settings []string      // as NewServer
 	process  *exec.Cmd     // nil when it does not run
 	ended    chan struct{} // closed when all its processes have ended
 }
 
-// NewServer starts a server that ends with the test.
-func NewServer(t testing.TB) *Server {
+// NewServer starts a server that ends with the test. Settings are such as
+// "synchronous_commit=off".
+func NewServer(t testing.TB, settings ...string) *Server {
 	t.Helper()
 	programs, err := programs()
 	if err != nil {
@@ -37,7 +39,7 @@ func NewServer(t testing.TB) *Server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &Server{t: t, programs: programs, folder: folder}
+	s := &Server{t: t, programs: programs, folder: folder, settings: settings}
 	t.Cleanup(func() {
 		if err := errors.Join(s.Crash(false), os.RemoveAll(folder)); err != nil {
 			t.Error(err)
@@ -81,7 +83,11 @@ func (s *Server) Start() {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	cmd := s.command("postgres", "-D", s.data(), "-k", s.folder, "-c", "listen_addresses=")
+	args := []string{"-D", s.data(), "-k", s.folder, "-c", "listen_addresses="}
+	for _, setting := range s.settings {
+		args = append(args, "-c", setting)
+	}
+	cmd := s.command("postgres", args...)
 	cmd.Stdout, cmd.Stderr = say, say
 	err = cmd.Start()
 	say.Close()

@@ -4,6 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"database/sql/driver"
+	"errors"
+	"fmt"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -17,12 +19,21 @@ import (
 
 type connector struct{ driver.Connector }
 
+// durable makes commits wait for the disk where the server is told not to: a counter
+// that a peer has seen, and a chunk that was acknowledged, must outlive the server.
+// Stricter settings stay.
+const durable = `SELECT set_config('synchronous_commit', 'on', FALSE) WHERE current_setting('synchronous_commit') = 'off'`
+
 func (c connector) Connect(ctx context.Context) (driver.Conn, error) {
 	raw, err := c.Connector.Connect(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return &conn{Conn: raw.(*stdlib.Conn)}, nil
+	made := &conn{Conn: raw.(*stdlib.Conn)}
+	if _, err := made.Conn.Conn().Exec(ctx, durable); err != nil {
+		return nil, errors.Join(fmt.Errorf("have commits wait for the disk: %w", err), made.Close())
+	}
+	return made, nil
 }
 
 type conn struct {
