@@ -28,12 +28,12 @@ const countWhole = `SELECT COUNT(*) FROM morango_store s WHERE s.profile = $1 AN
 // least as many. 0 is always exact.
 func Count(ctx context.Context, env stage.Env, job Job) (n int64, err error) {
 	err = env.DB.Read(ctx, func(tx *db.Tx) error {
-		f, err := find(ctx, tx, job)
+		f, err := find(ctx, tx, job, short{maxChanged, maxUnder})
 		if err != nil || !f.whole {
 			n = int64(len(f.ids))
 			return err
 		}
-		query, args := job.condition(tx, countWhole)
+		query, args := job.fill(tx, countWhole, "s.partition")
 		return tx.QueryRow(ctx, query, args...).Scan(&n)
 	})
 	if err != nil {
@@ -42,11 +42,11 @@ func Count(ctx context.Context, env stage.Env, job Job) (n int64, err error) {
 	return n, nil
 }
 
-// condition fills the filter and the receiver's claims into a query whose $1 is the
-// profile.
-func (j Job) condition(tx *db.Tx, query string) (string, []any) {
+// fill puts the filter, on the column of partitions, and the receiver's claims into a query
+// whose $1 is the profile.
+func (j Job) fill(tx *db.Tx, query, column string) (string, []any) {
 	args := []any{j.Profile}
-	condition, more := tx.PrefixCond("s.partition", j.filter(), len(args)+1)
+	condition, more := tx.PrefixCond(column, j.filter(), len(args)+1)
 	args = append(args, more...)
 	above, more := j.above(len(args) + 1)
 	args = append(args, more...)
@@ -67,9 +67,13 @@ var highestID = strings.Repeat("f", 32)
 // looked at, or yield returns an error, which is returned. Each page is one short read: what
 // others write in between is seen or not, as it happens.
 func Pages(ctx context.Context, env stage.Env, job Job, rows int, yield func(Page) error) error {
+	return pages(ctx, env, job, rows, short{maxChanged, maxUnder}, yield)
+}
+
+func pages(ctx context.Context, env stage.Env, job Job, rows int, s short, yield func(Page) error) error {
 	var f found
 	err := env.DB.Read(ctx, func(tx *db.Tx) (err error) {
-		f, err = find(ctx, tx, job)
+		f, err = find(ctx, tx, job, s)
 		return err
 	})
 	if err != nil {
@@ -112,16 +116,20 @@ const (
 	listedPage = `SELECT ` + columns + ` FROM morango_store s WHERE s.profile = $2 AND s.id IN `
 )
 
-// nextOfAll reads a page where the whole store is to be read.
-func nextOfAll(ctx context.Context, tx *db.Tx, job Job, rows int) (p Page, more bool, err error) {
-	condition, _ := tx.PrefixCond("s.partition || ''", job.filter(), 2)
-	query, args := job.condition(tx, strings.Replace(wholePage, "(FILTER)", condition, 1))
+// wholeQuery is a page of the whole store.
+func (j Job) wholeQuery(tx *db.Tx, rows int) (string, []any) {
+	query, args := j.fill(tx, wholePage, "s.partition || ''")
 	after := ""
-	if job.After != "" { // an empty text is no id, and PostgreSQL would refuse to compare with it
-		args = append(args, job.After)
+	if j.After != "" { // an empty text is no id, and PostgreSQL would refuse to compare with it
+		args = append(args, j.After)
 		after = fmt.Sprintf(" AND s.id > $%d", len(args))
 	}
-	query = strings.NewReplacer("(AFTER)", after, "(LIMIT)", fmt.Sprint(rows)).Replace(query)
+	return strings.NewReplacer("(AFTER)", after, "(LIMIT)", fmt.Sprint(rows)).Replace(query), args
+}
+
+// nextOfAll reads a page where the whole store is to be read.
+func nextOfAll(ctx context.Context, tx *db.Tx, job Job, rows int) (p Page, more bool, err error) {
+	query, args := job.wholeQuery(tx, rows)
 	records, err := scan(ctx, tx, query, args...)
 	if err != nil || len(records) == 0 {
 		return p, false, err

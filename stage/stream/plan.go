@@ -31,11 +31,14 @@ type found struct {
 	whole bool
 }
 
+// short says how long a list may be.
+type short struct{ changed, under int64 }
+
 // find lists the records that are to travel, after the job's id.
-func find(ctx context.Context, tx *db.Tx, job Job) (found, error) {
-	ids, ok, err := changed(ctx, tx, job)
+func find(ctx context.Context, tx *db.Tx, job Job, s short) (found, error) {
+	ids, ok, err := changed(ctx, tx, job, s.changed)
 	if err == nil && !ok {
-		ids, ok, err = under(ctx, tx, job)
+		ids, ok, err = under(ctx, tx, job, s.under)
 	}
 	if err != nil {
 		return found{}, fmt.Errorf("look for what the receiver lacks: %w", err)
@@ -55,7 +58,7 @@ const (
 )
 
 // changed finds the records by who saved them last and when, where these are few.
-func changed(ctx context.Context, tx *db.Tx, job Job) (ids []string, ok bool, err error) {
+func changed(ctx context.Context, tx *db.Tx, job Job, left int64) (ids []string, ok bool, err error) {
 	if ok, err = tx.HasIndex(ctx, savedIndex); err != nil || !ok {
 		return nil, false, err
 	}
@@ -64,7 +67,6 @@ func changed(ctx context.Context, tx *db.Tx, job Job) (ids []string, ok bool, er
 		return nil, false, err
 	}
 	floor := job.Receiver.Throughout(job.filter())
-	left := int64(maxChanged)
 	for _, instance := range instances {
 		var n int64
 		if err := tx.QueryRow(ctx, countSaved, instance, floor[instance], left+1).Scan(&n); err != nil {
@@ -104,14 +106,14 @@ func lastSavers(ctx context.Context, tx *db.Tx) (instances []string, err error) 
 }
 
 // under finds the records by their partitions, where a narrow filter holds few.
-func under(ctx context.Context, tx *db.Tx, job Job) (ids []string, ok bool, err error) {
+func under(ctx context.Context, tx *db.Tx, job Job, most int64) (ids []string, ok bool, err error) {
 	if slices.Contains(job.filter().Prefixes(), "") {
 		return nil, false, nil
 	}
 	condition, args := tx.PrefixCond("s.partition", job.Filter, 1)
-	count := strings.Replace(countUnder, "(LIMIT)", fmt.Sprint(maxUnder+1), 1)
+	count := strings.Replace(countUnder, "(LIMIT)", fmt.Sprint(most+1), 1)
 	var n int64
-	if err := tx.QueryRow(ctx, strings.Replace(count, "(FILTER)", condition, 1), args...).Scan(&n); err != nil || n > maxUnder {
+	if err := tx.QueryRow(ctx, strings.Replace(count, "(FILTER)", condition, 1), args...).Scan(&n); err != nil || n > most {
 		return nil, false, err
 	}
 	ids, err = collect(ctx, tx, job, nil, strings.Replace(listUnder, "(FILTER)", condition, 1), args...)

@@ -1,0 +1,209 @@
+package stream_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"github.com/morango-go/morango/counter"
+	"github.com/morango-go/morango/db"
+	"github.com/morango-go/morango/db/dbtest"
+	"github.com/morango-go/morango/internal/conformance/tables"
+	"github.com/morango-go/morango/partition"
+	"github.com/morango-go/morango/record"
+	"github.com/morango-go/morango/stage/stream"
+)
+
+const transferID = "5e550000000000000000000000000aaa"
+
+// number makes a readable id.
+func number(kind string, n int) string { return fmt.Sprintf("%s%0*d", kind, 32-len(kind), n) }
+
+// load puts records into an empty store.
+func load(t testing.TB, d *db.DB, records []record.Record) {
+	t.Helper()
+	rows := map[string][]tables.Row{"store": {}, "rmc": {}, "dmc": {}, "buffer": {}, "rmcb": {}}
+	for _, r := range records {
+		rows["store"] = append(rows["store"], tables.Row{
+			"id": r.ID, "profile": r.Profile, "model_name": r.Model, "partition": r.Partition, "source_id": r.SourceID,
+			"serialized": r.Serialized, "conflicting_serialized_data": r.Conflicting, "_self_ref_fk": r.SelfRef,
+			"deleted": r.Deleted, "hard_deleted": r.HardDeleted, "dirty_bit": false, "deserialization_error": "",
+			"last_saved_instance": r.Version.Instance, "last_saved_counter": r.Version.Counter, "last_transfer_session_id": nil,
+		})
+		for instance, n := range r.History {
+			rows["rmc"] = append(rows["rmc"], tables.Row{"store_model_id": r.ID, "instance_id": instance, "counter": n})
+		}
+	}
+	state := map[string]json.RawMessage{}
+	for name, list := range rows {
+		text, err := json.Marshal(list)
+		if err != nil {
+			t.Fatal(err)
+		}
+		state[name] = text
+	}
+	tables.Load(t, d, 10, state)
+}
+
+// drawVersion is of one of a few instances.
+func drawVersion(t *rapid.T) counter.Version {
+	return counter.Version{Instance: number("a", rapid.IntRange(1, 3).Draw(t, "instance")), Counter: int64(rapid.IntRange(1, 4).Draw(t, "counter"))}
+}
+
+// drawRecord makes a version of a record, with few texts, so that equal content comes up.
+func drawRecord(t *rapid.T, id string) record.Record {
+	r := record.Record{
+		ID: id, Profile: "facilitydata", Model: "user", SourceID: "s", SelfRef: rapid.SampledFrom([]string{"", number("c", 1)}).Draw(t, "parent"),
+		Partition:   rapid.SampledFrom([]string{"p", "p:1", "p:%", "q", "ü"}).Draw(t, "partition"),
+		Serialized:  rapid.SampledFrom([]string{`{"a": 1}`, `{"a": 2}`}).Draw(t, "text"),
+		Conflicting: rapid.SampledFrom([]string{"", "", "{\"a\": 3}\n"}).Draw(t, "conflicting"),
+		Deleted:     rapid.IntRange(0, 3).Draw(t, "deleted") == 0, HardDeleted: rapid.IntRange(0, 5).Draw(t, "hard-deleted") == 0,
+		Version: drawVersion(t), History: counter.Counters{},
+	}
+	for range rapid.IntRange(0, 3).Draw(t, "past") {
+		v := drawVersion(t)
+		r.History[v.Instance] = max(r.History[v.Instance], v.Counter)
+	}
+	r.History[r.Version.Instance] = max(r.History[r.Version.Instance], r.Version.Counter)
+	return r
+}
+
+func drawRecords(t *rapid.T, most int) (records []record.Record) {
+	for n := range most {
+		if rapid.IntRange(0, 2).Draw(t, "there") > 0 {
+			records = append(records, drawRecord(t, number("c", n)))
+		}
+	}
+	return records
+}
+
+func drawClaims(t *rapid.T) counter.ByPartition {
+	claims := counter.ByPartition{}
+	for range rapid.IntRange(0, 4).Draw(t, "claims") {
+		prefix, v := rapid.SampledFrom([]string{"", "p", "p:1", "q", "ü"}).Draw(t, "prefix"), drawVersion(t)
+		if claims[prefix] == nil {
+			claims[prefix] = counter.Counters{}
+		}
+		claims[prefix][v.Instance] = v.Counter
+	}
+	return claims
+}
+
+// However the records are found and cut into pages, they are those that the receiver does
+// not claim, each once, in order, with their histories.
+func TestPages(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		env := tables.Env(t, d)
+		rapid.Check(t, func(r *rapid.T) {
+			all := drawRecords(r, 12)
+			other := drawRecord(r, number("d", 1))
+			other.Profile = "another"
+			load(t, d, append(slices.Clone(all), other))
+			job := stream.Job{Profile: "facilitydata", Receiver: drawClaims(r),
+				Filter: rapid.SampledFrom([]partition.Filter{{}, partition.All(), partition.Of("p"), partition.Of("p:1", "ü"), partition.Of("p:%")}).Draw(r, "filter")}
+			if rapid.Bool().Draw(r, "goes on") {
+				job.After = number("c", rapid.IntRange(0, 12).Draw(r, "after"))
+			}
+			var want []record.Record
+			for _, one := range all {
+				if (job.Filter.IsZero() || job.Filter.Contains(one.Partition)) && !job.Receiver.Covers(one.Partition, one.Version) && one.ID > job.After {
+					want = append(want, one)
+				}
+			}
+			lists := rapid.SampledFrom([][2]int64{{-1, -1}, {-1, 100}, {100, -1}, {3, 3}}).Draw(r, "lists")
+			var got []record.Record
+			after, rows := job.After, rapid.IntRange(1, 5).Draw(r, "rows")
+			err := stream.PagesBy(t.Context(), env, job, rows, lists[0], lists[1], func(p stream.Page) error {
+				if len(p.Records) > rows || len(p.Records) > 0 && (p.Records[0].ID <= after || p.Records[len(p.Records)-1].ID > p.After) {
+					r.Errorf("page of %d records after %s to %s", len(p.Records), after, p.After)
+				}
+				got, after = append(got, p.Records...), p.After
+				return nil
+			})
+			if diff := cmp.Diff(want, got); err != nil || diff != "" || after != strings.Repeat("f", 32) {
+				r.Errorf("%v, up to %s (-want +got): %s", err, after, diff)
+			}
+			n, err := stream.Count(t.Context(), env, stream.Job{Profile: job.Profile, Filter: job.Filter, Receiver: job.Receiver, After: job.After})
+			if err != nil || n < int64(len(want)) || n != int64(len(want)) && d.Kind() == db.SQLite && hasIndex(r, d) {
+				r.Errorf("%d records counted of %d: %v", n, len(want), err)
+			}
+		})
+	})
+}
+
+func hasIndex(t *rapid.T, d *db.DB) (has bool) {
+	err := d.Read(t.Context(), func(tx *db.Tx) (err error) {
+		has, err = tx.HasIndex(t.Context(), "morango_store_last_saved")
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return has
+}
+
+// Pages end when their reader has enough.
+func TestPagesEnd(t *testing.T) {
+	d := dbtest.New(t)
+	env, enough := tables.Env(t, d), errors.New("enough")
+	var records []record.Record
+	for n := range 10 {
+		v := counter.Version{Instance: number("a", 1), Counter: 1}
+		records = append(records, record.Record{ID: number("c", n), Profile: "facilitydata", Model: "user", Partition: "p", SourceID: "s",
+			Serialized: "{}", Version: v, History: counter.Counters{v.Instance: 1}})
+	}
+	load(t, d, records)
+	for _, lists := range [][2]int64{{-1, -1}, {100, 100}} {
+		pages := 0
+		err := stream.PagesBy(t.Context(), env, stream.Job{Profile: "facilitydata"}, 3, lists[0], lists[1], func(stream.Page) error {
+			pages++
+			return enough
+		})
+		if pages != 1 || !errors.Is(err, enough) {
+			t.Errorf("%d pages, %v", pages, err)
+		}
+	}
+}
+
+// Where little has changed the index by instance and counter is used, where the filter is
+// narrow that by partition; else the store is read in the order of ids, without sorting.
+func TestPlans(t *testing.T) {
+	dbtest.SQLite(t, func(t *testing.T, d *db.DB) {
+		tables.Write(t, d, func(tx *db.Tx) error {
+			lean, err := tx.HasIndex(t.Context(), "morango_store_last_saved")
+			if err != nil {
+				return err
+			}
+			job := stream.Job{Profile: "p", Filter: partition.Of("p:1"), After: number("c", 1), Receiver: counter.ByPartition{"p": {number("a", 1): 5}}}
+			whole, args := stream.WholeQuery(tx, job, 500)
+			count, countArgs := stream.CountUnder(tx, job)
+			ids := db.JSONList([]string{number("c", 1)})
+			plans := map[string][]string{
+				"whole": dbtest.Plan(t, tx, whole, args...), "count": dbtest.Plan(t, tx, count, countArgs...),
+				"histories": dbtest.Plan(t, tx, stream.Histories+tx.IDs(1), ids), "versions": dbtest.Plan(t, tx, stream.Versions+tx.IDs(1), ids),
+			}
+			wants := map[string]string{
+				"whole": "SEARCH s USING INDEX sqlite_autoindex_morango_store_1 (id>?)", "count": "(partition>? AND partition<?)",
+				"histories": "(store_model_id=?)", "versions": "(id=?)",
+			}
+			if lean {
+				plans["saved"] = dbtest.Plan(t, tx, stream.ListSaved, number("a", 1), 5)
+				plans["count saved"] = dbtest.Plan(t, tx, stream.CountSaved, number("a", 1), 5, 10)
+				wants["saved"], wants["count saved"] = "(last_saved_instance=? AND last_saved_counter>?)", "USING COVERING INDEX morango_store_last_saved"
+			}
+			for name, plan := range plans {
+				text := strings.Join(plan, "\n")
+				if !strings.Contains(text, wants[name]) || strings.Contains(text, "TEMP B-TREE") || strings.Contains(text, "SCAN morango") {
+					t.Errorf("%s:\n%s", name, text)
+				}
+			}
+			return nil
+		})
+	})
+}

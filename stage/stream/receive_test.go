@@ -1,0 +1,172 @@
+package stream_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"github.com/morango-go/morango/buffer"
+	"github.com/morango-go/morango/counter"
+	"github.com/morango-go/morango/db"
+	"github.com/morango-go/morango/db/dbtest"
+	"github.com/morango-go/morango/internal/conformance/tables"
+	"github.com/morango-go/morango/partition"
+	"github.com/morango-go/morango/record"
+	"github.com/morango-go/morango/session"
+	"github.com/morango-go/morango/stage"
+	"github.com/morango-go/morango/stage/dequeue"
+	"github.com/morango-go/morango/stage/stream"
+)
+
+// at puts the transfer session at a stage, at the beginning of its stream.
+func at(t *testing.T, d *db.DB, s stage.Stage) (row session.Transfer) {
+	t.Helper()
+	tables.Write(t, d, func(tx *db.Tx) (err error) {
+		if row, err = session.GetTransfer(t.Context(), tx, transferID); err != nil {
+			return err
+		}
+		row.RecordsTransferred = 0
+		return errors.Join(session.SetStage(t.Context(), tx, transferID, string(s), string(stage.Completed), row.LastTime),
+			session.SetProgress(t.Context(), tx, transferID, session.Progress{}, row.LastTime), session.SetCursor(t.Context(), tx, row, ""))
+	})
+	return row
+}
+
+// merger merges conflicts as the receiver of a stream does.
+func merger(env stage.Env) stream.Merger {
+	return func(ctx context.Context, tx *db.Tx, records []record.Record) error {
+		_, err := dequeue.Merge(ctx, tx, env, transferID, records)
+		return err
+	}
+}
+
+// content is what two databases must agree in: versions that were made here have other
+// counters where there were more transactions.
+func content(t *testing.T, d *db.DB) map[string][]tables.Row {
+	all := map[string][]tables.Row{"store": tables.Dump(t, d, "store"), "rmc": tables.Dump(t, d, "rmc")}
+	for _, row := range all["store"] {
+		if row["last_saved_instance"] == tables.Instance() {
+			row["last_saved_counter"] = "new"
+		}
+	}
+	for _, row := range all["rmc"] {
+		if row["instance_id"] == tables.Instance() {
+			row["counter"] = "new"
+		}
+	}
+	return all
+}
+
+// However arriving records are cut into chunks, repeated and interrupted, the store
+// becomes what it becomes by way of the buffer.
+func TestReceiveAsDequeue(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		env := tables.Env(t, d)
+		tables.Sessions(t, d, transferID)
+		rapid.Check(t, func(r *rapid.T) {
+			store, arrived := drawRecords(r, 10), drawRecords(r, 10)
+			load(t, d, store)
+			tables.Write(t, d, func(tx *db.Tx) error {
+				_, _, err := buffer.Put(t.Context(), tx, transferID, arrived)
+				return err
+			})
+			job := dequeue.Job{TransferSession: transferID, Filter: partition.All(), Sender: counter.ByPartition{}}
+			if _, err := dequeue.Run(t.Context(), env, job); err != nil {
+				t.Fatal(err)
+			}
+			want := content(t, d)
+
+			load(t, d, store)
+			have := at(t, d, stage.Queuing)
+			var total stream.Report
+			for before, rest := "", arrived; ; {
+				n := rapid.IntRange(0, len(rest)).Draw(r, "chunk")
+				c := stream.Chunk{Before: before, Records: slices.Clone(rest[:n]), Last: n == len(rest)}
+				if c.After = before; n > 0 {
+					c.After = rest[n-1].ID
+				}
+				for range rapid.IntRange(1, 2).Draw(r, "times") {
+					var report stream.Report
+					var err error
+					if have, report, err = stream.Receive(t.Context(), env, have, c, merger(env)); err != nil {
+						t.Fatal(err)
+					}
+					total.New, total.FastForwards, total.Stale = total.New+report.New, total.FastForwards+report.FastForwards, total.Stale+report.Stale
+				}
+				if rapid.Bool().Draw(r, "from the start") { // a request that comes again
+					before, rest = "", arrived
+				} else {
+					before, rest = c.After, rest[n:]
+				}
+				if c.Last {
+					break
+				}
+			}
+			if diff := cmp.Diff(want, content(t, d)); diff != "" {
+				r.Fatalf("-by the buffer +by the stream: %s", diff)
+			}
+			if int(have.RecordsTransferred) != len(arrived) || *have.RecordsTotal != have.RecordsTransferred || !stage.Reached(have, stage.Transferring) {
+				r.Fatalf("%d records of %d, at %s %s", have.RecordsTransferred, len(arrived), have.Stage, have.Status)
+			}
+			if n := buffered(t, d); n > 0 || int(total.New+total.FastForwards+total.Stale) > len(arrived) {
+				r.Fatalf("%d records left in the buffer, %v", n, total)
+			}
+		})
+	})
+}
+
+func buffered(t *testing.T, d *db.DB) (n int64) {
+	t.Helper()
+	tables.Write(t, d, func(tx *db.Tx) (err error) {
+		n, err = buffer.Count(t.Context(), tx, transferID)
+		return err
+	})
+	return n
+}
+
+// A chunk goes in whole or not at all, after what came before it, and at its stage.
+func TestReceiveRefuses(t *testing.T) {
+	dbtest.SQLite(t, func(t *testing.T, d *db.DB) {
+		env := tables.Env(t, d)
+		tables.Sessions(t, d, transferID)
+		v := counter.Version{Instance: number("a", 1), Counter: 1}
+		one := record.Record{ID: number("c", 1), Profile: "facilitydata", Model: "user", Partition: "p", SourceID: "s", Serialized: "{}", Version: v, History: counter.Counters{v.Instance: 1}}
+		two := one
+		two.ID = number("c", 2)
+		mine := two // neither has seen the other
+		mine.Serialized, mine.Version, mine.History = `{"a": 1}`, counter.Version{Instance: number("a", 2), Counter: 1}, counter.Counters{number("a", 2): 1}
+		load(t, d, []record.Record{mine})
+		before := content(t, d)
+		c := stream.Chunk{After: number("c", 2), Records: []record.Record{one, two}}
+		if _, _, err := stream.Receive(t.Context(), env, at(t, d, stage.Serializing), c, merger(env)); !errors.Is(err, stream.ErrNotReady) {
+			t.Errorf("too early: %v", err)
+		}
+		late := c
+		late.Before = number("c", 0)
+		if _, _, err := stream.Receive(t.Context(), env, at(t, d, stage.Queuing), late, merger(env)); !errors.Is(err, stream.ErrGap) {
+			t.Errorf("after a gap: %v", err)
+		}
+		broken := errors.New("broken")
+		row := at(t, d, stage.Queuing)
+		_, _, err := stream.Receive(t.Context(), env, row, c, func(context.Context, *db.Tx, []record.Record) error { return broken })
+		if diff := cmp.Diff(before, content(t, d)); diff != "" || !errors.Is(err, broken) {
+			t.Errorf("%v: something was kept: %s", err, diff)
+		}
+		var cursor string
+		tables.Write(t, d, func(tx *db.Tx) error {
+			sync, err := session.GetSync(t.Context(), tx, row.SyncSessionID)
+			cursor, _ = sync.Cursor(transferID)
+			return err
+		})
+		if cursor != "" {
+			t.Errorf("the cursor stands at %s", cursor)
+		}
+		if _, _, err := stream.Receive(t.Context(), env, row, c, merger(env)); err != nil {
+			t.Error(err)
+		}
+	})
+}
