@@ -310,6 +310,7 @@ func (w *world) checkEnd() {
 		w.checkEqual(p)
 		w.checkRows(p)
 		w.checkLog(p)
+		w.checkByItself(p)
 	}
 }
 

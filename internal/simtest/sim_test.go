@@ -17,6 +17,7 @@ var (
 	seedsFlag = flag.Uint64("seeds", 0, "run as many random histories; 0 runs them for a bounded time")
 	fromFlag  = flag.Uint64("from", 1, "first of the seeds; 0 takes them from the clock")
 	forFlag   = flag.Duration("for", 10*time.Second, "time for random histories")
+	newFlag   = flag.Duration("new", 0, "time for more histories afterwards, with seeds from the clock")
 	failsFlag = flag.Int("fails", 5, "end after so many histories that failed")
 	tries     = flag.Int("shrink", 150, "how often a history that fails is run again to make it shorter")
 	strict    = flag.Bool("strict", false, "go on with histories of copies that cannot be told apart, which may fail")
@@ -66,19 +67,39 @@ var regressions = []struct {
 // TestSimulate runs random histories, each from a seed of its own.
 func TestSimulate(t *testing.T) {
 	l := newLab(t)
-	next := *fromFlag
-	if next == 0 {
-		next = uint64(time.Now().UnixNano()) % 1_000_000_000
+	first := *fromFlag
+	if first == 0 {
+		first = fromClock()
 	}
-	first, end := next, time.Now().Add(*forFlag)
+	if *seedsFlag > 0 {
+		several(t, l, first, func(n uint64) bool { return n < *seedsFlag })
+	} else {
+		several(t, l, first, forSome(*forFlag))
+	}
+	if *newFlag > 0 && !t.Failed() {
+		several(t, l, fromClock(), forSome(*newFlag))
+	}
+}
+
+func fromClock() uint64 { return uint64(time.Now().UnixNano()) % 1_000_000_000 }
+
+// forSome goes on for some time.
+func forSome(d time.Duration) func(n uint64) bool {
+	end := time.Now().Add(d)
+	return func(uint64) bool { return time.Now().Before(end) }
+}
+
+// several runs histories from a seed on while more agrees to the next, the how manieth
+// that is.
+func several(t *testing.T, l *lab, first uint64, more func(n uint64) bool) {
+	t.Helper()
 	var mu sync.Mutex
 	var total counts
-	failed := 0
+	next, failed := first, 0
 	take := func() (uint64, bool) {
 		mu.Lock()
 		defer mu.Unlock()
-		done := *seedsFlag == 0 && time.Now().After(end) || *seedsFlag > 0 && next >= first+*seedsFlag
-		if done || failed >= *failsFlag {
+		if !more(next-first) || failed >= *failsFlag {
 			return 0, false
 		}
 		next++

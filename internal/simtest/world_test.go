@@ -18,8 +18,8 @@ var users = []string{"ada", "bob"}
 
 // counts say what histories did.
 type counts struct {
-	histories, steps, syncs, failedSyncs, requests, edits, versions, crashes, replays, jumps, sweeps, equals, restored, cloned, full, apart, excused int
-	faults                                                                                                                                           [faultKinds]int
+	histories, steps, syncs, failedSyncs, requests, edits, versions, crashes, replays, jumps, sweeps, equals, restored, cloned, full, apart, excused, verified int
+	faults                                                                                                                                                     [faultKinds]int
 }
 
 // setup is what a history begins with.
