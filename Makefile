@@ -6,18 +6,24 @@
 #   make bench   Go benchmarks, then syncs measured from end to end beside the floor; BENCH=push,pull
 #                N=10000 ENGINE=sqlite choose, then without the former; BENCH_LARGE=1 adds 1,000,000 rows
 #   make fuzz    every fuzz target for FUZZTIME
-#   make simulate SEEDS=2000  random histories of many peers and many faults; FROM=1 for the same each time
+#   make simulate  2,000 random histories of many peers and many faults, in about a quarter of an
+#                hour on two cores; SEEDS, FROM (0: the clock) and NEW=1h for new ones after these
+#   make crash   kills at every commit, and power cuts at every write, on real files and PostgreSQL;
+#                takes hours, POINTS=20 of each kind some minutes; SEED for others
 #   make demo    two schools sync
 #   make dist    release binaries in dist/, without cgo
 
 .POSIX:
-.PHONY: test lint bench fuzz simulate demo dist clean
+.PHONY: test lint bench fuzz simulate crash demo dist clean
 
 GO = go
 VERSION = $$(git describe --tags --always --dirty 2>/dev/null || echo development)
 FUZZTIME = 30s
-SEEDS = 500
-FROM = 0
+SEEDS = 2000
+FROM = 1
+NEW = 0s
+POINTS = 1000000
+SEED = 1
 BENCH =
 N =
 ENGINE =
@@ -60,7 +66,12 @@ fuzz:
 	done
 
 simulate:
-	$(GO) test ./internal/simtest -count=1 -v -timeout 60m -run TestSimulate -seeds $(SEEDS) -from $(FROM)
+	$(GO) test ./internal/simtest -count=1 -v -timeout 24h -run TestSimulate -seeds $(SEEDS) -from $(FROM) -new $(NEW)
+
+crash:
+	@room=$$(df -Pk /dev/shm 2>/dev/null | awk 'NR == 2 { print $$4 }'); \
+	if [ "$${room:-0}" -gt 1000000 ]; then export GOTMPDIR="$${TMPDIR:-/tmp}" TMPDIR=/dev/shm; fi; \
+	$(GO) test ./internal/crashtest -count=1 -v -timeout 24h -points $(POINTS) -seed $(SEED)
 
 demo:
 	$(GO) run ./cmd/morango demo
