@@ -3,7 +3,9 @@ package stream_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -57,6 +59,12 @@ func content(t *testing.T, d *db.DB) map[string][]tables.Row {
 		if row["instance_id"] == tables.Instance() {
 			row["counter"] = "new"
 		}
+	}
+	for _, rows := range all {
+		slices.SortFunc(rows, func(a, b tables.Row) int {
+			key := func(row tables.Row) string { return fmt.Sprint(row["id"], row["store_model_id"], row["instance_id"]) }
+			return strings.Compare(key(a), key(b))
+		})
 	}
 	return all
 }
