@@ -77,6 +77,9 @@ type Config struct {
 	// Hook is called before and after each stage of every transfer session; an error
 	// aborts the stage. Nil is none. See HookEvent.
 	Hook Hook
+	// Merge holds the program's own merge functions, by model name: one for each model
+	// whose merge rule is custom, and for no other.
+	Merge map[string]MergeFunc
 	// Getenv finds environment variables; nil is os.Getenv. MORANGO_SYSTEM_ID and
 	// MORANGO_NODE_ID override what identifies this machine.
 	Getenv func(string) string
@@ -100,6 +103,9 @@ func Open(ctx context.Context, database string, profile *Profile, c Config) (*No
 		return nil, errors.New("open a node: a profile is needed; see LoadProfile")
 	}
 	c = c.withDefaults()
+	if err := c.checkMerge(profile); err != nil {
+		return nil, err
+	}
 	d, err := db.Open(ctx, database, db.Options{MustExist: !c.Create})
 	if err != nil {
 		return nil, err
@@ -107,6 +113,7 @@ func Open(ctx context.Context, database string, profile *Profile, c Config) (*No
 	n := &Node{config: c, db: d, events: newBroadcast()}
 	n.engine = engine.New(stage.Env{
 		DB: d, Profile: profile, Machine: c.machine(ctx, d), Now: c.Now, Rand: c.Rand, Events: n.sink, Hook: c.Hook,
+		Merge: c.Merge,
 	})
 	if err := n.prepare(ctx); err != nil {
 		return nil, errors.Join(err, n.Close())

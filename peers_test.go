@@ -51,12 +51,17 @@ type peer struct {
 	world   string
 }
 
-func newPeer(t *testing.T, name string) *peer {
+// newPeer opens a node on a new database; options change its profile and configuration.
+func newPeer(t *testing.T, name string, options ...func(*morango.Profile, *morango.Config)) *peer {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), name+".db")
 	p := &peer{t: t, profile: testProfile(t)}
+	config := morango.Config{Create: true, Logger: slog.New(slog.DiscardHandler)}
+	for _, change := range options {
+		change(p.profile, &config)
+	}
 	var err error
-	p.Node, err = morango.Open(t.Context(), file, p.profile, morango.Config{Create: true, Logger: slog.New(slog.DiscardHandler)})
+	p.Node, err = morango.Open(t.Context(), file, p.profile, config)
 	must(t, err)
 	t.Cleanup(func() { must(t, p.Close()) })
 	p.app, err = sql.Open("sqlite", file+"?_pragma=busy_timeout(10000)&_pragma=foreign_keys(1)")

@@ -23,9 +23,9 @@ func modes() map[string][]wire.Capability {
 }
 
 // pair is a hub that serves and a tablet that has joined it.
-func pair(t *testing.T, hide []wire.Capability) (hub, tablet *peer, url string) {
+func pair(t *testing.T, hide []wire.Capability, options ...func(*morango.Profile, *morango.Config)) (hub, tablet *peer, url string) {
 	t.Helper()
-	hub, tablet = newPeer(t, "hub"), newPeer(t, "tablet")
+	hub, tablet = newPeer(t, "hub", options...), newPeer(t, "tablet", options...)
 	root, err := hub.CreateRoot(t.Context(), "world", nil)
 	must(t, err)
 	hub.world = root.ID

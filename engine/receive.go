@@ -167,6 +167,11 @@ func (in *incoming) merge(ctx context.Context, c stream.Chunk) error {
 	if _, err := in.e.confirm(ctx, in.t, known); err != nil {
 		return err
 	}
+	if len(c.Records) > 0 {
+		if err := in.e.serializeFirst(ctx, &in.t, in.side); err != nil {
+			return err
+		}
+	}
 	if in.bytes != nil {
 		in.t.BytesSent, in.t.BytesReceived = in.bytes()
 	}

@@ -19,15 +19,15 @@ const (
 func (r Rule) copies(merged, mine, theirs Record, lost []string) string {
 	all := slices.Concat(Copies(mine.Conflicting), Copies(theirs.Conflicting))
 	for _, text := range lost {
-		all = append(all, line(text))
+		all = append(all, Bare(text))
 	}
 	switch {
 	case mine.Deleted && !theirs.Deleted:
-		all = append(all, line(theirs.Serialized))
+		all = append(all, Bare(theirs.Serialized))
 	case theirs.Deleted && !mine.Deleted:
-		all = append(all, line(mine.Serialized))
+		all = append(all, Bare(mine.Serialized))
 	}
-	own := line(merged.Serialized)
+	own := Bare(merged.Serialized)
 	all = slices.DeleteFunc(all, func(text string) bool {
 		return text == "" || text == "{}" || text == own && !merged.Deleted
 	})
@@ -66,9 +66,9 @@ func Copies(conflicting string) []string {
 	return all
 }
 
-// line is a text as it is kept among the copies: in one line and in one spelling,
-// and without what only the merging of fields needs.
-func line(text string) string {
+// Bare is a record's text as it is kept among the copies: in one line and in one
+// spelling, and without what only the merging of fields needs.
+func Bare(text string) string {
 	list, err := members(text)
 	if err != nil {
 		return strings.TrimSpace(strings.NewReplacer("\n", " ", "\r", " ").Replace(text))

@@ -125,7 +125,7 @@ func (r Rule) content(mine, theirs Record) Record {
 	default:
 		merged.Serialized, lost = r.newest(mine.Serialized, theirs.Serialized)
 	}
-	merged.SelfRef = r.parent(merged)
+	merged.SelfRef = parent(merged, r.tree)
 	merged.Conflicting = r.copies(merged, mine, theirs, lost)
 	return merged
 }
@@ -210,14 +210,22 @@ func call(f Func, a, b string) (text string, lost bool, err error) {
 	return text, lost, err
 }
 
-// parent is the self-reference that a merged text has, or the greater of both sides'
-// when it has none.
-func (r Rule) parent(merged Record) string {
-	if r.tree == "" {
-		return merged.SelfRef
+// Parent is the self-reference that a record's text has by its model, or the record's
+// own when the text tells none.
+func Parent(r Record, m *model.Model) string {
+	c := m.SelfReference()
+	if c == nil {
+		return r.SelfRef
 	}
-	list, _ := members(merged.Serialized)
-	at := find(list, r.tree)
+	return parent(r, c.Name)
+}
+
+func parent(r Record, column string) string {
+	if column == "" {
+		return r.SelfRef
+	}
+	list, _ := members(r.Serialized)
+	at := find(list, column)
 	switch {
 	case at < 0:
 	case list[at].raw == "null":
@@ -227,7 +235,7 @@ func (r Rule) parent(merged Record) string {
 			return id
 		}
 	}
-	return merged.SelfRef
+	return r.SelfRef
 }
 
 // find returns the place of a key, -1 when it is not there.
@@ -312,12 +320,12 @@ func (r Rule) moment(list []member) int64 {
 // then is to be deserialized. For rules other than the reference rule.
 func (r Rule) Meet(old Record, m *model.Model, values []any, selfRef string, next counter.Version) (merged Record, other bool, err error) {
 	mine := old
-	if mine.Serialized, err = Update(line(old.Serialized), m, values); err != nil {
+	if mine.Serialized, err = Update(Bare(old.Serialized), m, values); err != nil {
 		return Record{}, false, err
 	}
 	mine.Conflicting, mine.SelfRef = "", selfRef
 	mine.Version, mine.History = next, nil // nobody knows what it has seen
 	merged, _ = r.Settle(mine, old)
 	merged.Version = next
-	return merged, line(merged.Serialized) != line(mine.Serialized), nil
+	return merged, Bare(merged.Serialized) != Bare(mine.Serialized), nil
 }

@@ -51,6 +51,7 @@ var table = map[string]row{
 	"stage/queue":       {layer: layerStages, peers: []string{"stage"}},
 	"stage/transfer":    {layer: layerStages, peers: []string{"stage"}},
 	"stage/dequeue":     {layer: layerStages, peers: []string{"stage"}},
+	"stage/resolve":     {layer: layerStages, peers: []string{"stage"}},
 	"stage/stream":      {layer: layerStages, peers: []string{"stage"}},
 	"stage/deserialize": {layer: layerStages, peers: []string{"stage"}},
 
