@@ -23,6 +23,8 @@ type Status struct {
 	OpenSessions int             `json:"open_sessions"`
 	Sessions     []SessionStatus `json:"sessions"` // the most recent
 	Problems     []Problem       `json:"problems"` // at most 20
+	// ProblemsTotal counts the records that cannot be applied, up to 10,000.
+	ProblemsTotal int64 `json:"problems_total"`
 }
 
 // ModelStatus counts one model's rows and records.
@@ -84,10 +86,13 @@ func (n *Node) Status(ctx context.Context) (Status, error) {
 			}
 			s.Sessions = append(s.Sessions, status)
 		}
-		problems, err := store.Problems(ctx, tx, s.Profile, maxProblems)
-		s.Problems = append(s.Problems[:0], problems...)
-		return err
+		return nil
 	})
+	if err != nil {
+		return s, err
+	}
+	problems, total, err := n.firstProblems(ctx)
+	s.Problems, s.ProblemsTotal = append(s.Problems, problems...), total
 	return s, err
 }
 

@@ -13,8 +13,9 @@ type Summary struct {
 	Pull           Direction `json:"pull"`
 	Push           Direction `json:"push"`
 	// Problems are records that came from peers, now or before, and cannot be
-	// applied yet; at most 20 are listed.
-	Problems []Problem `json:"problems,omitempty"`
+	// applied yet; at most 20 are listed. ProblemsTotal counts them, up to 10,000.
+	Problems      []Problem `json:"problems,omitempty"`
+	ProblemsTotal int64     `json:"problems_total"`
 	// Compared is what comparing some records with the peer found after the transfers,
 	// others each time; nil with a peer that is not MoranGo. When it is not Clean, Compare
 	// tells all.

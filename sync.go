@@ -9,7 +9,6 @@ import (
 	"github.com/morango-go/morango/session"
 	"github.com/morango-go/morango/stage/deserialize"
 	"github.com/morango-go/morango/stage/serialize"
-	"github.com/morango-go/morango/store"
 	"github.com/morango-go/morango/wire"
 )
 
@@ -29,8 +28,8 @@ func (n *Node) Sync(ctx context.Context, url string, o SyncOptions) (Summary, er
 	summary := summarize(result)
 	n.warnOf(url, summary.Compared)
 	// What could not be applied is told also when the sync failed.
-	problems, listErr := n.Problems(context.WithoutCancel(ctx), maxProblems)
-	summary.Problems = problems
+	problems, total, listErr := n.firstProblems(context.WithoutCancel(ctx))
+	summary.Problems, summary.ProblemsTotal = problems, total
 	if err == nil {
 		err = listErr
 	}
@@ -68,22 +67,6 @@ func (n *Node) Deserialize(ctx context.Context, filter Filter) (DeserializeRepor
 		return DeserializeReport{}, err
 	}
 	return deserialize.Run(ctx, n.engine.Env(), filter, deserialize.Options{}, nil)
-}
-
-// Problem is a record that came from a peer and cannot be applied yet. It is kept in
-// the store and tried again at every sync.
-type Problem = store.Problem
-
-// maxProblems is how many problems a summary lists.
-const maxProblems = 20
-
-// Problems lists up to limit records that could not be applied, with their reasons.
-func (n *Node) Problems(ctx context.Context, limit int) (problems []Problem, err error) {
-	err = n.db.Read(ctx, func(tx *db.Tx) error {
-		problems, err = store.Problems(ctx, tx, n.Profile().Name, limit)
-		return err
-	})
-	return problems, err
 }
 
 // Sessions lists the most recent sync sessions, newest first.

@@ -43,8 +43,7 @@ type cli struct {
 	Sync      syncCmd      `cmd:"" help:"Sync with a peer: pull, then push."`
 	Serialize serializeCmd `cmd:"" help:"Bring changed rows into the store now (sync does it by itself)."`
 	Status    statusCmd    `cmd:"" help:"Show what the database holds and what waits."`
-	Conflicts conflictsCmd `cmd:"" help:"List records that keep copies which lost a conflict, and what they differ in."`
-	Resolve   resolveCmd   `cmd:"" help:"Settle a conflict: keep ours, a copy, or other content."`
+	Errors    errorsCmd    `cmd:"" help:"Show the records that cannot be applied or sent, and what mends them."`
 	Identity  identityCmd  `cmd:"" help:"Show who this database saves as, or give it a new identity."`
 	Verify    verifyCmd    `cmd:"" help:"Check what the database holds, and say what is wrong with it."`
 	Cleanup   cleanupCmd   `cmd:"" help:"Close idle sessions and drop their buffers."`

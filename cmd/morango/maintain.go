@@ -87,8 +87,6 @@ func printStatus(w io.Writer, s morango.Status) error {
 			fmt.Fprintf(w, "        failed at stage %s\n", last.Failure)
 		}
 	}
-	for _, p := range s.Problems {
-		fmt.Fprintf(w, "not applied  %s %s: %s\n", p.Model, p.ID, p.Reason)
-	}
+	printProblems(w, s.Problems, s.ProblemsTotal)
 	return nil
 }

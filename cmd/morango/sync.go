@@ -178,9 +178,7 @@ func printSummary(w io.Writer, s morango.Summary) {
 			fmt.Fprintf(w, "not sent     %s %s: %s\n", p.Model, p.ID, p.Reason)
 		}
 	}
-	for _, p := range s.Problems {
-		fmt.Fprintf(w, "not applied  %s %s: %s\n", p.Model, p.ID, p.Reason)
-	}
+	printProblems(w, s.Problems, s.ProblemsTotal)
 	if s.Doubtful() {
 		fmt.Fprintf(w, "compared     %s lost and %s damaged, here or with the peer: `morango verify URL` shows which\n",
 			plural(s.Compared.Lost, "record"), count(s.Compared.Damaged))

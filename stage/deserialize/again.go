@@ -33,6 +33,15 @@ func (c *chosen) add(model string, row choice) {
 	c.rows++
 }
 
+// drop takes rows out.
+func (c *chosen) drop(out func(choice) bool) {
+	c.rows = 0
+	for model, rows := range c.byModel {
+		c.byModel[model] = slices.DeleteFunc(rows, out)
+		c.rows += len(c.byModel[model])
+	}
+}
+
 // of returns the ids of a model's rows, in order.
 func (c *chosen) of(model string, w which) []string {
 	var ids []string
@@ -66,17 +75,14 @@ func (r *run) sparing(ctx context.Context) error {
 	if err := r.all(ctx); err != nil {
 		return err
 	}
-	some, err := r.sample(ctx)
+	some, found, err := r.sample(ctx)
 	if err != nil {
 		return fmt.Errorf("choose rows to try again: %w", err)
-	}
-	if some.rows == 0 {
-		return nil
 	}
 	if err := r.only(ctx, &some, r.all); err != nil {
 		return err
 	}
-	if !r.options.Changed && r.applied+r.deleted == 0 {
+	if !found || !r.options.Changed && r.applied+r.deleted == 0 {
 		return nil
 	}
 	for before := int64(-1); before < r.applied+r.deleted; {
@@ -88,12 +94,13 @@ func (r *run) sparing(ctx context.Context) error {
 	return nil
 }
 
-// sample chooses refused rows from a random id on: so each has its turn, also when the
-// reason for which it was refused has gone without a trace.
-func (r *run) sample(ctx context.Context) (some chosen, err error) {
+// sample chooses refused rows from a random id on, without those that this run has
+// tried: so each has its turn, also when the reason for which it was refused has gone
+// without a trace. It reports whether there are any refused rows at all.
+func (r *run) sample(ctx context.Context) (some chosen, found bool, err error) {
 	start, err := r.env.NewID()
 	if err != nil {
-		return some, err
+		return some, false, err
 	}
 	err = r.env.DB.Read(ctx, func(tx *db.Tx) error {
 		some = chosen{}
@@ -107,7 +114,9 @@ func (r *run) sample(ctx context.Context) (some chosen, err error) {
 		}
 		return nil
 	})
-	return some, err
+	found = some.rows > 0
+	some.drop(func(row choice) bool { return r.settled[keyOf(row.id)] != 0 })
+	return some, found, err
 }
 
 const refusedOf = `SELECT id, model_name, deleted FROM morango_store WHERE dirty_bit AND ` + refusedRows + ` AND `
