@@ -2,6 +2,7 @@ package morango_test
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 	"strings"
 	"testing"
@@ -109,6 +110,40 @@ func TestPeersMergeByTheirRule(t *testing.T) {
 	must(t, err)
 	if s.Pull.Records+s.Push.Records != 0 {
 		t.Errorf("with nothing to do: %+v", s)
+	}
+}
+
+// Under the rule fields two peers' changes of one row go together, also where neither has
+// serialized his own when the other's comes, and by streams as by chunks.
+func TestFieldsGoTogether(t *testing.T) {
+	for name, hide := range modes() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			hub, tablet, url := pair(t, hide, func(p *morango.Profile, _ *morango.Config) {
+				items, _ := p.Model("item")
+				items.Merge = model.MergeRule{Kind: model.MergeFields, By: "modified"}
+				items.Columns = append(items.Columns, model.Column{Name: "modified", Type: model.BigInt, Default: &model.Default{Value: int64(1)}},
+					model.Column{Name: "note", Type: model.Text, Default: &model.Default{Value: ""}})
+			})
+			id := hub.item("first", hub.folder("top", nil), "")
+			tablet.sync(url)
+			for round, c := range []struct{ hub, tablet int }{{2, 3}, {6, 5}} {
+				text, note := fmt.Sprint("by the hub ", round), fmt.Sprint("by the tablet ", round)
+				hub.do("UPDATE item SET text = ?, modified = ? WHERE id = ?", text, c.hub, id)
+				tablet.do("UPDATE item SET note = ?, modified = ? WHERE id = ?", note, c.tablet, id)
+				tablet.sync(url)
+				for _, p := range []*peer{hub, tablet} {
+					var got string
+					must(t, p.app.QueryRowContext(t.Context(), "SELECT text || ', ' || note FROM item").Scan(&got))
+					if want := text + ", " + note; got != want {
+						t.Errorf("a peer has %s, want %s", got, want)
+					}
+					if all := p.conflicts(); len(all) != 0 {
+						t.Errorf("conflicts: %+v", all)
+					}
+				}
+			}
+		})
 	}
 }
 
