@@ -74,6 +74,7 @@ var table = map[string]row{
 	"internal/conformance/tables":   {layer: layerFrame},
 	"internal/conformance/recorded": {layer: layerFrame},
 	"internal/hostile":              {layer: layerFrame},
+	"internal/crashtest":            {layer: layerFrame},
 	"internal/simtest":              {layer: layerFrame},
 	"internal/testreport":           {layer: layerFrame},
 }
