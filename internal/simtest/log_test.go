@@ -42,6 +42,8 @@ func logging() []string {
 		`'retired', (SELECT id FROM morango_instanceidmodel WHERE database_id = NEW.id)`)
 	both(" OF client_fsic, server_fsic", "morango_transfersession", "id, serialized, conflicting, flags, partition",
 		`'session', NEW.id, NEW.client_fsic, NEW.server_fsic, NEW.push, NEW.filter`)
+	add("UPDATE OF extra_fields", "morango_syncsession", "json_valid(NEW.extra_fields)", "id, serialized",
+		`'cursor', NEW.id, json_extract(NEW.extra_fields, '$.morango_streams')`)
 	add("UPDATE OF active", "morango_transfersession", "NOT NEW.active", "id", `'closed', NEW.id`)
 	add("INSERT", "morango_buffer", "TRUE", "id, instance", `'buffer', NEW.model_uuid, NEW.transfer_session_id`)
 	add("DELETE", "morango_buffer", "TRUE", "id, instance", `'unbuffer', OLD.model_uuid, OLD.transfer_session_id`)

@@ -191,6 +191,9 @@ func (n *network) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, errors.New("a request outside of any sync")
 	}
 	w.observe(t.client)
+	if carriesStream(req.URL.Path) && len(body) > 0 {
+		w.overhear(t.client, body)
+	}
 	t.yield()
 	if err := req.Context().Err(); err != nil {
 		return nil, err
@@ -210,7 +213,7 @@ func (n *network) RoundTrip(req *http.Request) (*http.Response, error) {
 // fault draws what happens to a request. Those that carry records are few among all, so
 // more happens to them, above all that they come twice.
 func (t *task) fault(req *http.Request) fault {
-	share, records := t.faults, strings.Contains(req.URL.Path, "/buffers/")
+	share, records := t.faults, strings.Contains(req.URL.Path, "/buffers/") || carriesStream(req.URL.Path)
 	if records {
 		share = min(3*share, 0.7)
 	}
@@ -267,9 +270,15 @@ func (w *world) deliver(to *peer, req *http.Request, body []byte, sent int) (*ht
 	if sent < len(body) {
 		in.Body = io.NopCloser(&cut{text: body[:sent]})
 	}
+	if carriesStream(req.URL.Path) && len(body) > 0 {
+		w.overhear(nil, body[:sent])
+	}
 	answer := httptest.NewRecorder()
 	to.handler.ServeHTTP(answer, in)
 	w.observe(to)
+	if carriesStream(req.URL.Path) && req.Method == http.MethodGet && to.alive() {
+		w.overhear(to, answer.Body.Bytes())
+	}
 	if !to.alive() {
 		return nil, errLost
 	}

@@ -138,8 +138,7 @@ func (p *peer) open() error {
 	// A stage has all the time it needs: then nothing goes on in the background while
 	// somebody else has the turn.
 	p.handler, err = node.Handler(server.Config{
-		// The model does not know yet how streams are merged.
-		Hide: append(p.hide[:len(p.hide):len(p.hide)], wire.Stream1), Limits: server.Limits{Wait: time.Hour, LongWait: time.Hour},
+		Hide: p.hide, Limits: server.Limits{Wait: time.Hour, LongWait: time.Hour, Chunk: 2},
 	})
 	if err != nil {
 		return errors.Join(err, node.Close())

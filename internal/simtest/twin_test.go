@@ -21,6 +21,7 @@ type twin struct {
 	retired    map[string]bool            // those that another may be as well
 	texts      map[string][2]string       // by transfer: what client and server claim
 	buffers    map[string]map[string]kept // what has arrived
+	cursors    map[string]string          // how far streams have come
 	stage      string
 	filter     []string
 	transfer   string
@@ -55,7 +56,8 @@ type claim struct{ prefix, instance string }
 
 func newTwin(p *peer) *twin {
 	return &twin{p: p, app: map[string]appRow{}, gone: map[string]bool{}, hard: map[string]bool{}, store: map[string]kept{},
-		claims: claims{}, counters: map[string]int64{}, retired: map[string]bool{}, texts: map[string][2]string{}, buffers: map[string]map[string]kept{}}
+		claims: claims{}, counters: map[string]int64{}, retired: map[string]bool{}, texts: map[string][2]string{}, buffers: map[string]map[string]kept{},
+		cursors: map[string]string{}}
 }
 
 // copy is the twin of a copied or restored database.
@@ -63,7 +65,7 @@ func (t *twin) copy(p *peer) *twin {
 	c := *t
 	c.p, c.app, c.gone, c.hard, c.store = p, maps.Clone(t.app), maps.Clone(t.gone), maps.Clone(t.hard), maps.Clone(t.store)
 	c.claims, c.counters, c.retired = maps.Clone(t.claims), maps.Clone(t.counters), maps.Clone(t.retired)
-	c.texts, c.buffers = maps.Clone(t.texts), maps.Clone(t.buffers)
+	c.texts, c.buffers, c.cursors = maps.Clone(t.texts), maps.Clone(t.buffers), maps.Clone(t.cursors)
 	for id, arrived := range t.buffers {
 		c.buffers[id] = maps.Clone(arrived)
 	}
@@ -175,9 +177,9 @@ func lower[K comparable](all map[K]int64, key K, n int64) {
 	}
 }
 
-// dequeue merges what has arrived.
-func (t *twin) dequeue(stamp entry) {
-	for id, b := range t.buffers[t.transfer] {
+// merge merges what has arrived.
+func (t *twin) merge(arrived map[string]kept, stamp entry) {
+	for id, b := range arrived {
 		s, known := t.store[id]
 		history := united(s.history, b.history)
 		switch {

@@ -24,7 +24,7 @@ func (t *twin) hook(e morango.HookEvent) {
 	if t.stage == string(e.Stage) {
 		t.claim()
 	}
-	if s := t.p.w.sent[e.TransferSession]; t.stage == "queuing" && t.produces(s) {
+	if s := t.p.w.sent[e.TransferSession]; t.stage == "queuing" && t.produces(s) && !t.travelsAsStream(e.TransferSession) {
 		t.agree("records that travel", ids(s.sent), ids(t.lacking(e.TransferSession)))
 	}
 	t.rest()
@@ -55,7 +55,9 @@ func (t *twin) commit(entries []entry) {
 	}
 	switch {
 	case t.stage == "dequeuing" && len(all["unbuffer"]) > 0 && len(all["closed"]) == 0:
-		t.dequeue(stamp)
+		t.merge(t.buffers[t.transfer], stamp)
+	case len(all["cursor"]) > 0:
+		t.cursor(all["cursor"][len(all["cursor"])-1].serialized, stamp)
 	case stamp.counter > 0:
 		t.serialize(stamp)
 	}

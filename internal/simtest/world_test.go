@@ -18,8 +18,8 @@ var users = []string{"ada", "bob"}
 
 // counts say what histories did.
 type counts struct {
-	histories, steps, syncs, failedSyncs, requests, edits, versions, crashes, replays, jumps, sweeps, equals, restored, cloned, full, apart, excused, verified int
-	faults                                                                                                                                                     [faultKinds]int
+	histories, steps, syncs, failedSyncs, requests, edits, versions, crashes, replays, jumps, sweeps, equals, restored, cloned, full, apart, excused, verified, streams, chunks int
+	faults                                                                                                                                                                      [faultKinds]int
 }
 
 // setup is what a history begins with.
@@ -34,7 +34,7 @@ type setup struct {
 func newSetup(r *rand.Rand) setup {
 	s := setup{copies: r.IntN(4) == 0}
 	modes := [][]wire.Capability{
-		nil, nil, nil, {wire.MoranGo}, {wire.MoranGo, wire.AsyncOperations}, {wire.MoranGo, wire.FSICv2Format},
+		nil, nil, nil, {wire.Stream1}, {wire.Stream1}, {wire.MoranGo}, {wire.MoranGo, wire.AsyncOperations}, {wire.MoranGo, wire.FSICv2Format},
 		{wire.MoranGo, wire.AsyncOperations, wire.FSICv2Format, wire.GzipBufferPost}, {wire.AsyncOperations}, {wire.FSICv2Format},
 	}
 	n := 2 + r.IntN(4)

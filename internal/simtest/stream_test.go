@@ -1,0 +1,108 @@
+package simtest
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"maps"
+	"strings"
+
+	"github.com/morango-go/morango/record"
+	"github.com/morango-go/morango/wire"
+)
+
+// Between two peers that can, records travel as streams. What a stream holds the model
+// reads off the network, and how much of it a transaction merges off the transfer's cursor.
+
+// carriesStream says whether a request's path is that of a stream.
+func carriesStream(path string) bool { return strings.Contains(path, wire.PathStreams) }
+
+// readStream reads as much of a stream as is whole. end is nil where it broke off.
+func readStream(packed []byte) (h wire.StreamHeader, records []record.Record, end *wire.StreamEnd) {
+	unzip, err := wire.Decompress(bytes.NewReader(packed))
+	if err != nil {
+		return h, nil, nil
+	}
+	defer unzip.Close()
+	r, err := wire.NewFrameReader(unzip)
+	if err != nil {
+		return h, nil, nil
+	}
+	for {
+		f, err := r.Next()
+		if err != nil {
+			if !errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+				end = nil
+			}
+			return r.Header(), records, end
+		}
+		records = append(records, f.Records...)
+		end = f.End
+	}
+}
+
+// overhear reads a stream off the network: what arrives is what it holds. Right after its
+// sender p has made it, the stream has all that the receiver lacks between where it begins
+// and where it ends, and nothing else; p is nil for one that has been under way.
+func (w *world) overhear(p *peer, packed []byte) {
+	h, records, end := readStream(packed)
+	s := w.sent[h.TransferSession]
+	if s == nil {
+		return
+	}
+	s.sent = map[string]kept{}
+	for _, r := range records {
+		s.sent[r.ID] = keptOf(r)
+	}
+	if p == nil || end == nil || !p.twin.produces(s) {
+		return
+	}
+	w.count.streams++
+	want := map[string]kept{}
+	for id, r := range p.twin.lacking(h.TransferSession) {
+		if r.dirty = false; id > h.After && id <= end.After { // a sender's dirty bits are its own affair
+			want[id] = r
+		}
+	}
+	p.twin.agree("stream", s.sent, want)
+}
+
+func keptOf(r record.Record) kept {
+	k := kept{content: content{partition: r.Partition, serialized: r.Serialized, conflicting: r.Conflicting},
+		instance: r.Version.Instance, counter: r.Version.Counter, history: r.History}
+	if r.Deleted {
+		k.flags |= 1
+	}
+	if r.HardDeleted {
+		k.flags |= 2
+	}
+	return k
+}
+
+// travelsAsStream says whether a transfer session's records travel as a stream.
+func (t *twin) travelsAsStream(id string) bool {
+	_, streams := t.cursors[id]
+	return streams
+}
+
+// cursor merges what a transaction says has come of a stream: the cursors of a sync
+// session's transfers are in its JSON.
+func (t *twin) cursor(text string, stamp entry) {
+	var cursors map[string]string
+	if json.Unmarshal([]byte(text), &cursors) != nil {
+		return
+	}
+	for id, now := range cursors {
+		before, known := t.cursors[id]
+		t.cursors[id] = now
+		s := t.p.w.sent[id]
+		if !known || now <= before || s == nil || t.produces(s) {
+			continue
+		}
+		t.p.w.count.chunks++
+		arrived := maps.Clone(s.sent)
+		maps.DeleteFunc(arrived, func(id string, _ kept) bool { return id <= before || id > now })
+		t.merge(arrived, stamp)
+	}
+}
