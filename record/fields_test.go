@@ -133,6 +133,18 @@ func TestNewColumnsAreNoChanges(t *testing.T) {
 	}
 }
 
+// Where two peers made the same record, a value goes over none.
+func TestValuesGoOverNull(t *testing.T) {
+	a := first(`{"title": null, "body": "b", "size": 1}`)
+	b := first(`{"title": "a", "body": null, "size": 1}`)
+	b.Version = counter.Version{Instance: "bbbbbbbb2", Counter: 1}
+	b.History = counter.Counters{"bbbbbbbb2": 1}
+	merged := record.RuleOf(note(model.MergeFields), nil).Merge(a, b, counter.Version{Instance: "x", Counter: 1})
+	if got := without(merged.Serialized); got != `{"title": "a", "body": "b", "size": 1}` {
+		t.Errorf("merged to %s", got)
+	}
+}
+
 // Saving a row that did not change leaves its text as it is.
 func TestStampsChangeWithFieldsOnly(t *testing.T) {
 	m := note(model.MergeFields)

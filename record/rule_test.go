@@ -90,6 +90,7 @@ func copyOf(t *rapid.T, label string, text func(*rapid.T, string) string) record
 	if r.HardDeleted {
 		r.Serialized, r.Conflicting = "{}", ""
 	}
+	r.SelfRef = rapid.SampledFrom([]string{"", noteID(1), noteID(2)}).Draw(t, label+" self-reference")
 	return r
 }
 
@@ -225,7 +226,20 @@ func TestNewest(t *testing.T) {
 	if gone := rule.Merge(a, hard, here); gone.Serialized != "{}" || gone.Conflicting != "" || !gone.HardDeleted || gone.Version != there {
 		t.Errorf("a hard deletion left %+v", gone)
 	}
+	if again := rule.Merge(merged, b, here); again.Version != merged.Version || again.Conflicting != merged.Conflicting {
+		t.Errorf("what is all in the result became a copy: %+v", again)
+	}
 	b.Deleted = true
+	// The later change is in the deleted record; its author may want it back.
+	if gone := rule.Merge(record.Record{Serialized: late, Version: here}, record.Record{Serialized: early, Version: there, Deleted: true}, here); !gone.Deleted ||
+		!slices.Contains(record.Copies(gone.Conflicting), record.Fill(late, early)) && !slices.Contains(record.Copies(gone.Conflicting), late) {
+		t.Errorf("a change of a deleted record is not shown: %+v", gone)
+	}
+	same := record.Record{Serialized: late, Version: here}
+	deleted := record.Record{Serialized: late, Version: there, Deleted: true}
+	if gone := rule.Merge(same, deleted, here); gone.Conflicting != late+"\n" {
+		t.Errorf("the copy of who did not delete is gone: %+v", gone)
+	}
 	if gone := rule.Merge(a, b, here); !gone.Deleted || !slices.Contains(record.Copies(gone.Conflicting), early) {
 		t.Errorf("the deletion left %+v", gone)
 	}
