@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -75,7 +76,7 @@ func obey(p *peer, d *disk, line string) (string, error) {
 		d.armed = true
 	case "count":
 		d.armed = false
-		line = fmt.Sprint(d.commits, " ", d.ops)
+		line = fmt.Sprint(d.commits, " ", d.ops, " ", d.refused)
 	default:
 		between.Unlock()
 		return p.do(context.Background(), line)
@@ -91,6 +92,7 @@ type child struct {
 	in    io.WriteCloser
 	lines chan string // closed when it has ended
 	once  sync.Once
+	doom  doom
 }
 
 var errDied = errors.New("it has died")
@@ -109,7 +111,7 @@ func startChild(t *testing.T, r role, told func(word, id, text string)) *child {
 	out, err := cmd.StdoutPipe()
 	must(t, err)
 	must(t, cmd.Start())
-	c := &child{cmd: cmd, told: told, in: in, lines: make(chan string, 1000)}
+	c := &child{cmd: cmd, told: told, in: in, lines: make(chan string, 1000), doom: r.Doom}
 	go func() {
 		defer close(c.lines)
 		for s := bufio.NewScanner(out); s.Scan(); {
@@ -162,8 +164,13 @@ func (c *child) count(ctx context.Context) (commits, ops int, err error) {
 	return commits, ops, err
 }
 
-// struck waits until the process has ended, and takes in what it still said.
+// struck waits until the process has ended, and takes in what it still said. One that
+// lives is asked whether its disk gave it trouble.
 func (c *child) struck(ctx context.Context) bool {
+	if c.doom.trouble() {
+		answer, err := c.do(ctx, "count")
+		return err == nil && !strings.HasSuffix(answer, " 0")
+	}
 	for {
 		select {
 		case said, ok := <-c.lines:
@@ -177,8 +184,22 @@ func (c *child) struck(ctx context.Context) bool {
 	}
 }
 
-// revive opens the victim's database in this process.
+// revive opens the victim's database in this process. A victim that lives has to sync
+// before that, as if nothing had been.
 func (c *child) revive(r *run) {
+	if c.doom.trouble() {
+		_, err := c.do(r.Context(), "count") // the trouble is over, if it was not
+		must(r.T, err)
+		lines := []string{r.victim + " mend", r.victim + " edit 3", "tablet sync"}
+		if r.victim == hub {
+			lines = slices.Insert(lines, 1, "hub serve")
+		}
+		for _, line := range lines {
+			if err := r.line(line); err != nil && !strings.Contains(line, "edit") { // it may have edited so already
+				r.Errorf("the trouble is over, and yet: %v", err)
+			}
+		}
+	}
 	c.end()
 	p := r.here(r.victim, r.targets[r.victim])
 	r.sides[r.victim] = p

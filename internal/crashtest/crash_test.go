@@ -30,6 +30,11 @@ func TestPowerCut(t *testing.T) {
 	crashes(t, onFiles(t, day), outages, 2)
 }
 
+// TestTrouble has the disk of a side refuse writes and syncs for a while, on SQLite.
+func TestTrouble(t *testing.T) {
+	crashes(t, onFiles(t, day), trouble, 2)
+}
+
 // TestFirstDay does both while the databases and certificates are made.
 func TestFirstDay(t *testing.T) {
 	moments := []moment{after, torn, shuffled}
@@ -62,7 +67,7 @@ func crashes(t *testing.T, set stage, moments []moment, sample int) {
 		t.Logf("without a crash the %s commits %d times, in %d operations", victim, commits, ops)
 		for _, m := range moments {
 			total := commits
-			if (doom{Moment: m}).outage() {
+			if d := (doom{Moment: m}); d.outage() || d.trouble() {
 				total = ops
 			}
 			t.Run(fmt.Sprintf("%s/%s", victim, m), func(t *testing.T) {

@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 )
@@ -33,9 +34,20 @@ const (
 	shuffled moment = "shuffled" // any sectors of them are there
 )
 
+// The troubles of a disk that the process lives through: they begin at an operation, last
+// for some, and end.
+const (
+	full   moment = "full"   // nothing more can be written
+	faulty moment = "faulty" // neither written nor synced
+)
+
+// spell is how many operations a trouble lasts.
+const spell = 12
+
 var (
 	kills   = []moment{before, during, after}
 	outages = []moment{lost, prefix, torn, shuffled}
+	trouble = []moment{full, faulty}
 )
 
 // doom is when a victim dies: at the commit or, when the power fails, at the operation
@@ -48,7 +60,9 @@ type doom struct {
 
 func (d doom) String() string { return fmt.Sprintf("%04d %s", d.At, d.Moment) }
 
-func (d doom) outage() bool { return d.Moment != before && d.Moment != during && d.Moment != after }
+func (d doom) outage() bool { return slices.Contains(outages, d.Moment) }
+
+func (d doom) trouble() bool { return slices.Contains(trouble, d.Moment) }
 
 // sector is what a disk writes whole.
 const sector = 512
@@ -61,6 +75,7 @@ type disk struct {
 	commits int // as the next, since it was armed
 	ops     int
 	due     bool // the commit that is fatal has begun
+	refused int  // operations, of a spell
 
 	sides   map[string]*os.File // by path, for a look at what is there; never closed: that would let SQLite's locks go
 	fresh   map[string]bool     // files whose names no sync has made sure of
@@ -100,13 +115,23 @@ func (d *disk) commit() {
 		return
 	}
 	d.commits++
-	if d.doom.At != d.commits || d.doom.outage() {
+	if d.doom.At != d.commits || !slices.Contains(kills, d.doom.Moment) {
 		return
 	}
 	if d.doom.Moment == before {
 		d.die()
 	}
 	d.due = true
+}
+
+// refuses says whether the disk does not do the next operation, a write or a sync.
+func (d *disk) refuses(isSync bool) bool {
+	if !d.armed || !d.doom.trouble() || isSync && d.doom.Moment == full || d.ops+1 < d.doom.At || d.refused == spell {
+		return false
+	}
+	d.ops++
+	d.refused++
+	return true
 }
 
 // step counts an operation, and says whether the power fails at it.

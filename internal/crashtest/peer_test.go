@@ -44,6 +44,7 @@ var verbs = map[string]func(p *peer, ctx context.Context, args []string) (string
 	"reopen": func(p *peer, ctx context.Context, _ []string) (string, error) {
 		return "", errors.Join(p.close(), p.open(ctx))
 	},
+	"mend":      (*peer).mend,
 	"root":      (*peer).root,
 	"serve":     (*peer).serve,
 	"join":      (*peer).join,
@@ -119,6 +120,14 @@ func (p *peer) open(ctx context.Context) error {
 	return nil
 }
 
+// mend opens what could not be opened.
+func (p *peer) mend(ctx context.Context, _ []string) (string, error) {
+	if p.node != nil && p.app != nil {
+		return "", nil
+	}
+	return "", errors.Join(p.close(), p.open(ctx))
+}
+
 // learn finds the id of the root certificate, when it is there.
 func (p *peer) learn(ctx context.Context) error {
 	owned, err := p.node.Certificates(ctx)
@@ -143,8 +152,11 @@ func (p *peer) root(ctx context.Context, _ []string) (string, error) {
 	return "", err
 }
 
-// serve serves at an address and returns it as a URL.
+// serve serves at an address, unless it serves already, and returns the URL.
 func (p *peer) serve(ctx context.Context, args []string) (string, error) {
+	if p.http != nil {
+		return "http://" + args[1], nil
+	}
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", args[1])
 	if err != nil {
 		return "", err

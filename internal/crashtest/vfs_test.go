@@ -146,6 +146,9 @@ func xWrite(tls *libc.TLS, file, buffer uintptr, n int32, offset int64) (code in
 	l.Lock()
 	defer l.Unlock()
 	f := l.files[file]
+	if l.disk.refuses(false) {
+		return sqlite3.SQLITE_FULL
+	}
 	l.disk.write(f.path, bytes.Clone(libc.GoBytes(buffer, int(n))), offset, func() {
 		code = function[moving](f.methods.FxWrite)(tls, file, buffer, n, offset)
 	})
@@ -168,6 +171,9 @@ func xSync(tls *libc.TLS, file uintptr, flags int32) (code int32) {
 	l.Lock()
 	defer l.Unlock()
 	f := l.files[file]
+	if l.disk.refuses(true) {
+		return sqlite3.SQLITE_IOERR_FSYNC
+	}
 	l.disk.sync(f.path, func() {
 		code = function[syncing](f.methods.FxSync)(tls, file, flags)
 	})
