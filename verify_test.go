@@ -5,7 +5,6 @@ import (
 	"testing"
 
 	"github.com/morango-go/morango"
-	"github.com/morango-go/morango/server"
 	"github.com/morango-go/morango/verify"
 	"github.com/morango-go/morango/wire"
 )
@@ -120,4 +119,10 @@ func TestCompareStaysWithinTheScope(t *testing.T) {
 	}
 }
 
-var _ server.Authenticator = anyone{}
+// items are the texts of the items of a school.
+func items(n int) (all []string) {
+	for i := range n {
+		all = append(all, fmt.Sprintf("item %02d", i))
+	}
+	return all
+}

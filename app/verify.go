@@ -84,3 +84,15 @@ func Absent(ctx context.Context, tx *db.Tx, profile string, m *model.Model, each
 	}
 	return nil
 }
+
+// MarkChanged marks rows of a model as changed, so that the next serialize gives them a
+// new version.
+func MarkChanged(ctx context.Context, tx *db.Tx, m *model.Model, ids []string) error {
+	cond, args := mine(m, 2)
+	_, err := tx.Exec(ctx, fmt.Sprintf("UPDATE %s SET %s = TRUE WHERE id IN %s%s",
+		db.Quote(m.Table), db.Quote(model.ColumnDirty), tx.IDs(1), cond), append([]any{db.JSONList(ids)}, args...)...)
+	if err != nil {
+		return fmt.Errorf("mark rows of table %s as changed: %w", m.Table, err)
+	}
+	return nil
+}

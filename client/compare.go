@@ -42,7 +42,7 @@ func (p *Peer) Digests(ctx context.Context, body wire.DigestRequest) (wire.Diges
 type CompareOptions struct {
 	Filter        partition.Filter // zero: all that the certificates allow to be pulled
 	CertificateID string           // own certificate to use; "" finds one
-	Examples      int              // differences that are listed; 0 is verify.DefaultExamples
+	verify.CompareOptions
 }
 
 // Compare compares what both peers hold, in a sync session of its own without any
@@ -60,7 +60,7 @@ func (s Syncer) Compare(ctx context.Context, o CompareOptions) (result verify.Co
 		filter, err = c.filter(false, o.Filter)
 	}
 	if err == nil {
-		result, err = verify.Compare(ctx, s.Engine.Env().DB, s.Engine.Env().Profile.Name, filter, asker{c}, o.Examples)
+		result, err = verify.Compare(ctx, s.Engine.Env().DB, s.Engine.Env().Profile.Name, filter, asker{c}, o.CompareOptions)
 	}
 	return result, errors.Join(err, c.close(context.WithoutCancel(ctx)))
 }

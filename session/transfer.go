@@ -157,3 +157,12 @@ func ExpireTransfer(ctx context.Context, tx *db.Tx, id string, now time.Time) er
 	}
 	return update(ctx, tx, `active = FALSE, last_activity_timestamp = $2`, id, tx.Time(now))
 }
+
+// DeleteTransfer deletes a transfer session whose sync session is gone.
+func DeleteTransfer(ctx context.Context, tx *db.Tx, id string) error {
+	_, err := tx.Exec(ctx, `DELETE FROM morango_transfersession WHERE id = $1`, id)
+	if err != nil {
+		return fmt.Errorf("delete transfer session %s: %w", id, err)
+	}
+	return nil
+}

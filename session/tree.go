@@ -83,3 +83,61 @@ func scanPlace(row scanner) (place, error) {
 	err := row.Scan(&p.left, &p.right, &p.tree, &p.level)
 	return p, err
 }
+
+// RebuildTrees gives every certificate its place in Django's nested sets anew, from the
+// parents that they name, and returns how many changed it. A certificate whose parent
+// is not here begins a tree of its own.
+func RebuildTrees(ctx context.Context, tx *db.Tx) (changed int64, err error) {
+	rows, err := tx.Query(ctx, `SELECT id, parent_id, lft, rght, tree_id, level FROM morango_certificate ORDER BY tree_id, lft, id`)
+	list, err := all(rows, err, "the tree of certificates", func(row scanner) (w planted, err error) {
+		err = row.Scan((*db.ID)(&w.id), (*db.ID)(&w.parent), &w.old.left, &w.old.right, &w.old.tree, &w.old.level)
+		return w, err
+	})
+	if err != nil {
+		return 0, err
+	}
+	known, children := map[string]bool{}, map[string][]int{}
+	for _, w := range list {
+		known[w.id] = true
+	}
+	for i, w := range list {
+		if !known[w.parent] {
+			w.parent = ""
+		}
+		children[w.parent] = append(children[w.parent], i)
+	}
+	trees := int64(0)
+	for _, root := range children[""] {
+		trees++
+		plant(list, children, root, place{left: 1, tree: trees})
+	}
+	for _, w := range list {
+		if w.fresh == w.old || w.fresh.tree == 0 { // in a circle: nothing is right for it
+			continue
+		}
+		if _, err := tx.Exec(ctx, `UPDATE morango_certificate SET lft = $2, rght = $3, tree_id = $4, level = $5 WHERE id = $1`,
+			w.id, w.fresh.left, w.fresh.right, w.fresh.tree, w.fresh.level); err != nil {
+			return 0, fmt.Errorf("place certificate %s: %w", w.id, err)
+		}
+		changed++
+	}
+	return changed, nil
+}
+
+// planted is a certificate with its place as it stands, and as it should be.
+type planted struct {
+	id, parent string
+	old, fresh place
+}
+
+// plant gives the certificate at an index, and all below it, their places, and returns
+// the first number that is free after them.
+func plant(list []planted, children map[string][]int, at int, p place) (next int64) {
+	next = p.left + 1
+	for _, child := range children[list[at].id] {
+		next = plant(list, children, child, place{left: next, tree: p.tree, level: p.level + 1})
+	}
+	p.right = next
+	list[at].fresh = p
+	return next + 1
+}

@@ -3,6 +3,7 @@ package verify
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -25,17 +26,25 @@ func (c *check) claims(ctx context.Context) error {
 		}
 		c.report.Checked.Claims++
 		if n, own := c.own[one.instance]; own && one.counter > n {
-			c.find(ClaimAhead, one.instance, "", "claimed up to %d under %q, and this instance of ours stands at %d", one.counter, one.partition, n)
+			c.findUnder(ClaimAhead, one, fmt.Sprintf("and this instance of ours stands at %d", n))
 		}
 		for len(wider) > 0 && !wider[len(wider)-1].includes(one) {
 			wider = wider[:len(wider)-1]
 		}
 		if i := slices.IndexFunc(wider, func(w claim) bool { return w.counter >= one.counter }); i >= 0 || one.counter <= 0 {
-			c.find(ClaimNoise, one.instance, "", "claimed up to %d under %q, which says nothing that is not known already", one.counter, one.partition)
+			c.findUnder(ClaimNoise, one, "which says nothing that is not known already")
 		}
 		wider = append(wider, one)
 		return nil
 	})
+}
+
+// findUnder notes a finding about a claim.
+func (c *check) findUnder(k Kind, one claim, problem string) {
+	c.find(k, one.instance, "", "claimed up to %d under %q, %s", one.counter, one.partition, problem)
+	if f := c.found[k]; f.Count == int64(len(f.Examples)) {
+		f.Examples[f.Count-1].Partition = one.partition
+	}
 }
 
 // claim is one database max counter.

@@ -32,24 +32,31 @@ type Comparison struct {
 // Clean reports whether nothing is wrong; what is not synced yet does not count.
 func (c Comparison) Clean() bool { return c.Lost == 0 && c.Damaged == 0 }
 
+// CompareOptions say how differences are told. The zero value is the usual.
+type CompareOptions struct {
+	Examples int                    // differences that are listed of each sort; 0 is DefaultExamples
+	Each     func(Difference) error // called with every difference; nil is nobody
+}
+
 // maxDifferences ends a comparison: whoever differs that much has to sync first.
 const maxDifferences = 20_000
 
 const (
-	spanRecords = 8_000 // that a span holds at first, about
-	listRecords = 48    // up to which the records of a span are listed
-	listSpans   = 40    // asked after at once: as many lists fit into an answer
+	// maxQuestions ends a comparison with a peer that answers next to nothing each time.
+	maxQuestions = 2_000
+	spanRecords  = 8_000 // that a span holds at first, about
+	listRecords  = 48    // up to which the records of a span are listed
+	listSpans    = 40    // asked after at once: as many lists fit into an answer
 )
 
 // Compare compares what this database and a peer hold of a profile within a filter, in
 // memory that does not grow with it: spans with equal digests are equal, others are
-// split, down to the records that differ. examples bounds those that are listed; 0 is
-// DefaultExamples.
-func Compare(ctx context.Context, d *db.DB, profile string, filter partition.Filter, peer Asker, examples int) (Comparison, error) {
-	if examples <= 0 {
-		examples = DefaultExamples
+// split, down to the records that differ.
+func Compare(ctx context.Context, d *db.DB, profile string, filter partition.Filter, peer Asker, o CompareOptions) (Comparison, error) {
+	if o.Examples <= 0 {
+		o.Examples = DefaultExamples
 	}
-	c := &comparison{db: d, profile: profile, filter: filter, peer: peer, examples: examples}
+	c := &comparison{db: d, profile: profile, filter: filter, peer: peer, options: o}
 	spans, err := c.begin(ctx)
 	if err == nil {
 		err = c.run(ctx, spans)
@@ -62,15 +69,15 @@ func Compare(ctx context.Context, d *db.DB, profile string, filter partition.Fil
 
 // comparison is one run of Compare.
 type comparison struct {
-	db       *db.DB
-	profile  string
-	filter   partition.Filter
-	peer     Asker
-	examples int
-	brief    bool // few questions, little work
-	result   Comparison
-	wrong    []Difference // those that no sync ends, as far as they are listed
-	apart    []Difference // those that are not synced yet, the same
+	db      *db.DB
+	profile string
+	filter  partition.Filter
+	peer    Asker
+	options CompareOptions
+	brief   bool // few questions, little work
+	result  Comparison
+	wrong   []Difference // those that no sync ends, as far as they are listed
+	apart   []Difference // those that are not synced yet, the same
 }
 
 // begin cuts all ids into spans of bearable size.
@@ -185,8 +192,11 @@ func (d Digest) plus(e Digest) Digest {
 }
 
 func (c *comparison) ask(ctx context.Context, q Question) (Answer, error) {
-	if c.brief && c.result.Questions >= glanceQuestions {
+	switch {
+	case c.brief && c.result.Questions >= glanceQuestions:
 		return Answer{}, errEnough
+	case c.result.Questions >= maxQuestions:
+		return Answer{}, fmt.Errorf("the peer has been asked %d times and still has not answered all", maxQuestions)
 	}
 	q.Profile, q.Filter, q.Brief = c.profile, c.filter, c.brief
 	c.result.Questions++

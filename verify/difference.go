@@ -115,7 +115,11 @@ func (c *comparison) differ(ctx context.Context, ours, theirs []Entry, weClaim, 
 		if err != nil {
 			return err
 		}
-		c.note(d)
+		if c.note(d); c.options.Each != nil {
+			if err := c.options.Each(d); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }
@@ -186,7 +190,7 @@ func (c *comparison) note(d Difference) {
 	default:
 		c.result.Lost++
 	}
-	if len(*keep) < c.examples {
+	if len(*keep) < c.options.Examples {
 		*keep = append(*keep, d)
 	}
 	if c.result.Explained+c.result.Lost+c.result.Damaged >= maxDifferences {

@@ -30,7 +30,7 @@ const (
 // answer is here; peer is asked the others. When there are more differences than some
 // questions can tell apart, the comparison is Stopped.
 func (g Glance) Compare(ctx context.Context, d *db.DB, peer Asker, first func(context.Context, Question, []Sum) (Answer, error)) (*Comparison, error) {
-	c := &comparison{db: d, profile: g.Profile, filter: g.Filter, peer: peer, examples: DefaultExamples, brief: true}
+	c := &comparison{db: d, profile: g.Profile, filter: g.Filter, peer: peer, options: CompareOptions{Examples: DefaultExamples}, brief: true}
 	q := Question{Profile: g.Profile, Filter: g.Filter, Brief: true}
 	var err error
 	if q.Sums, err = g.spans(ctx, d); err != nil {

@@ -19,15 +19,16 @@ const rowsAtOnce = 500
 // serialized or to be applied may differ.
 func (c *check) rows(ctx context.Context) error {
 	for _, m := range c.profile.Models {
-		t := &tableCheck{check: c, model: m}
-		for i, column := range m.Columns {
-			if !column.Local {
-				t.travels = append(t.travels, i)
-			}
-		}
-		if err := t.rows(ctx); err != nil {
+		if err := newTableCheck(c, m).rows(ctx); err != nil {
 			return fmt.Errorf("check model %s: %w", m.Name, err)
 		}
+	}
+	return c.absent(ctx)
+}
+
+// absent looks for records whose rows are gone.
+func (c *check) absent(ctx context.Context) error {
+	for _, m := range c.profile.Models {
 		err := app.Absent(ctx, c.tx, c.profile.Name, m, func(id string) {
 			c.find(RowMissing, id, m.Name, "the store has it as applied, and the table %s has no such row", m.Table)
 		})
@@ -43,6 +44,16 @@ type tableCheck struct {
 	*check
 	model   *model.Model
 	travels []int // places of the serialized columns
+}
+
+func newTableCheck(c *check, m *model.Model) *tableCheck {
+	t := &tableCheck{check: c, model: m}
+	for i, column := range m.Columns {
+		if !column.Local {
+			t.travels = append(t.travels, i)
+		}
+	}
+	return t
 }
 
 func (t *tableCheck) rows(ctx context.Context) error {

@@ -45,7 +45,8 @@ type cli struct {
 	Status    statusCmd    `cmd:"" help:"Show what the database holds and what waits."`
 	Errors    errorsCmd    `cmd:"" help:"Show the records that cannot be applied or sent, and what mends them."`
 	Identity  identityCmd  `cmd:"" help:"Show who this database saves as, or give it a new identity."`
-	Verify    verifyCmd    `cmd:"" help:"Check what the database holds, and say what is wrong with it."`
+	Verify    verifyCmd    `cmd:"" help:"Check what the database holds, or compare it with a peer, and say what is wrong."`
+	Repair    repairCmd    `cmd:"" help:"Mend what verify finds, as far as that needs no guessing."`
 	Cleanup   cleanupCmd   `cmd:"" help:"Close idle sessions and drop their buffers."`
 	Demo      demoCmd      `cmd:"" help:"Let two school databases sync before your eyes; needs no set-up."`
 }

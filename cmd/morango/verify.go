@@ -7,6 +7,7 @@ import (
 	"io"
 
 	"github.com/morango-go/morango"
+	"github.com/morango-go/morango/verify"
 )
 
 // verifyCmd checks a database, or compares it with a peer's.
@@ -50,7 +51,8 @@ func (f *verifyCmd) Run(ctx context.Context, c console) error {
 
 // compare compares with the peer.
 func (f *verifyCmd) compare(ctx context.Context, c console, n *morango.Node) error {
-	o := morango.CompareOptions{Examples: f.Examples}
+	var o morango.CompareOptions
+	o.Examples = f.Examples
 	if f.Filter != "" {
 		o.Filter = morango.ParseFilter(f.Filter)
 	}
@@ -95,14 +97,25 @@ func printVerified(w io.Writer, r morango.VerifyReport) error {
 		return nil
 	}
 	fmt.Fprintln(w)
+	if err := printFound(w, r.Found); err != nil {
+		return err
+	}
+	if r.Clean() {
+		fmt.Fprintln(w, "\nNothing is wrong: what was found is harmless.")
+	}
+	return nil
+}
+
+// printFound lists findings: a table of the kinds, then the first of each.
+func printFound(w io.Writer, found []verify.Found) error {
 	t := table{head: []string{"FOUND", "COUNT", "WHAT TO DO"}, right: map[int]bool{1: true}}
-	for _, f := range r.Found {
+	for _, f := range found {
 		t.add(string(f.Kind), count(f.Count), f.Remedy)
 	}
 	if err := t.write(w); err != nil {
 		return err
 	}
-	for _, f := range r.Found {
+	for _, f := range found {
 		fmt.Fprintln(w)
 		for _, e := range f.Examples {
 			of := ""
@@ -114,9 +127,6 @@ func printVerified(w io.Writer, r morango.VerifyReport) error {
 		if more := f.Count - int64(len(f.Examples)); more > 0 {
 			fmt.Fprintf(w, "%s  and %s more\n", f.Kind, count(more))
 		}
-	}
-	if r.Clean() {
-		fmt.Fprintln(w, "\nNothing is wrong: what was found is harmless.")
 	}
 	return nil
 }
