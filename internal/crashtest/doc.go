@@ -6,9 +6,9 @@
 // right before it, in the middle of it, or when it is on disk and nobody has heard of it
 // yet. Or the power fails at a chosen operation on its files: what was written since the
 // last sync is lost, torn at a sector, or kept in another order. Or its disk fails for a
-// while, or a PostgreSQL server goes down under it, and it lives. Then the victim starts again: nothing may be half written, both
-// sides must sync and be equal, nothing that an application was told is saved may be
-// gone, and no version may stand for two contents.
+// while, or a PostgreSQL server goes down under it, and it lives. Then the victim starts
+// again: nothing may be half written, both sides must sync and be equal, nothing that an
+// application was told is saved may be gone, and no version may stand for two contents.
 //
 //	go test ./internal/crashtest            # a sample, drawn by -seed
 //	make crash                              # every point
