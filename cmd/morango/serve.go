@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/morango-go/morango"
+	"github.com/morango-go/morango/server"
 	"github.com/morango-go/morango/server/userfile"
 )
 
@@ -79,8 +80,9 @@ func (f *serveCmd) Run(ctx context.Context, c console) error {
 		if err != nil {
 			return fmt.Errorf("--listen %s: %w", f.Listen, err)
 		}
+		listener = server.LimitListener(listener, server.Connections{})
 		srv := &http.Server{
-			Handler: handler, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
+			Handler: handler, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
 			ErrorLog: slog.NewLogLogger(c.log.Handler(), slog.LevelWarn),
 			// Slow peers on bad links get time; ones that send nothing do not keep a connection for ever.
 			ReadTimeout: 5 * time.Minute, WriteTimeout: 10 * time.Minute,

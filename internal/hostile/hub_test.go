@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -128,7 +130,8 @@ func newHub(t *testing.T, database string, limits server.Limits, quota server.Qu
 	_, err = h.Serialize(t.Context(), morango.Filter{})
 	must(t, err)
 	handler, err := h.Handler(morango.ServerOptions{Users: users{}, Limits: limits, Quota: quota, AllowCertificatePushing: true,
-		Logger: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelError}))})
+		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
+		Logger:         slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelError}))})
 	must(t, err)
 	h.serve = httptest.NewServer(handler)
 	t.Cleanup(h.serve.Close)
@@ -224,7 +227,10 @@ func (h *hub) rows(query string, args ...any) string {
 func (h *hub) honest(t *testing.T, o *outsider) {
 	t.Helper()
 	start := time.Now()
-	answer, err := o.http.Get(h.url + "/api/morango/v1/morangoinfo/1/")
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, h.url+"/api/morango/v1/morangoinfo/1/", nil)
+	must(t, err)
+	request.Header.Set("X-Forwarded-For", "10.0.0.7") // it has an address of its own
+	answer, err := o.http.Do(request)
 	must(t, err)
 	_, err = io.Copy(io.Discard, answer.Body)
 	must(t, errors.Join(err, answer.Body.Close()))

@@ -23,13 +23,14 @@ type outsider struct {
 	sync  string // of a sync session that it has opened
 	own   string // the partition that it may write
 	may   bool   // it may read secrets
+	can   wire.Set
 }
 
 // newOutsider joins as a user and opens a sync session.
 func newOutsider(t *testing.T, h *hub, name string) *outsider {
 	t.Helper()
 	_, chain := h.join(t, name)
-	o := &outsider{hub: h, chain: chain, own: h.world + ":user:" + name, may: name != attackerName,
+	o := &outsider{hub: h, chain: chain, can: wire.All().Without(wire.Stream1), own: h.world + ":user:" + name, may: name != attackerName,
 		http: &http.Client{Timeout: time.Minute, Transport: &http.Transport{MaxIdleConnsPerHost: 16},
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
 	t.Cleanup(o.http.CloseIdleConnections)
@@ -56,7 +57,7 @@ func (o *outsider) ask(t *testing.T, method, path, body string, headers ...strin
 		t.Fatal(err)
 	}
 	request.Header.Set("Content-Type", wire.ContentJSON)
-	request.Header.Set(wire.HeaderCapabilities, wire.All().Header())
+	request.Header.Set(wire.HeaderCapabilities, o.can.Header())
 	for i := 0; i < len(headers); i += 2 {
 		request.Header.Set(headers[i], headers[i+1])
 	}

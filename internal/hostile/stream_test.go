@@ -1,0 +1,143 @@
+package hostile
+
+import (
+	"bytes"
+	"fmt"
+	"math"
+	"strings"
+	"testing"
+
+	"github.com/morango-go/morango/counter"
+	"github.com/morango-go/morango/record"
+	"github.com/morango-go/morango/wire"
+)
+
+// What MoranGo peers alone can do: records as a stream, and digests.
+func TestStreams(t *testing.T) {
+	attacks := []attack{
+		{"own records go", func(t *testing.T, s *scene) {
+			id := s.beginStream(t)
+			s.a.allowed(t, "POST", wire.Item(wire.PathStreams, id), s.stream(t, s.header(id), s.own(t, "streamed")), "Content-Type", wire.ContentStream)
+			s.a.ask(t, "DELETE", wire.Item(wire.PathTransferSessions, id), "")
+			if n := s.number(`SELECT COUNT(*) FROM note WHERE owner = 'anna' AND text = 'forged'`); n != 1 {
+				t.Errorf("%d records of the attacker's own arrived", n)
+			}
+		}},
+		{"a bomb", func(t *testing.T, s *scene) {
+			id := s.beginStream(t)
+			var zipped bytes.Buffer
+			zip, err := wire.Compress(&zipped)
+			must(t, err)
+			for range 512 {
+				_, err := zip.Write(bytes.Repeat([]byte{0}, 1<<20))
+				must(t, err)
+			}
+			must(t, zip.Close())
+			s.a.refused(t, "POST", wire.Item(wire.PathStreams, id), zipped.String(), "Content-Type", wire.ContentStream)
+		}},
+		{"nonsense", func(t *testing.T, s *scene) {
+			id := s.beginStream(t)
+			whole := s.stream(t, s.header(id), s.own(t, "x"))
+			for _, body := range append(hostileTexts(), "", whole[:len(whole)/2], whole[1:], whole+whole, strings.Repeat("\x28\xb5\x2f\xfd", 1000)) {
+				s.a.ask(t, "POST", wire.Item(wire.PathStreams, id), body, "Content-Type", wire.ContentStream)
+			}
+		}},
+		{"streams of others", func(t *testing.T, s *scene) {
+			for _, id := range []string{random(t), s.bob.sync, s.world} {
+				s.a.refused(t, "GET", wire.Item(wire.PathStreams, id), "")
+				s.a.refused(t, "POST", wire.Item(wire.PathStreams, id), s.stream(t, s.header(id), s.own(t, "x")), "Content-Type", wire.ContentStream)
+			}
+		}},
+		{"digests", digests},
+	}
+	for name, change := range map[string]func(s *scene, h *wire.StreamHeader, r *record.Record){
+		"of bob":             func(s *scene, _ *wire.StreamHeader, r *record.Record) { s.move(r, s.bob.own) },
+		"of all":             func(s *scene, _ *wire.StreamHeader, r *record.Record) { s.move(r, s.world+":all") },
+		"of the world":       func(s *scene, _ *wire.StreamHeader, r *record.Record) { s.move(r, s.world) },
+		"of nothing":         func(s *scene, _ *wire.StreamHeader, r *record.Record) { s.move(r, "") },
+		"with a wide filter": func(_ *scene, h *wire.StreamHeader, _ *record.Record) { h.Filter = "" },
+		"with bob's filter":  func(s *scene, h *wire.StreamHeader, _ *record.Record) { h.Filter = s.bob.own },
+		"of another session": func(s *scene, h *wire.StreamHeader, _ *record.Record) { h.TransferSession = s.sent },
+		"of another profile": func(_ *scene, h *wire.StreamHeader, _ *record.Record) { h.Profile = "facilitydata" },
+		"with a wide claim": func(s *scene, h *wire.StreamHeader, _ *record.Record) {
+			h.Claim = fmt.Sprintf(`{"super": {}, "sub": {"": {%q: 2147483647}}}`, strings.Repeat("a", 32))
+		},
+		"with no claim":           func(_ *scene, h *wire.StreamHeader, _ *record.Record) { h.Claim = "[]" },
+		"with NUL":                func(_ *scene, _ *wire.StreamHeader, r *record.Record) { r.Serialized = "{\"a\": \"\x00\"}" },
+		"of another profile's":    func(_ *scene, _ *wire.StreamHeader, r *record.Record) { r.Model = "sqlite_master" },
+		"after what there is not": func(_ *scene, h *wire.StreamHeader, _ *record.Record) { h.After = strings.Repeat("0", 31) + "1" },
+	} {
+		attacks = append(attacks, attack{"stream " + name, func(t *testing.T, s *scene) {
+			id := s.beginStream(t)
+			h, r := s.header(id), s.own(t, "bad")
+			change(s, &h, &r)
+			s.a.refused(t, "POST", wire.Item(wire.PathStreams, id), s.stream(t, h, r), "Content-Type", wire.ContentStream)
+			if n := s.number(`SELECT COUNT(*) FROM morango_store WHERE id = $1`, r.ID); n != 0 {
+				t.Error("the record was taken")
+			}
+		}})
+	}
+	attempts(t, attacks)
+}
+
+// beginStream opens a push whose records are to come as a stream.
+func (s *scene) beginStream(t *testing.T) string {
+	t.Helper()
+	s.a.can = wire.All()
+	id := random(t)
+	s.a.allowed(t, "POST", wire.PathTransferSessions, s.a.beginning(t, id, s.a.own, true))
+	return id
+}
+
+func (s *scene) header(id string) wire.StreamHeader {
+	return wire.StreamHeader{TransferSession: id, Instance: strings.Repeat("b", 32), Profile: "things", Filter: s.a.own, Claim: noClaim, Records: 1}
+}
+
+// own is a record of the attacker's.
+func (s *scene) own(t *testing.T, source string) record.Record {
+	t.Helper()
+	return s.a.note("", s.a.own, source, random(t), 1).Record()
+}
+
+// move files a record under another partition, with the id that it has there.
+func (s *scene) move(r *record.Record, partition string) {
+	moved := s.a.note("", partition, r.SourceID, r.Version.Instance, math.MaxInt32).Record()
+	*r = moved
+}
+
+// stream is a whole stream of one record.
+func (s *scene) stream(t *testing.T, h wire.StreamHeader, r record.Record) string {
+	t.Helper()
+	var zipped bytes.Buffer
+	zip, err := wire.Compress(&zipped)
+	must(t, err)
+	w, err := wire.NewFrameWriter(zip, h)
+	must(t, err)
+	r.History = counter.Counters{r.Version.Instance: r.Version.Counter}
+	must(t, w.Record(r))
+	must(t, w.End(false, strings.Repeat("f", 32)))
+	must(t, zip.Close())
+	return zipped.String()
+}
+
+// digests of what the attacker may not pull, of sessions that are not there, and of
+// ranges that are none.
+func digests(t *testing.T, s *scene) {
+	all := []string{strings.Repeat("0", 32), strings.Repeat("f", 32)}
+	for name, filter := range filters() {
+		given := strings.NewReplacer("WORLD", s.world, "OWN", s.a.own).Replace(filter)
+		if said := s.a.refused(t, "POST", wire.PathDigests, text(t, map[string]any{"sync_session_id": s.a.sync, "filter": given, "lists": []any{all}, "claims": true})); strings.Contains(said, "bob") {
+			t.Errorf("%s: %s", name, said)
+		}
+	}
+	for _, id := range append(hostileTexts(), random(t), s.world, "") {
+		s.a.refused(t, "POST", wire.PathDigests, text(t, map[string]any{"sync_session_id": id, "filter": s.a.own, "lists": []any{all}}))
+	}
+	for _, given := range append(hostileTexts(), strings.Repeat("0", 33)) {
+		s.a.refused(t, "POST", wire.PathDigests, text(t, map[string]any{"sync_session_id": s.a.sync, "filter": s.a.own, "sums": []any{[]string{given, given}}}))
+	}
+	said := s.a.allowed(t, "POST", wire.PathDigests, text(t, map[string]any{"sync_session_id": s.a.sync, "filter": s.a.own, "lists": []any{all}}))
+	if strings.Contains(said, "bob") || !strings.Contains(said, s.a.own) {
+		t.Errorf("the digests of the own partition show %s", said)
+	}
+}
