@@ -16,7 +16,9 @@ import (
 // FSIC returns what this database claims for the filter; the zero filter stands for
 // everything. In the second form (v2) the producer names only instances that rows
 // under the claim's partition still carry as last saved, the receiver those that the
-// histories of these rows name: claims about others would only travel for nothing.
+// histories of these rows name: claims about others would only travel for nothing. Where
+// there are many rows only what an index tells is left out: an instance that is the last
+// to have saved no row at all, on the producer's side in the lean layout.
 // In the first form (v1) both get, per instance, what holds under every prefix.
 func FSIC(ctx context.Context, tx *db.Tx, filter partition.Filter, producer, v2 bool) (counter.FSIC, error) {
 	filter = orAll(filter)
@@ -86,18 +88,31 @@ const (
 		WHERE r.store_model_id = s.id AND `
 )
 
+// few is up to how many rows are read to shorten a claim.
+const few = 1000
+
 // stillCarried returns those of the claims whose instance is still found on rows
-// under the claim's partition. One pass over the distinct partitions and instances,
-// ended as soon as nothing is left to be found.
+// under the claim's partition, as far as is found out fast: with few rows in one pass over
+// the distinct partitions and instances, ended as soon as nothing is left to be found.
+// Whether one is told or not, nothing is lost by it: it is true, and there is no row of
+// its instance that a peer could miss.
 func stillCarried(ctx context.Context, tx *db.Tx, filter partition.Filter, claims counter.ByPartition, producer bool) (counter.ByPartition, error) {
 	if len(claims) == 0 {
 		return claims, nil
 	}
+	n, condition, args, err := countUpTo(ctx, tx, searched(filter, claims), few)
+	if err != nil {
+		return nil, fmt.Errorf("count the rows under the claims: %w", err)
+	}
 	query := pastSavers
-	if producer {
+	switch {
+	case n > few && !producer:
+		return claims, nil
+	case n > few:
+		return stillSaving(ctx, tx, claims)
+	case producer:
 		query = lastSavers
 	}
-	condition, args := tx.PrefixCond("s.partition", searched(filter, claims), 1)
 	rows, err := tx.Query(ctx, query+condition, args...)
 	if err != nil {
 		return nil, fmt.Errorf("read which instances saved the rows: %w", err)
@@ -128,6 +143,37 @@ func stillCarried(ctx context.Context, tx *db.Tx, filter partition.Filter, claim
 	}
 	if err := rows.Err(); err != nil {
 		return nil, fmt.Errorf("read which instances saved the rows: %w", err)
+	}
+	return found, nil
+}
+
+// stillSaving returns those of the claims whose instance is the last to have saved any
+// row, where the index tells.
+func stillSaving(ctx context.Context, tx *db.Tx, claims counter.ByPartition) (counter.ByPartition, error) {
+	likely := map[string]bool{}
+	for _, counters := range claims {
+		for instance := range counters {
+			likely[instance] = true
+		}
+	}
+	if known, err := tx.HasIndex(ctx, savedIndex); err != nil || !known {
+		return claims, err
+	}
+	highest := counter.Counters{}
+	if _, err := nextSaved(ctx, tx, sortedKeys(likely), likely, highest); err != nil {
+		return nil, fmt.Errorf("read which instances saved the rows: %w", err)
+	}
+	found := counter.ByPartition{}
+	for prefix, counters := range claims {
+		for instance, n := range counters {
+			if _, saves := highest[instance]; !saves {
+				continue
+			}
+			if found[prefix] == nil {
+				found[prefix] = counter.Counters{}
+			}
+			found[prefix][instance] = n
+		}
 	}
 	return found, nil
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/morango-go/morango/db"
 	"github.com/morango-go/morango/partition"
 	"github.com/morango-go/morango/stage"
+	"github.com/morango-go/morango/store"
 )
 
 // Job says what to queue. Receiver is the receiver's claim, expanded to the prefixes
@@ -48,22 +49,47 @@ func Run(ctx context.Context, env stage.Env, job Job) (records int64, err error)
 
 // Join is Run inside the caller's transaction, of which it must be the first step.
 func Join(ctx context.Context, tx *db.Tx, job Job) (records int64, err error) {
+	return join(ctx, tx, job, maxListed)
+}
+
+// maxListed is up to how many records a list of their ids is made.
+const maxListed = 20_000
+
+func join(ctx context.Context, tx *db.Tx, job Job, listed int64) (records int64, err error) {
 	if err := tx.Lock(ctx, job.Filter, true); err != nil {
 		return 0, err
 	}
 	if err := buffer.Drop(ctx, tx, job.TransferSession); err != nil {
 		return 0, err
 	}
+	lacking := store.Lacking{Profile: job.Profile, Filter: job.Filter, Receiver: job.Receiver}
+	ids, found, err := lacking.Find(ctx, tx, listed, listed)
+	if err != nil || found && len(ids) == 0 {
+		return 0, err
+	}
+	if found {
+		records, err = tx.Exec(ctx, fillRecords+`s.id IN `+tx.IDs(2), job.TransferSession, db.JSONList(ids))
+	} else {
+		records, err = fillUnclaimed(ctx, tx, job)
+	}
+	if err != nil {
+		return 0, fmt.Errorf("copy records into the buffer: %w", err)
+	}
+	if _, err := tx.Exec(ctx, fillHistories, job.TransferSession); err != nil {
+		return 0, fmt.Errorf("copy record max counters into the buffer: %w", err)
+	}
+	return records, nil
+}
+
+// fillUnclaimed compares each record of the filter with the receiver's claims.
+func fillUnclaimed(ctx context.Context, tx *db.Tx, job Job) (records int64, err error) {
 	if err := loadClaims(ctx, tx, job.Receiver); err != nil {
 		return 0, fmt.Errorf("lay out the receiver's claims: %w", err)
 	}
 	condition, args := tx.PrefixCond("s.partition", job.Filter, 3)
 	args = append([]any{job.TransferSession, job.Profile}, args...)
 	if records, err = tx.Exec(ctx, strings.Replace(fillBuffer, "(FILTER)", condition, 1), args...); err != nil {
-		return 0, fmt.Errorf("copy records into the buffer: %w", err)
-	}
-	if _, err := tx.Exec(ctx, fillHistories, job.TransferSession); err != nil {
-		return 0, fmt.Errorf("copy record max counters into the buffer: %w", err)
+		return 0, err
 	}
 	if _, err := tx.Exec(ctx, `DROP TABLE morango_queue_claim`); err != nil {
 		return 0, fmt.Errorf("clear the receiver's claims away: %w", err)
@@ -112,16 +138,19 @@ func loadClaims(ctx context.Context, tx *db.Tx, claims counter.ByPartition) erro
 	return nil
 }
 
-// fillBuffer copies what the receiver does not claim. Counters begin at 1: nobody
-// claims 0, and no engine saves a row with it.
-const fillBuffer = `INSERT INTO morango_buffer (transfer_session_id, model_uuid, profile, model_name, partition,
+// fillRecords copies records.
+const fillRecords = `INSERT INTO morango_buffer (transfer_session_id, model_uuid, profile, model_name, partition,
 		source_id, serialized, conflicting_serialized_data, _self_ref_fk, deleted, hard_deleted,
 		last_saved_instance, last_saved_counter)
 	SELECT $1, s.id, s.profile, s.model_name, s.partition, s.source_id, s.serialized,
 		s.conflicting_serialized_data, s._self_ref_fk, s.deleted, s.hard_deleted,
 		s.last_saved_instance, s.last_saved_counter
 	FROM morango_store s
-	WHERE s.profile = $2 AND s.last_saved_counter > 0 AND (FILTER) AND NOT EXISTS (
+	WHERE `
+
+// fillBuffer copies what the receiver does not claim. Counters begin at 1: nobody
+// claims 0, and no engine saves a row with it.
+const fillBuffer = fillRecords + `s.profile = $2 AND s.last_saved_counter > 0 AND (FILTER) AND NOT EXISTS (
 		SELECT 1 FROM morango_queue_claim c
 		WHERE c.instance_id = s.last_saved_instance AND c.counter >= s.last_saved_counter
 			AND substr(s.partition, 1, c.length) = c.prefix)`

@@ -190,8 +190,8 @@ func save(ctx context.Context, tx *db.Tx, round int) error {
 	return nil
 }
 
-// A narrow filter must be served by the index on the partition, and claims and
-// histories be looked up, not scanned.
+// A narrow filter must be served by the index on the partition, a list by that of ids, and
+// claims and histories be looked up, not scanned.
 func TestPlans(t *testing.T) {
 	dbtest.SQLite(t, func(t *testing.T, d *db.DB) {
 		err := d.Write(t.Context(), func(tx *db.Tx) error {
@@ -205,6 +205,8 @@ func TestPlans(t *testing.T) {
 			plan := dbtest.Plan(t, tx, fill, append([]any{session, "facilitydata"}, args...)...)
 			wantLine(t, plan, "SEARCH s USING INDEX", "(partition>? AND partition<?)")
 			wantLine(t, plan, "SEARCH c USING INDEX", "(instance_id=? AND counter>?)")
+			plan = dbtest.Plan(t, tx, queue.FillRecords+`s.id IN `+tx.IDs(2), session, db.JSONList([]string{id("c", 1)}))
+			wantLine(t, plan, "SEARCH s USING INDEX", "(id=?)")
 			plan = dbtest.Plan(t, tx, queue.FillHistories, session)
 			wantLine(t, plan, "SEARCH b USING", "(transfer_session_id=?)")
 			wantLine(t, plan, "SEARCH r USING", "(store_model_id=?)")

@@ -19,6 +19,7 @@ import (
 
 	"github.com/morango-go/morango/counter"
 	"github.com/morango-go/morango/partition"
+	"github.com/morango-go/morango/store"
 )
 
 // Errors on which a caller decides.
@@ -41,8 +42,5 @@ type Job struct {
 	After    string
 }
 
-// wants says whether a record is to travel. Counters begin at 1: nobody claims 0, and no
-// engine saves a row with it.
-func (j Job) wants(part string, v counter.Version) bool {
-	return v.Counter > 0 && (j.Filter.IsZero() || j.Filter.Contains(part)) && !j.Receiver.Covers(part, v)
-}
+// wants says whether a record is to travel.
+func (j Job) wants(part string, v counter.Version) bool { return store.Lacking(j).Wants(part, v) }

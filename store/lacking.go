@@ -1,0 +1,217 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/morango-go/morango/counter"
+	"github.com/morango-go/morango/db"
+	"github.com/morango-go/morango/partition"
+)
+
+// Lacking names the records that a receiver lacks: those of a profile that lie in the
+// filter and that the receiver does not claim, after a record id ("" is the beginning).
+// Receiver is its claim, expanded to the prefixes of the filter; empty means that it has
+// nothing. The zero Filter stands for everything.
+type Lacking struct {
+	Profile  string
+	Filter   partition.Filter
+	Receiver counter.ByPartition
+	After    string
+}
+
+// Wants says whether a record of this partition and version is lacking. Counters begin at
+// 1: nobody claims 0, and no engine saves a row with it.
+func (l Lacking) Wants(part string, v counter.Version) bool {
+	return v.Counter > 0 && (l.Filter.IsZero() || l.Filter.Contains(part)) && !l.Receiver.Covers(part, v)
+}
+
+// Above how many instances with something new they are not looked up one by one.
+const mostChanged = 200
+
+// Find lists the ids of the records, in order, where they are found without reading the
+// whole store. What the receiver claims throughout the filter says, for each instance,
+// above which counter there can be anything for it: if at most changed records are above,
+// the index by instance and counter finds them. If the filter holds fewer, or at most
+// under, the index by partition does. Limits below 0 rule a way out. ok says whether there
+// is a list; without one the whole store has to be read.
+func (l Lacking) Find(ctx context.Context, tx *db.Tx, changed, under int64) (ids []string, ok bool, err error) {
+	above, n, err := l.changed(ctx, tx, changed)
+	if err == nil && n != 0 && !slices.Contains(orAll(l.Filter).Prefixes(), "") {
+		most := under
+		if n > 0 {
+			most = min(under, n)
+		}
+		ids, ok, err = l.under(ctx, tx, most)
+	}
+	if err == nil && !ok && n >= 0 {
+		ids, err = l.above(ctx, tx, above)
+		ok = true
+	}
+	if err != nil {
+		return nil, false, fmt.Errorf("look for what the receiver lacks: %w", err)
+	}
+	slices.Sort(ids)
+	return ids, ok, nil
+}
+
+// The statements that look for records.
+const (
+	countSaved = `SELECT COUNT(*) FROM (SELECT 1 FROM morango_store
+		WHERE last_saved_instance = $1 AND last_saved_counter > $2 LIMIT $3) found`
+	listSaved = `SELECT id, profile, partition, last_saved_instance, last_saved_counter FROM morango_store
+		WHERE last_saved_instance = $1 AND last_saved_counter > $2`
+	countUnder = `SELECT COUNT(*) FROM (SELECT 1 FROM morango_store s WHERE (FILTER) LIMIT (LIMIT)) found`
+	listUnder  = `SELECT s.id, s.profile, s.partition, s.last_saved_instance, s.last_saved_counter
+		FROM morango_store s WHERE (FILTER)`
+)
+
+// changed returns the counters above which instances have saved anything for the receiver,
+// and how many records that is; less than 0 for more than most, or where it is not known.
+func (l Lacking) changed(ctx context.Context, tx *db.Tx, most int64) (above counter.Counters, n int64, err error) {
+	if most < 0 {
+		return nil, -1, nil
+	}
+	floor := l.Receiver.Throughout(orAll(l.Filter))
+	highest, known, err := lastSaved(ctx, tx, sortedKeys(floor))
+	if err != nil || !known {
+		return nil, -1, err
+	}
+	above = counter.Counters{}
+	for instance, saved := range highest {
+		if saved > floor[instance] {
+			above[instance] = floor[instance]
+		}
+	}
+	if len(above) > mostChanged {
+		return nil, -1, nil
+	}
+	for instance, from := range above {
+		var found int64
+		if err := tx.QueryRow(ctx, countSaved, instance, from, most-n+1).Scan(&found); err != nil {
+			return nil, -1, err
+		}
+		if n += found; n > most {
+			return nil, -1, nil
+		}
+	}
+	return above, n, nil
+}
+
+// above finds the records by who saved them last and when.
+func (l Lacking) above(ctx context.Context, tx *db.Tx, above counter.Counters) (ids []string, err error) {
+	for instance, from := range above {
+		if ids, err = l.collect(ctx, tx, ids, listSaved, instance, from); err != nil {
+			return nil, err
+		}
+	}
+	return ids, nil
+}
+
+// under finds the records by their partitions, where the filter holds at most so many.
+func (l Lacking) under(ctx context.Context, tx *db.Tx, most int64) (ids []string, ok bool, err error) {
+	n, condition, args, err := countUpTo(ctx, tx, l.Filter, most)
+	if err != nil || n > most {
+		return nil, false, err
+	}
+	ids, err = l.collect(ctx, tx, nil, strings.Replace(listUnder, "(FILTER)", condition, 1), args...)
+	return ids, err == nil, err
+}
+
+// countUpTo counts the records under a filter, up to one more than most, and returns the
+// condition by which it found them.
+func countUpTo(ctx context.Context, tx *db.Tx, filter partition.Filter, most int64) (n int64, condition string, args []any, err error) {
+	condition, args = tx.PrefixCond("s.partition", filter, 1)
+	query := strings.NewReplacer("(FILTER)", condition, "(LIMIT)", fmt.Sprint(max(most, 0)+1)).Replace(countUnder)
+	err = tx.QueryRow(ctx, query, args...).Scan(&n)
+	return n, condition, args, err
+}
+
+// collect adds the ids of those records that are lacking among those that a query finds.
+func (l Lacking) collect(ctx context.Context, tx *db.Tx, ids []string, query string, args ...any) ([]string, error) {
+	rows, err := tx.Query(ctx, query, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var id, instance db.ID
+		var profile, part string
+		var n int64
+		if err := rows.Scan(&id, &profile, &part, &instance, &n); err != nil {
+			return nil, err
+		}
+		if profile == l.Profile && string(id) > l.After && l.Wants(part, counter.Version{Instance: string(instance), Counter: n}) {
+			ids = append(ids, string(id))
+		}
+	}
+	return ids, rows.Err()
+}
+
+// savedIndex finds records by who saved them last and when, in the lean layout only.
+const savedIndex = "morango_store_last_saved"
+
+// saved asks of each instance for the highest counter with which it is the last to have
+// saved a record, and for the next instance that is the last to have saved one. ORDER BY
+// keeps PostgreSQL from reading the table until it meets one, which may never be.
+const saved = `SELECT i.value,
+		(SELECT s.last_saved_counter FROM morango_store s WHERE s.last_saved_instance = i.value
+			ORDER BY s.last_saved_counter DESC LIMIT 1),
+		(SELECT s.last_saved_instance FROM morango_store s WHERE s.last_saved_instance > i.value
+			ORDER BY s.last_saved_instance LIMIT 1)
+	FROM `
+
+// lastSaved returns, for every instance that was the last to save some record, the highest
+// counter at which it did. It finds them from one to the next, all that are among likely at
+// once; when too many are not, or there is no index, known is false.
+func lastSaved(ctx context.Context, tx *db.Tx, likely []string) (highest counter.Counters, known bool, err error) {
+	if known, err = tx.HasIndex(ctx, savedIndex); err != nil || !known {
+		return nil, false, err
+	}
+	highest = counter.Counters{}
+	asked := map[string]bool{lowestID: true}
+	for ask := append([]string{lowestID}, likely...); len(ask) > 0; {
+		if len(asked) > len(likely)+mostChanged {
+			return nil, false, nil
+		}
+		for _, instance := range ask {
+			asked[instance] = true
+		}
+		if ask, err = nextSaved(ctx, tx, ask, asked, highest); err != nil {
+			return nil, false, fmt.Errorf("read which instances saved the rows: %w", err)
+		}
+	}
+	return highest, true, nil
+}
+
+// lowestID comes before every other id.
+var lowestID = strings.Repeat("0", 32)
+
+// nextSaved notes the highest counters of some instances, and returns which of those that
+// follow them were not asked after yet.
+func nextSaved(ctx context.Context, tx *db.Tx, ask []string, asked map[string]bool, highest counter.Counters) (next []string, err error) {
+	rows, err := tx.Query(ctx, saved+tx.IDs(1)+` i`, db.JSONList(ask))
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var instance db.ID
+		var n sql.NullInt64
+		var following sql.Null[db.ID]
+		if err := rows.Scan(&instance, &n, &following); err != nil {
+			return nil, err
+		}
+		if n.Valid {
+			highest[string(instance)] = n.Int64
+		}
+		if one := string(following.V); following.Valid && !asked[one] {
+			asked[one] = true
+			next = append(next, one)
+		}
+	}
+	return next, rows.Err()
+}
