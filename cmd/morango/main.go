@@ -44,6 +44,8 @@ type cli struct {
 	Serialize serializeCmd `cmd:"" help:"Bring changed rows into the store now (sync does it by itself)."`
 	Status    statusCmd    `cmd:"" help:"Show what the database holds and what waits."`
 	Errors    errorsCmd    `cmd:"" help:"Show the records that cannot be applied or sent, and what mends them."`
+	Conflicts conflictsCmd `cmd:"" help:"List records that keep copies which lost a conflict, and what they differ in."`
+	Resolve   resolveCmd   `cmd:"" help:"Settle a conflict: keep ours, a copy, or other content."`
 	Identity  identityCmd  `cmd:"" help:"Show who this database saves as, or give it a new identity."`
 	Verify    verifyCmd    `cmd:"" help:"Check what the database holds, or compare it with a peer, and say what is wrong."`
 	Repair    repairCmd    `cmd:"" help:"Mend what verify finds, as far as that needs no guessing."`
