@@ -53,6 +53,7 @@ func (d *drive) pushStream(ctx context.Context) error {
 		}
 		d.tell(remote)
 		if stage.Reached(session.Transfer{Stage: remote.TransferStage, Status: remote.TransferStageStatus}, stage.Transferring) {
+			d.ended = !remote.Active
 			return nil
 		}
 		if remote.StreamCursor == nil || *remote.StreamCursor <= d.cursor {

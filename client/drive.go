@@ -34,6 +34,8 @@ type drive struct {
 	done  int64 // records of a push that the peer has
 	// cursor is the id up to which the peer has the records of a push that streams.
 	cursor string
+	// brief: it begins now, and with a peer that streams. ended: the peer has closed it.
+	brief, ended bool
 }
 
 // transfer takes one transfer session through all its stages, or through what is left
@@ -44,8 +46,11 @@ func (c *conversation) transfer(ctx context.Context, push bool, filter partition
 	if d.t.ID != "" {
 		defer c.Engine.KeepAlive(ctx, d.t.ID)()
 	}
+	if err == nil && d.brief {
+		err = d.briefly(ctx)
+	}
 	for _, s := range stage.All() {
-		if err != nil {
+		if err != nil || d.brief {
 			break
 		}
 		err = d.pass(ctx, s)
@@ -79,7 +84,7 @@ func (d *drive) begin(ctx context.Context, push bool, filter partition.Filter) e
 		return err
 	}
 	d.t, err = d.Engine.Begin(ctx, session.Transfer{ID: id, SyncSessionID: d.sync.ID, Filter: filter.String(), Push: push})
-	if err != nil || !d.async {
+	if d.brief = d.terms.Stream; err != nil || !d.async || d.brief {
 		return err // without async operations the server wants our claim right away: after serializing
 	}
 	return d.create(ctx, "{}")
@@ -209,6 +214,10 @@ func (d *drive) passRemote(ctx context.Context, s stage.Stage) error {
 		return nil // dequeuing happens on the way to deserializing
 	}
 	remote, err := d.advance(ctx, s, update)
+	if s == stage.Deserializing && d.terms.Stream && IsNotFound(err) {
+		d.alone = true // it went on to the end by itself
+		return nil
+	}
 	if err != nil || s == stage.Deserializing {
 		return err
 	}
@@ -307,6 +316,12 @@ func (d *drive) move(ctx context.Context) error {
 // finish has the peer end the session first: if this is interrupted, ours is still
 // there to find out.
 func (d *drive) finish(ctx context.Context) error {
+	if d.terms.Stream && !d.t.Push {
+		if err := d.settle(ctx); err != nil {
+			return err
+		}
+		return d.run(ctx, stage.Cleanup)
+	}
 	if err := d.peer.CloseTransferSession(ctx, d.t.ID); err != nil && !IsNotFound(err) {
 		return err
 	}

@@ -65,9 +65,7 @@ func (s *Server) postDigests(r *http.Request) (answer, error) {
 	}
 	body := digestBody(found)
 	if len(asked.Expect) > 0 && slices.Equal(asked.Expect, body.Sums) {
-		err = s.env.DB.Write(r.Context(), func(tx *db.Tx) error {
-			return session.CloseSync(r.Context(), tx, asked.SyncSessionID, s.env.Now())
-		})
+		err = s.closeSync(r, asked.SyncSessionID)
 		body.Closed = err == nil
 	}
 	return answer{status: http.StatusOK, body: body}, err

@@ -28,7 +28,11 @@ func (s *Server) getStream(r *http.Request) (answer, error) {
 		return answer{}, badRequest([]string{engine.ErrNotReady.Error()})
 	}
 	return answer{status: http.StatusOK, content: wire.ContentStream, stream: func(w io.Writer) error {
-		_, err := s.engine.StreamOut(r.Context(), t.ID, o, progressing{w, r, s.limits.Idle})
+		out := &counted{to: progressing{w, r, s.limits.Idle}}
+		end, err := s.engine.StreamOut(r.Context(), t.ID, o, out)
+		if err == nil {
+			err = s.engine.Sent(r.Context(), t.ID, end.Records, out.bytes)
+		}
 		return err
 	}}, nil
 }
@@ -49,7 +53,7 @@ func (s *Server) postStream(r *http.Request) (answer, error) {
 		return answer{}, err
 	}
 	if stage.Reached(t, stage.Transferring) {
-		if t, err = s.advance(r, t, stage.Deserializing, s.wait(r)); err != nil {
+		if t, err = s.advance(r, t, stage.Cleanup, s.wait(r)); err != nil {
 			return answer{}, err
 		}
 	}
@@ -85,6 +89,19 @@ func (s *Server) transferAnswer(r *http.Request, status int, t session.Transfer)
 		}
 	}
 	return answer{status: status, body: body}, nil
+}
+
+// counted counts what it writes.
+type counted struct {
+	to    io.Writer
+	bytes int64
+}
+
+// Write implements io.Writer.
+func (c *counted) Write(b []byte) (int, error) {
+	n, err := c.to.Write(b)
+	c.bytes += int64(n)
+	return n, err
 }
 
 // progressing puts the connection's deadlines off with every part that goes over it: a

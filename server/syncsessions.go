@@ -250,10 +250,26 @@ func (s *Server) deleteSyncSession(r *http.Request) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	err = s.env.DB.Write(r.Context(), func(tx *db.Tx) error {
-		return session.CloseSync(r.Context(), tx, row.ID, s.env.Now())
+	return answer{status: http.StatusNoContent}, s.closeSync(r, row.ID)
+}
+
+// settle ends the pulls of a sync session whose client has come to something else. They are
+// done for the client, whatever becomes of them here.
+func (s *Server) settle(r *http.Request, syncID string) {
+	if !s.terms(r).Stream {
+		return
+	}
+	if err := s.engine.Settle(r.Context(), syncID); err != nil {
+		s.log.ErrorContext(r.Context(), "end of a pull failed", "sync_session", syncID, "error", oneLine(err))
+	}
+}
+
+// closeSync ends a sync session that its client has come to the end of.
+func (s *Server) closeSync(r *http.Request, id string) error {
+	s.settle(r, id)
+	return s.env.DB.Write(r.Context(), func(tx *db.Tx) error {
+		return session.CloseSync(r.Context(), tx, id, s.env.Now())
 	})
-	return answer{status: http.StatusNoContent}, err
 }
 
 // activeSync reads the session of the path. Those in which this peer is the client

@@ -39,6 +39,9 @@ func (s *Server) postTransferSession(r *http.Request) (answer, error) {
 	if err := checkClaim(request.ClientFSIC, wanted.Filter); err != nil {
 		return answer{}, err
 	}
+	if wanted.Push {
+		s.settle(r, wanted.SyncSessionID)
+	}
 	t, err := s.engine.Begin(r.Context(), wanted)
 	if errors.Is(err, session.ErrExists) {
 		return answer{}, wire.FieldErrors{"id": {"Transfer session with this id already exists and is closed."}}
@@ -48,6 +51,14 @@ func (s *Server) postTransferSession(r *http.Request) (answer, error) {
 	}
 	if request.Push && request.RecordsTotal != nil {
 		if t, err = s.engine.Update(r.Context(), t.ID, engine.Update{RecordsTotal: request.RecordsTotal}); err != nil {
+			return answer{}, err
+		}
+	}
+	if request.TransferStage != nil && s.terms(r).Stream {
+		if err := checkStage(*request.TransferStage); err != nil {
+			return answer{}, err
+		}
+		if t, err = s.advance(r, t, stage.Stage(*request.TransferStage), wait); err != nil {
 			return answer{}, err
 		}
 	}
@@ -146,8 +157,10 @@ func (s *Server) patchTransferSession(r *http.Request) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	if told.TransferStage != nil && !stage.Stage(*told.TransferStage).Valid() {
-		return answer{}, wire.FieldErrors{"transfer_stage": {fmt.Sprintf("%.40q is not a stage.", *told.TransferStage)}}
+	if told.TransferStage != nil {
+		if err := checkStage(*told.TransferStage); err != nil {
+			return answer{}, err
+		}
 	}
 	wait := s.wait(r)
 	if t, err = s.usable(r.Context(), t.ID); err != nil {
@@ -162,6 +175,13 @@ func (s *Server) patchTransferSession(r *http.Request) (answer, error) {
 		}
 	}
 	return s.transferAnswer(r, http.StatusOK, t)
+}
+
+func checkStage(name string) error {
+	if !stage.Stage(name).Valid() {
+		return wire.FieldErrors{"transfer_stage": {fmt.Sprintf("%.40q is not a stage.", name)}}
+	}
+	return nil
 }
 
 // tell stores what the client says of its side. A pull's total is ours to count.

@@ -109,6 +109,8 @@ type TransferSessionRequest struct {
 	SyncSessionID string `json:"sync_session_id"`
 	ClientFSIC    string `json:"client_fsic"`             // FSIC as text; "{}" with ASYNC_OPERATIONS, where it comes with serializing
 	RecordsTotal  *int64 `json:"records_total,omitempty"` // of a push without ASYNC_OPERATIONS
+	// TransferStage asks for work up to and including this stage: of a server that streams.
+	TransferStage *string `json:"transfer_stage,omitempty"`
 }
 
 // TransferSessionUpdate is the body of a PATCH of one transfer session: any of

@@ -1,0 +1,109 @@
+package client
+
+import (
+	"context"
+
+	"github.com/morango-go/morango/session"
+	"github.com/morango-go/morango/stage"
+	"github.com/morango-go/morango/wire"
+)
+
+// briefly takes a fresh transfer session through its stages in as few requests as it takes
+// between two peers that stream: one opens it, one carries the records. What the peer cannot
+// do while a request lasts it does in the background, and is asked as usual; and so does
+// everything that is interrupted go on.
+func (d *drive) briefly(ctx context.Context) error {
+	if d.t.Push {
+		return d.pushBriefly(ctx)
+	}
+	if err := d.run(ctx, stage.Serializing); err != nil {
+		return err
+	}
+	remote, err := d.open(ctx, d.t.ClientFSIC, stage.Queuing)
+	if err == nil {
+		err = d.learn(ctx, remote)
+	}
+	if err == nil {
+		err = d.run(ctx, stage.Queuing)
+	}
+	if err == nil && *d.t.RecordsTotal > 0 {
+		err = d.pullStream(ctx)
+	}
+	if err == nil {
+		err = d.run(ctx, stage.Deserializing)
+	}
+	if err != nil {
+		return err
+	}
+	// The peer ends its part together with the sync session.
+	return d.run(ctx, stage.Cleanup)
+}
+
+// pushBriefly learns what the peer claims before anything is stamped here, and tells our
+// claim with the records, also when there are none.
+func (d *drive) pushBriefly(ctx context.Context) error {
+	remote, err := d.open(ctx, "{}", stage.Serializing)
+	if err == nil {
+		err = d.learn(ctx, remote)
+	}
+	if err == nil {
+		err = d.run(ctx, stage.Queuing)
+	}
+	if err == nil {
+		err = d.pushStream(ctx)
+	}
+	if err != nil {
+		return err
+	}
+	for _, s := range []stage.Stage{stage.Transferring, stage.Dequeuing, stage.Deserializing, stage.Cleanup} {
+		if d.ended {
+			return d.run(ctx, stage.Cleanup)
+		}
+		if err := d.pass(ctx, s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// run takes our side through its stages up to s.
+func (d *drive) run(ctx context.Context, s stage.Stage) error {
+	t, err := d.Engine.Run(ctx, d.t.ID, s, d.terms)
+	if err == nil {
+		d.t = t
+	}
+	return err
+}
+
+// open opens the transfer session on the peer and has it go on to a stage.
+func (d *drive) open(ctx context.Context, claim string, to stage.Stage) (wire.TransferSession, error) {
+	name := string(to)
+	remote, err := d.peer.CreateTransferSession(ctx, wire.TransferSessionRequest{
+		ID: d.t.ID, Filter: d.t.Filter, Push: d.t.Push, SyncSessionID: d.sync.ID, ClientFSIC: claim, TransferStage: &name,
+	})
+	switch {
+	case err != nil:
+		return remote, err
+	case remote.ID != d.t.ID:
+		return remote, errGone // an older session is in the way there
+	case stage.Reached(session.Transfer{Stage: remote.TransferStage, Status: remote.TransferStageStatus}, to):
+		d.tell(remote)
+		return remote, nil
+	}
+	return d.advance(ctx, to, wire.TransferSessionUpdate{})
+}
+
+// settle tells the peer that its records have come, all but those that we left out, and that
+// it need not keep the session.
+func (d *drive) settle(ctx context.Context) error {
+	name := string(stage.Cleanup)
+	update := wire.TransferSessionUpdate{
+		TransferStage: &name, RecordsTransferred: &d.t.RecordsTransferred,
+		BytesReceived: &d.t.BytesSent, BytesSent: &d.t.BytesReceived, // seen from the server
+	}
+	_, err := d.peer.UpdateTransferSession(ctx, d.t.ID, update)
+	if IsNotFound(err) {
+		return nil
+	}
+	return err
+}
