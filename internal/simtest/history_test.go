@@ -31,13 +31,14 @@ const (
 	jump                   // a clock jumps
 	sweep                  // idle sessions are closed
 	fill                   // the disk of a peer gets full, for a while
+	meddle                 // an application works between two transactions of a stage
 	backUp                 // a database is backed up
 	goBack                 // a database is set back to a backup
 	copyDevice             // a device is copied
 	numberKind             // how many there are
 )
 
-var weights = [numberKind]int{edit: 40, sync2: 34, proceed: 10, serialize: 3, kill: 3, arm: 9, deliver: 4, jump: 2, sweep: 1, fill: 4, backUp: 6, goBack: 5, copyDevice: 3}
+var weights = [numberKind]int{edit: 40, sync2: 34, proceed: 10, serialize: 3, kill: 3, arm: 9, deliver: 4, jump: 2, sweep: 1, fill: 4, meddle: 8, backUp: 6, goBack: 5, copyDevice: 3}
 
 // history is a setup and what happens then.
 type history struct {
@@ -175,6 +176,9 @@ func (w *world) do(s step) {
 		w.note("  the disk of %s has room for %d pages", p.name(), pages)
 		w.count.full++
 		w.must(p.limit(pages))
+	case meddle:
+		p.meddling, p.meddler = 1+r.IntN(25), rand.New(rand.NewPCG(r.Uint64(), 3))
+		w.note("  %s: the application is to work after %d readings of the node", p.name(), p.meddling)
 	default:
 		w.copying(s.kind, r)
 	}

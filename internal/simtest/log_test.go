@@ -138,10 +138,14 @@ var hookConnections = sync.OnceFunc(func() {
 		}
 		found, ok := files.Load(u.Path)
 		hooks, able := conn.(sqlite.HookRegisterer)
-		if !ok || !able || strings.Contains(u.RawQuery, "_query_only") {
+		if !ok || !able {
 			return nil
 		}
 		p := found.(*peer)
+		if strings.Contains(u.RawQuery, "_query_only") { // readers end by rolling back
+			hooks.RegisterRollbackHook(p.hasRead)
+			return nil
+		}
 		fuse := p.fuse
 		if strings.Contains(u.RawQuery, appMark) {
 			fuse = nil // the application is another process

@@ -39,8 +39,11 @@ type peer struct {
 
 	writer sqlite.ExecQuerierContext // the node's connection that writes
 
-	down   int // steps for which it stays away after a crash
-	full   int // steps for which its disk is full
+	down     int // steps for which it stays away after a crash
+	full     int // steps for which its disk is full
+	meddling int // readings of the node until the application works
+	meddler  *rand.Rand
+
 	trace  trace
 	mirror mirror
 	twin   *twin
@@ -188,6 +191,22 @@ func (p *peer) close() error {
 
 // alive says whether the peer can send and answer.
 func (p *peer) alive() bool { return p.node != nil && !p.fuse.isDead() }
+
+// hasRead is called when the node has read something and holds no lock: here another
+// process can write between two transactions of one stage.
+func (p *peer) hasRead() {
+	if p.meddling == 0 || p.app == nil || !p.alive() {
+		return
+	}
+	if p.meddling--; p.meddling > 0 {
+		return
+	}
+	p.w.note("    %s: the application works meanwhile", p.name())
+	p.w.count.meddled++
+	if err := p.act(p.meddler); err != nil {
+		p.w.fail("%s: %v", p.name(), err)
+	}
+}
 
 // limit lets the node's file grow by so many pages more; less than 0 is no limit.
 func (p *peer) limit(pages int) error {

@@ -18,8 +18,8 @@ var users = []string{"ada", "bob"}
 
 // counts say what histories did.
 type counts struct {
-	histories, steps, syncs, failedSyncs, requests, edits, versions, crashes, replays, jumps, sweeps, equals, restored, cloned, full, apart, excused, verified, streams, chunks int
-	faults                                                                                                                                                                      [faultKinds]int
+	histories, steps, syncs, failedSyncs, requests, edits, versions, crashes, replays, jumps, sweeps, equals, restored, cloned, full, apart, excused, verified, streams, chunks, meddled int
+	faults                                                                                                                                                                               [faultKinds]int
 }
 
 // setup is what a history begins with.
@@ -174,7 +174,7 @@ func (w *world) settle() {
 			}
 		}
 		p.fuse.set(0, false)
-		p.ahead, p.full = 0, 0
+		p.ahead, p.full, p.meddling = 0, 0, 0
 		w.must(p.limit(-1))
 	}
 	for len(w.tasks) > 0 && w.err == nil {
