@@ -44,9 +44,9 @@ const maxDifferences = 20_000
 const (
 	// maxQuestions ends a comparison with a peer that answers next to nothing each time.
 	maxQuestions = 2_000
-	spanRecords  = 8_000 // that a span holds at first, about
-	listRecords  = 48    // up to which the records of a span are listed
-	listSpans    = 40    // asked after at once: as many lists fit into an answer
+	spanRecords  = 64_000 // that a span holds at first, about
+	listRecords  = 48     // up to which the records of a span are listed
+	listSpans    = 40     // asked after at once: as many lists fit into an answer
 )
 
 // Compare compares what this database and a peer hold of a profile within a filter, in
