@@ -148,6 +148,29 @@ func (w *world) do(s step) {
 		}
 	case serialize:
 		w.serialize(p)
+	case kill, arm, fill:
+		w.trouble(s.kind, p, r)
+	case deliver:
+		w.deliverLate(r)
+	case jump:
+		p.ahead += time.Duration(r.IntN(14400)-7200) * time.Minute
+		w.note("  the clock of %s is %v ahead", p.name(), p.ahead)
+		w.count.jumps++
+	case sweep:
+		w.sweep(p)
+	case meddle:
+		p.meddling, p.meddler = 1+r.IntN(25), rand.New(rand.NewPCG(r.Uint64(), 3))
+		w.note("  %s: the application is to work after %d readings of the node", p.name(), p.meddling)
+	default:
+		w.copying(s.kind, r)
+	}
+	w.bury()
+	w.settleTasks()
+}
+
+// trouble is what happens to the machine of a peer.
+func (w *world) trouble(k kind, p *peer, r *rand.Rand) {
+	switch k {
 	case kill:
 		if p.node != nil {
 			w.note("  %s is killed", p.name())
@@ -162,28 +185,13 @@ func (w *world) do(s step) {
 			p.down = r.IntN(3)
 			p.fuse.set(after, r.IntN(2) == 0)
 		}
-	case deliver:
-		w.deliverLate(r)
-	case jump:
-		p.ahead += time.Duration(r.IntN(14400)-7200) * time.Minute
-		w.note("  the clock of %s is %v ahead", p.name(), p.ahead)
-		w.count.jumps++
-	case sweep:
-		w.sweep(p)
-	case fill:
+	default:
 		p.full = 2 + r.IntN(8)
 		pages := r.IntN(30)
 		w.note("  the disk of %s has room for %d pages", p.name(), pages)
 		w.count.full++
 		w.must(p.limit(pages))
-	case meddle:
-		p.meddling, p.meddler = 1+r.IntN(25), rand.New(rand.NewPCG(r.Uint64(), 3))
-		w.note("  %s: the application is to work after %d readings of the node", p.name(), p.meddling)
-	default:
-		w.copying(s.kind, r)
 	}
-	w.bury()
-	w.settleTasks()
 }
 
 // span is for how many requests a sync may go on.
