@@ -64,11 +64,12 @@ func (m *Model) References() []Column {
 	return refs
 }
 
-// Serialized returns the columns that travel, in the order of their JSON keys.
-func (m *Model) Serialized() []Column {
-	cols := make([]Column, 0, len(m.Columns))
-	for _, c := range m.Columns {
-		if !c.Local {
+// Serialized returns the columns that travel, in the order of their JSON keys. They are
+// the model's own, only to be read.
+func (m *Model) Serialized() []*Column {
+	cols := make([]*Column, 0, len(m.Columns))
+	for i := range m.Columns {
+		if c := &m.Columns[i]; !c.Local {
 			cols = append(cols, c)
 		}
 	}

@@ -42,11 +42,7 @@ func Decode(m *model.Model, id, sourceID, partition, serialized string, now time
 	if err != nil {
 		return nil, &FieldError{Reason: err.Error()}
 	}
-	texts := make(map[string]string, len(list))
-	for _, mem := range list {
-		texts[mem.key] = mem.raw
-	}
-	if err := identityCheck(texts, id, sourceID, partition); err != nil {
+	if err := identityCheck(list, id, sourceID, partition); err != nil {
 		return nil, err
 	}
 	values := make([]any, len(m.Columns))
@@ -63,7 +59,7 @@ func Decode(m *model.Model, id, sourceID, partition, serialized string, now time
 			values[i] = partition
 			continue
 		}
-		raw, sent := texts[c.Name]
+		raw, sent := list.find(c.Name, i)
 		v, err := column(c, raw, sent && !c.Local, now, random)
 		if err != nil {
 			return nil, &FieldError{Column: c.Name, Reason: err.Error()}
@@ -82,8 +78,8 @@ func Carries(serialized string, columns []string) bool {
 
 // identityCheck compares the id in the text, if there is one, with the store
 // row's, and checks what goes into the row unseen.
-func identityCheck(texts map[string]string, id, sourceID, partition string) error {
-	if raw, sent := texts[model.ColumnID]; sent && (raw[0] != '"' || unquote(raw) != id) {
+func identityCheck(list object, id, sourceID, partition string) error {
+	if raw, sent := list.find(model.ColumnID, 0); sent && (raw[0] != '"' || unquote(raw) != id) {
 		return &FieldError{Column: model.ColumnID, Reason: fmt.Sprintf("the text names another id than the record's own, %s", id)}
 	}
 	for _, text := range []string{id, sourceID, partition} {

@@ -29,14 +29,9 @@ func Differing(serialized string, m *model.Model, values []any) ([]string, error
 	if err != nil {
 		return nil, fmt.Errorf("read the stored text of a record of model %s: %w", m.Name, err)
 	}
-	texts := make(map[string]string, len(list))
-	for _, mem := range list {
-		texts[mem.key] = mem.raw
-	}
 	var differing []string
-	for i := range cols {
-		c := &cols[i]
-		raw, there := texts[c.Name]
+	for i, c := range cols {
+		raw, there := list.find(c.Name, i)
 		if !there || c.Default != nil && c.Default.WhenEmpty && (raw == "null" || raw == `""`) {
 			continue
 		}

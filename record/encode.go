@@ -21,10 +21,10 @@ func Encode(m *model.Model, values []any) (string, error) {
 	}
 	text := make([]byte, 0, 64*len(cols))
 	text = append(text, '{')
-	for i := range cols {
-		text = appendKey(text, cols[i].Name)
+	for i, c := range cols {
+		text = appendKey(text, c.Name)
 		var err error
-		if text, err = appendCell(text, m, &cols[i], values[i]); err != nil {
+		if text, err = appendCell(text, m, c, values[i]); err != nil {
 			return "", err
 		}
 	}
@@ -48,37 +48,34 @@ func Update(old string, m *model.Model, values []any) (string, error) {
 	if err := countCheck(m, cols, values); err != nil {
 		return "", err
 	}
-	ours := make(map[string]int, len(cols))
-	for i := range cols {
-		ours[cols[i].Name] = i
-	}
 	text := append(make([]byte, 0, len(old)+64), '{')
 	written := make([]bool, len(cols))
+	place := 0
 	for _, mem := range list {
-		i, known := ours[mem.key]
-		if !known {
+		i := from(place, cols, func(c *model.Column) bool { return c.Name == mem.key })
+		if i < 0 {
 			text = appendComma(text)
 			text = appendNormal(text, mem.rawKey)
 			text = appendNormal(append(text, ": "...), mem.raw)
 			continue
 		}
-		written[i] = true
-		if text, err = appendCell(appendKey(text, mem.key), m, &cols[i], values[i]); err != nil {
+		written[i], place = true, i+1
+		if text, err = appendCell(appendKey(text, mem.key), m, cols[i], values[i]); err != nil {
 			return "", err
 		}
 	}
-	for i := range cols {
+	for i, c := range cols {
 		if written[i] {
 			continue
 		}
-		if text, err = appendCell(appendKey(text, cols[i].Name), m, &cols[i], values[i]); err != nil {
+		if text, err = appendCell(appendKey(text, c.Name), m, c, values[i]); err != nil {
 			return "", err
 		}
 	}
 	return string(append(text, '}')), nil
 }
 
-func countCheck(m *model.Model, cols []model.Column, values []any) error {
+func countCheck(m *model.Model, cols []*model.Column, values []any) error {
 	if len(cols) != len(values) {
 		return fmt.Errorf("encode a row of model %s: %d values for %d columns", m.Name, len(values), len(cols))
 	}

@@ -21,10 +21,34 @@ type member struct {
 	raw    string
 }
 
+// object is the members of an object; no two have the same key.
+type object []member
+
+// find returns the value of a key as it stands in the text. Keys mostly stand where the
+// columns do: it looks there first.
+func (o object) find(key string, likely int) (raw string, found bool) {
+	at := from(likely, o, func(m member) bool { return m.key == key })
+	if at < 0 {
+		return "", false
+	}
+	return o[at].raw, true
+}
+
+// from is the place of an item that is looked for, less than 0 when there is none. It
+// begins at a place and comes around.
+func from[T any](start int, list []T, is func(T) bool) int {
+	for n := range list {
+		if at := (start + n) % len(list); is(list[at]) {
+			return at
+		}
+	}
+	return -1
+}
+
 // members splits the text of a JSON object. It reads what the reference reads:
 // JSON with NaN and Infinity, and with lone surrogates in escapes. Of a key that
 // stands twice the last value counts, at the place of the first.
-func members(text string) ([]member, error) {
+func members(text string) (object, error) {
 	if !utf8.ValidString(text) {
 		return nil, errors.New("the JSON text is not valid UTF-8")
 	}
@@ -35,7 +59,7 @@ func members(text string) ([]member, error) {
 		}
 		return nil, errors.Join(errNotObject, s.end())
 	}
-	list := make([]member, 0, 16)
+	list := make(object, 0, 32)
 	err := s.group('}', func() error {
 		m, err := s.member(1)
 		if err == nil {
@@ -53,7 +77,10 @@ func members(text string) ([]member, error) {
 }
 
 // lastWins folds members with one key together.
-func lastWins(list []member) []member {
+func lastWins(list object) object {
+	if len(list) <= manyMembers {
+		return lastOfFew(list)
+	}
 	place := make(map[string]int, len(list))
 	kept := list[:0]
 	for _, m := range list {
@@ -62,6 +89,21 @@ func lastWins(list []member) []member {
 			continue
 		}
 		place[m.key] = len(kept)
+		kept = append(kept, m)
+	}
+	return kept
+}
+
+// manyMembers is above how many a map of them is faster than looking through them.
+const manyMembers = 48
+
+func lastOfFew(list object) object {
+	kept := list[:0]
+	for _, m := range list {
+		if i := from(0, kept, func(k member) bool { return k.key == m.key }); i >= 0 {
+			kept[i].raw = m.raw
+			continue
+		}
 		kept = append(kept, m)
 	}
 	return kept

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/morango-go/morango/model"
 )
@@ -17,14 +18,25 @@ const (
 	zoneForm = `(Z|[+-]\d{2}(?::?\d{2})?)?`
 
 	usualMoment = "2006-01-02T15:04:05Z"
+	zonedMoment = "2006-01-02 15:04:05" // with a zone's name behind it
 )
 
 var (
 	onlyDate   = regexp.MustCompile(`\A` + dateForm + `\z`)
 	onlyTime   = regexp.MustCompile(`\A` + timeForm + `\z`)
 	fullMoment = regexp.MustCompile(`\A` + dateForm + `[T ]` + timeForm + zoneForm + `\z`)
-	namedZone  = regexp.MustCompile(`\([^()]{1,64}\)\z`)
 )
+
+// withoutZone cuts off the name of a zone, as in "2026-03-02 08:13:52(Europe/Berlin)".
+func withoutZone(text string) string {
+	at := strings.LastIndexByte(text, '(')
+	if at >= 0 && strings.IndexByte(text[at:], ')') == len(text)-at-1 {
+		if length := utf8.RuneCountInString(text[at+1:]) - 1; length >= 1 && length <= 64 {
+			text = text[:at]
+		}
+	}
+	return strings.TrimRight(text, " ")
+}
 
 // timeCell reads a column of moments, dates or times of day. A moment whose zone
 // has a name stays the text that it is.
@@ -32,7 +44,7 @@ func timeCell(t model.Type, text string) (any, error) {
 	if t != model.DateTimeTZ {
 		return ParseTime(t, text)
 	}
-	if _, err := moment(strings.TrimRight(namedZone.ReplaceAllString(text, ""), " ")); err != nil {
+	if _, err := moment(withoutZone(text)); err != nil {
 		return nil, err
 	}
 	return text, nil
@@ -61,6 +73,12 @@ func ParseTime(t model.Type, text string) (time.Time, error) {
 func moment(text string) (time.Time, error) {
 	if at, err := time.Parse(usualMoment, text); err == nil && at.Year() > 0 {
 		return at.Truncate(time.Microsecond), nil // what the reference writes, read ten times faster
+	}
+	// Where one space is asked for, the standard library takes several.
+	if len(text) <= len(zonedMoment)+len(".123456") && !strings.Contains(text, "  ") {
+		if at, err := time.Parse(zonedMoment, text); err == nil && at.Year() > 0 {
+			return at.Truncate(time.Microsecond), nil
+		}
 	}
 	if parts := fullMoment.FindStringSubmatch(text); parts != nil {
 		return build(text, parts[1:4], parts[4:8], parts[8])

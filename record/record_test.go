@@ -3,6 +3,7 @@ package record_test
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"math"
 	"strings"
 	"testing"
@@ -261,6 +262,9 @@ func TestDecodeReadsMoments(t *testing.T) {
 	checkColumn(t, model.Column{Type: model.DateTime}, `5`, nil, true)
 	checkColumn(t, model.Column{Type: model.DateTimeTZ}, `"2026-11-22 01:07:05.580304(UTC)"`, "2026-11-22 01:07:05.580304(UTC)", false)
 	checkColumn(t, model.Column{Type: model.DateTimeTZ}, `"yesterday(UTC)"`, nil, true)
+	checkColumn(t, model.Column{Type: model.DateTimeTZ}, `"2026-11-22  01:07:05(UTC)"`, nil, true)
+	checkColumn(t, model.Column{Type: model.DateTimeTZ}, `"2026-11-22 01:07:05(UTC"`, nil, true)
+	checkColumn(t, model.Column{Type: model.DateTimeTZ}, `"2026-11-22 01:07:05()"`, nil, true)
 }
 
 func TestDecodeFillsDefaultsAndTakesIdentityFromTheStore(t *testing.T) {
@@ -316,6 +320,23 @@ func TestCarries(t *testing.T) {
 	} {
 		if got := record.Carries(text, []string{"c", "b"}); got != want {
 			t.Errorf("%q carries b: %v", text, got)
+		}
+	}
+}
+
+// Of a key that stands twice the last value counts, at the place of the first, in a text of
+// few keys as in one of many.
+func TestRepeatedKeys(t *testing.T) {
+	m := &model.Model{Name: "m"}
+	for _, more := range []int{0, 200} {
+		var filler strings.Builder
+		for i := range more {
+			fmt.Fprintf(&filler, `, "k%d": %d`, i, i)
+		}
+		want := `{"b": 3, "a": 2` + filler.String() + `}`
+		got, err := record.Update(`{"b": 1, "a": 2`+filler.String()+`, "b": 3}`, m, nil)
+		if err != nil || got != want {
+			t.Errorf("%v: %s, want %s", err, got, want)
 		}
 	}
 }

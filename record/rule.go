@@ -299,7 +299,7 @@ func (r Rule) moment(list []member) int64 {
 	}
 	v, err := cell(r.by, list[at].raw)
 	if text, ok := v.(string); ok && err == nil {
-		v, err = moment(strings.TrimRight(namedZone.ReplaceAllString(text, ""), " "))
+		v, err = moment(withoutZone(text))
 	}
 	if err != nil {
 		return never

@@ -74,12 +74,16 @@ func appendQuoted(dst []byte, s string) []byte {
 	}
 	dst = append(dst, '"')
 	for i := 0; i < len(s); {
+		plain := i
+		for i < len(s) && s[i] >= ' ' && s[i] < 0x7F && s[i] != '"' && s[i] != '\\' {
+			i++
+		}
+		if dst = append(dst, s[plain:i]...); i == len(s) {
+			break
+		}
 		c := s[i]
-		if c >= ' ' && c < 0x7F {
-			if c == '"' || c == '\\' {
-				dst = append(dst, '\\')
-			}
-			dst = append(dst, c)
+		if c == '"' || c == '\\' {
+			dst = append(dst, '\\', c)
 			i++
 			continue
 		}

@@ -1,9 +1,11 @@
 package wire
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -16,11 +18,17 @@ type decoder struct {
 	from   *source
 	tokens *jsontext.Decoder
 	err    error
+	// What was read last: most names and many values come again, in each record.
+	names map[string]string
+	last  map[string]string // by field
 }
+
+// maxNames is how many names are remembered; the peer may send any.
+const maxNames = 64
 
 func newDecoder(r io.Reader) *decoder {
 	from := &source{from: r}
-	return &decoder{from: from, tokens: jsontext.NewDecoder(from)}
+	return &decoder{from: from, tokens: jsontext.NewDecoder(from), names: map[string]string{}, last: map[string]string{}}
 }
 
 // source notes why reading ended before its end, so that a connection that broke is
@@ -99,11 +107,61 @@ func (d *decoder) token(field, reason string, kinds ...jsontext.Kind) (jsontext.
 }
 
 func (d *decoder) text(field string) string {
-	token, ok := d.token(field, textString, '"')
-	if !ok {
+	if d.peek() != '"' {
+		d.token(field, textString, '"') // says what is wrong
 		return ""
 	}
-	return token.String()
+	text, plain, ok := d.quoted()
+	switch last := d.last[field]; {
+	case !ok:
+		return ""
+	case plain && string(text) == last:
+		return last
+	case len(text) > maxRepeated:
+		return string(text)
+	}
+	d.last[field] = string(text)
+	return d.last[field]
+}
+
+// maxRepeated is how long texts are that may come again.
+const maxRepeated = 64
+
+// quoted reads the string that comes next. The text is valid until more is read; plain
+// says that it stands there without escapes.
+func (d *decoder) quoted() (text []byte, plain, ok bool) {
+	raw, err := d.tokens.ReadValue()
+	if err == nil && bytes.IndexByte(raw, '\\') < 0 {
+		return raw[1 : len(raw)-1], true, true
+	}
+	if err == nil {
+		text, err = jsontext.AppendUnquote(nil, raw)
+	}
+	if err != nil {
+		d.fail(err)
+		return nil, false, false
+	}
+	return text, false, true
+}
+
+// name reads the name of a member.
+func (d *decoder) name(of string) (name string, ok bool) {
+	if d.peek() != '"' {
+		_, ok = d.token(of, textString, '"')
+		return "", ok
+	}
+	text, _, ok := d.quoted()
+	if !ok {
+		return "", false
+	}
+	if known, ok := d.names[string(text)]; ok {
+		return known, true
+	}
+	name = string(text)
+	if len(d.names) < maxNames && len(name) <= maxRepeated {
+		d.names[name] = name
+	}
+	return name, true
 }
 
 func (d *decoder) optionalText(field string) *string {
@@ -139,14 +197,15 @@ func (d *decoder) object(field string, value func(name string) bool, required ..
 	if _, ok := d.token(field, "Expected a JSON object.", '{'); !ok {
 		return
 	}
-	seen := make(map[string]bool, len(required))
+	var seen uint64 // of required
 	for d.peek() != '}' {
-		token, ok := d.token(field, textString, '"')
+		name, ok := d.name(field)
 		if !ok {
 			return
 		}
-		name := token.String()
-		seen[name] = true
+		if i := slices.Index(required, name); i >= 0 {
+			seen |= 1 << i
+		}
 		if !value(name) {
 			if err := d.tokens.SkipValue(); err != nil {
 				d.fail(err)
@@ -157,8 +216,8 @@ func (d *decoder) object(field string, value func(name string) bool, required ..
 		}
 	}
 	d.token(field, "", '}')
-	for _, name := range required {
-		if !seen[name] {
+	for i, name := range required {
+		if seen&(1<<i) == 0 {
 			d.fail(fieldError(name, textRequired))
 		}
 	}
