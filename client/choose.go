@@ -13,9 +13,17 @@ import (
 // Certificates finds an own certificate, the one with the given id unless that is "",
 // and one of the peer's that come from the same root; ErrNoCertificate.
 func (s Syncer) Certificates(ctx context.Context, id string) (own, other *cert.Certificate, err error) {
+	owned, roots, err := s.owned(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	return s.choose(ctx, id, owned, roots, map[string][]*cert.Certificate{})
+}
+
+// owned are our own certificates, with the root of each.
+func (s Syncer) owned(ctx context.Context) (owned []*cert.Certificate, roots map[string]string, err error) {
 	env := s.Engine.Env()
-	var owned []*cert.Certificate
-	roots := map[string]string{} // by own certificate
+	roots = map[string]string{}
 	err = env.DB.Read(ctx, func(tx *db.Tx) (err error) {
 		if owned, err = session.Owned(ctx, tx, env.Profile.Name); err != nil {
 			return err
@@ -32,7 +40,12 @@ func (s Syncer) Certificates(ctx context.Context, id string) (own, other *cert.C
 	if err != nil {
 		return nil, nil, fmt.Errorf("own certificates: %w", err)
 	}
-	asked := map[string][]*cert.Certificate{}
+	return owned, roots, nil
+}
+
+// choose is Certificates of those owned; asked are the peer's certificates by root, as far as
+// they are known already.
+func (s Syncer) choose(ctx context.Context, id string, owned []*cert.Certificate, roots map[string]string, asked map[string][]*cert.Certificate) (own, other *cert.Certificate, err error) {
 	for _, mine := range owned {
 		if id != "" && mine.ID != id {
 			continue
@@ -48,7 +61,7 @@ func (s Syncer) Certificates(ctx context.Context, id string) (own, other *cert.C
 		}
 	}
 	return nil, nil, fmt.Errorf("%w with %s for profile %s: this node holds %d certificates and the server has none under their roots; get one with a certificate request (--user)",
-		ErrNoCertificate, s.Peer.BaseURL, env.Profile.Name, len(owned))
+		ErrNoCertificate, s.Peer.BaseURL, s.Engine.Env().Profile.Name, len(owned))
 }
 
 // widest returns the certificate that allows at least what the others do, or the

@@ -36,7 +36,17 @@ type conversation struct {
 
 // connect resumes the interrupted sync session with the peer, or opens a new one.
 func (s Syncer) connect(ctx context.Context, o Options, r *Result) (*conversation, error) {
-	info, err := s.Peer.Info(ctx)
+	owned, roots, err := s.owned(ctx)
+	if err != nil {
+		return nil, err
+	}
+	root := ""
+	for _, mine := range owned {
+		if root == "" && (o.CertificateID == "" || mine.ID == o.CertificateID) {
+			root = roots[mine.ID]
+		}
+	}
+	info, err := s.Peer.Greet(ctx, root)
 	if err != nil {
 		return nil, err
 	}
@@ -51,7 +61,17 @@ func (s Syncer) connect(ctx context.Context, o Options, r *Result) (*conversatio
 			return c, err
 		}
 	}
-	if err := c.open(ctx, o); err != nil {
+	known := map[string][]*cert.Certificate{}
+	if info.Certificates != nil {
+		if known[root], err = cert.ParseList(info.Certificates); err != nil {
+			return nil, fmt.Errorf("the certificates of %s: %w", s.Peer.BaseURL, err)
+		}
+	}
+	own, other, err := s.choose(ctx, o.CertificateID, owned, roots, known)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.open(ctx, own, other, info.Nonce); err != nil {
 		return nil, err
 	}
 	r.SyncSession = c.sync.ID
@@ -109,19 +129,19 @@ func (c *conversation) forget(ctx context.Context, id string) error {
 	return env.DB.Write(ctx, func(tx *db.Tx) error { return session.CloseSync(ctx, tx, id, env.Now()) })
 }
 
-// open proves our certificate to the peer and has the peer prove its own.
-func (c *conversation) open(ctx context.Context, o Options) error {
-	own, other, err := c.Certificates(ctx, o.CertificateID)
-	if err != nil {
-		return err
-	}
+// open proves our certificate to the peer and has the peer prove its own. Nonce is nil when
+// the peer has not given one yet.
+func (c *conversation) open(ctx context.Context, own, other *cert.Certificate, nonce *wire.Nonce) error {
 	if err := c.saveServerChain(ctx, other); err != nil {
 		return err
 	}
 	env := c.Engine.Env()
-	nonce, err := c.peer.Nonce(ctx)
-	if err != nil {
-		return err
+	if nonce == nil {
+		asked, err := c.peer.Nonce(ctx)
+		if err != nil {
+			return err
+		}
+		nonce = &asked
 	}
 	id, err := env.NewID()
 	if err != nil {

@@ -68,9 +68,18 @@ func (p *Peer) Shared() wire.Set {
 
 // Info asks who the peer is and what it can. The error is ErrUnreachable or
 // ErrNotMorango when nobody of ours is there.
-func (p *Peer) Info(ctx context.Context) (wire.Info, error) {
+func (p *Peer) Info(ctx context.Context) (wire.Info, error) { return p.info(ctx, nil) }
+
+// Greet is Info, and a MoranGo peer's answer also has what is asked for next: a nonce, and
+// the peer's certificates under a root.
+func (p *Peer) Greet(ctx context.Context, root string) (wire.Info, error) {
+	return p.info(ctx, url.Values{wire.QueryGreeting: {root}})
+}
+
+func (p *Peer) info(ctx context.Context, query url.Values) (wire.Info, error) {
 	var info wire.Info
-	err := p.get(ctx, wire.Item(wire.PathInfo, wire.InfoItem), &info)
+	r := request{method: http.MethodGet, path: wire.Item(wire.PathInfo, wire.InfoItem), query: query}
+	err := p.do(ctx, r, maxSmall, jsonInto(&info))
 	if err == nil && info.InstanceID == "" {
 		err = fmt.Errorf("%s tells no instance id: %w", p.BaseURL, ErrNotMorango)
 	}

@@ -7,7 +7,10 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/morango-go/morango/cert"
+	"github.com/morango-go/morango/db"
 	"github.com/morango-go/morango/ident"
+	"github.com/morango-go/morango/session"
 	"github.com/morango-go/morango/wire"
 )
 
@@ -25,7 +28,36 @@ func (s *Server) getInfo(r *http.Request) (answer, error) {
 		Capabilities: s.capabilities.List(),
 		Extra:        extra(s.env.Profile.InstanceInfo),
 	}
+	if query := r.URL.Query(); query.Has(wire.QueryGreeting) && s.agreed(r).Has(wire.MoranGo) {
+		if err := s.greet(r, query.Get(wire.QueryGreeting), &info); err != nil {
+			return answer{}, err
+		}
+	}
 	return answer{status: http.StatusOK, body: info}, nil
+}
+
+// greet adds what a client asks for next when it begins a sync session: a nonce, and the
+// certificates of ours under a root that it knows.
+func (s *Server) greet(r *http.Request, root string, info *wire.Info) error {
+	var found []*cert.Certificate
+	if id, ok := idOf(root); ok {
+		err := s.env.DB.Read(r.Context(), func(tx *db.Tx) (err error) {
+			found, err = session.DescendantsOwned(r.Context(), tx, id, "")
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	nonce, err := s.newNonce(r)
+	if err != nil {
+		return err
+	}
+	info.Nonce = &nonce
+	if links := cert.Links(found); links != nil {
+		info.Certificates, err = wire.Marshal(links)
+	}
+	return err
 }
 
 // extra is what the application says of itself, less what would override us.
@@ -33,7 +65,7 @@ func extra(of map[string]string) map[string]jsontext.Value {
 	values := map[string]jsontext.Value{}
 	for key, value := range of {
 		switch key {
-		case "instance_hash", "instance_id", "system_os", "version", "capabilities":
+		case "instance_hash", "instance_id", "system_os", "version", "capabilities", "nonce", "certificates":
 			continue
 		}
 		if text, err := jsontext.AppendQuote(nil, value); err == nil { // not: invalid UTF-8

@@ -8,11 +8,17 @@ import (
 	"github.com/morango-go/morango/wire"
 )
 
-// postNonce gives out a nonce, and drops those that nobody used in time.
+// postNonce gives out a nonce.
 func (s *Server) postNonce(r *http.Request) (answer, error) {
+	nonce, err := s.newNonce(r)
+	return answer{status: http.StatusCreated, body: nonce}, err
+}
+
+// newNonce makes a nonce, and drops those that nobody used in time.
+func (s *Server) newNonce(r *http.Request) (wire.Nonce, error) {
 	id, err := s.env.NewID()
 	if err != nil {
-		return answer{}, err
+		return wire.Nonce{}, err
 	}
 	now := s.env.Now().UTC()
 	nonce := session.Nonce{ID: id, Time: now, IP: s.clientIP(r)}
@@ -25,10 +31,5 @@ func (s *Server) postNonce(r *http.Request) (answer, error) {
 		}
 		return session.LimitNonces(r.Context(), tx, nonce.IP, session.NoncesKept{All: s.quota.Nonces, OfAddress: s.quota.NoncesOfAddress})
 	})
-	if err != nil {
-		return answer{}, err
-	}
-	return answer{status: http.StatusCreated, body: wire.Nonce{
-		ID: nonce.ID, Timestamp: wire.Time{Time: nonce.Time}, IP: nonce.IP,
-	}}, nil
+	return wire.Nonce{ID: nonce.ID, Timestamp: wire.Time{Time: nonce.Time}, IP: nonce.IP}, err
 }

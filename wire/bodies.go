@@ -13,6 +13,11 @@ type Info struct {
 	SystemOS     string       `json:"system_os"` // such as "Linux", "Windows", "Darwin"
 	Version      string       `json:"version"`
 	Capabilities []Capability `json:"capabilities"`
+	// Nonce and Certificates answer QueryGreeting, of a MoranGo server: what a client asks for
+	// next. Certificates are those at or below the root named, as an endpoint of their own
+	// lists them.
+	Nonce        *Nonce         `json:"nonce,omitempty"`
+	Certificates jsontext.Value `json:"certificates,omitempty"`
 	// Extra is what the application says of itself; it never overrides the above.
 	Extra map[string]jsontext.Value `json:",embed"`
 }

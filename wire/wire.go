@@ -39,6 +39,7 @@ const (
 	QueryTransferSession  = "transfer_session_id" // buffers: required
 	QueryLimit            = "limit"               // buffers: page size; without it a plain list
 	QueryOffset           = "offset"              // buffers: where the page starts, with limit only
+	QueryGreeting         = "greeting"            // information: with a nonce and the certificates under this root
 	QueryAfter            = "after"               // streams: id after which the stream is to begin; with limit: of so many records
 )
 
