@@ -22,8 +22,8 @@ type Glance struct {
 
 // The bounds of a glance.
 const (
-	glanceRecords   = 1000 // looked at here
-	glanceQuestions = 12   // asked of the peer, more than one only where there are differences
+	glanceRecords   = 400 // looked at here: some milliseconds on each side
+	glanceQuestions = 12  // asked of the peer, more than one only where there are differences
 )
 
 // Compare looks at the records. first asks the first question, and is told what the
