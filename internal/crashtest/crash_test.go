@@ -20,22 +20,17 @@ var (
 	seed   = flag.Uint64("seed", 1, "of what points are tried, and of what power cuts take")
 )
 
-// TestKilledAtCommits kills a side at its commits, on SQLite.
-func TestKilledAtCommits(t *testing.T) {
-	crashes(t, onFiles(t, day), kills, 2)
+// TestFiles kills a side at its commits, takes its last writes away, and has its disk
+// refuse writes and syncs for a while, on SQLite.
+func TestFiles(t *testing.T) {
+	for _, s := range daily() {
+		t.Run(s.name, func(t *testing.T) {
+			crashes(t, onFiles(t, s), slices.Concat(kills, outages, trouble), 1)
+		})
+	}
 }
 
-// TestPowerCut takes the last writes of a side away, on SQLite.
-func TestPowerCut(t *testing.T) {
-	crashes(t, onFiles(t, day), outages, 2)
-}
-
-// TestTrouble has the disk of a side refuse writes and syncs for a while, on SQLite.
-func TestTrouble(t *testing.T) {
-	crashes(t, onFiles(t, day), trouble, 2)
-}
-
-// TestFirstDay does both while the databases and certificates are made.
+// TestFirstDay kills and takes writes away while the databases and certificates are made.
 func TestFirstDay(t *testing.T) {
 	moments := []moment{after, torn, shuffled}
 	if *points > 0 {
@@ -44,13 +39,15 @@ func TestFirstDay(t *testing.T) {
 	crashes(t, onFiles(t, firstDay), moments, 1)
 }
 
-// TestKilledAtCommitsPostgres kills a side at its commits, on PostgreSQL.
-func TestKilledAtCommitsPostgres(t *testing.T) {
-	crashes(t, onPostgres(t), []moment{before, after}, 2)
+// TestPostgres kills a side at its commits, on PostgreSQL.
+func TestPostgres(t *testing.T) {
+	for _, s := range daily() {
+		t.Run(s.name, func(t *testing.T) { crashes(t, onPostgres(t, s), []moment{before, after}, 1) })
+	}
 }
 
-// TestServerKilled kills the PostgreSQL server under a side, which lives on.
-func TestServerKilled(t *testing.T) {
+// TestServerDown has the PostgreSQL server go down under a side, which lives on.
+func TestServerDown(t *testing.T) {
 	crashes(t, underServer(t), []moment{before, after}, 1)
 }
 
@@ -76,6 +73,9 @@ func crashes(t *testing.T, set stage, moments []moment, sample int) {
 					d := doom{At: at, Moment: m, Seed: *seed}
 					t.Run(d.String(), func(t *testing.T) {
 						r := set(t, victim, d)
+						if at%2 == 1 {
+							r.verb = "afresh"
+						}
 						if died = r.play(); died {
 							tried.Add(1)
 						} else {

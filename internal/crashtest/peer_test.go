@@ -19,6 +19,7 @@ import (
 
 	"github.com/morango-go/morango"
 	"github.com/morango-go/morango/server"
+	"github.com/morango-go/morango/wire"
 )
 
 // The sides.
@@ -50,6 +51,7 @@ var verbs = map[string]func(p *peer, ctx context.Context, args []string) (string
 	"join":      (*peer).join,
 	"introduce": (*peer).introduce,
 	"sync":      (*peer).sync,
+	"afresh":    (*peer).sync,
 	"pull":      (*peer).sync,
 	"push":      (*peer).sync,
 	"edit": func(p *peer, ctx context.Context, args []string) (string, error) {
@@ -152,7 +154,8 @@ func (p *peer) root(ctx context.Context, _ []string) (string, error) {
 	return "", err
 }
 
-// serve serves at an address, unless it serves already, and returns the URL.
+// serve serves at an address, unless it serves already, and returns the URL. It does so
+// without streams when that is said.
 func (p *peer) serve(ctx context.Context, args []string) (string, error) {
 	if p.http != nil {
 		return "http://" + args[1], nil
@@ -161,7 +164,11 @@ func (p *peer) serve(ctx context.Context, args []string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	handler, err := p.node.Handler(morango.ServerOptions{Users: everybody{}, AllowCertificatePushing: true})
+	o := morango.ServerOptions{Users: everybody{}, AllowCertificatePushing: true}
+	if args[2] == "true" {
+		o.Hide = []wire.Capability{wire.Stream1}
+	}
+	handler, err := p.node.Handler(o)
 	if err != nil {
 		return "", err
 	}
@@ -190,9 +197,10 @@ func (p *peer) introduce(ctx context.Context, args []string) (string, error) {
 	return "", err
 }
 
-// sync syncs with the peer at a URL, and says whether it went on with an earlier sync.
+// sync syncs with the peer at a URL, and says whether it went on with an earlier sync,
+// which it leaves aside when it is to sync afresh.
 func (p *peer) sync(ctx context.Context, args []string) (string, error) {
-	o := morango.SyncOptions{ChunkSize: 10, Retries: -1, Pull: args[0] == "pull", Push: args[0] == "push"}
+	o := morango.SyncOptions{ChunkSize: 10, Retries: -1, Pull: args[0] == "pull", Push: args[0] == "push", Fresh: args[0] == "afresh"}
 	summary, err := p.node.Sync(ctx, args[1], o)
 	if err == nil && summary.Failing() > 0 {
 		err = fmt.Errorf("%d records could not be applied or sent: %v", summary.Failing(), summary.Problems)

@@ -12,14 +12,14 @@ import (
 
 // onPostgres sets up victims whose databases lie on a PostgreSQL server, and who are
 // killed by the proxy before it.
-func onPostgres(t *testing.T) stage {
-	from := prepare(t, day, func(string) string { return dbtest.PostgresEmptyURL(t) })
+func onPostgres(t *testing.T, s script) stage {
+	from := prepare(t, s, func(string) string { return dbtest.PostgresEmptyURL(t) })
 	return func(t *testing.T, victim string, d doom) *run {
 		targets := map[string]string{}
 		for side, target := range from {
 			targets[side] = dbtest.PostgresCopy(t, target)
 		}
-		r := newRun(t, day, victim, targets)
+		r := newRun(t, s, victim, targets)
 		f := &killed{}
 		p, address := newProxy(t, targets[victim], d, func() { f.child.kill() })
 		f.proxy = p

@@ -16,9 +16,10 @@ import (
 // script is what happens, line by line: who does what. Lines about syncing get the
 // hub's address.
 type script struct {
-	name  string
-	fresh bool // the sides begin with nothing
-	lines []string
+	name     string
+	fresh    bool // the sides begin with nothing
+	buffered bool // records travel by way of buffers, as with peers of other make
+	lines    []string
 }
 
 // day is a day of two sides that know each other.
@@ -46,6 +47,13 @@ var firstDay = script{name: "first day", fresh: true, lines: []string{
 	"tablet introduce",
 }}
 
+// daily are the days of sides that stream, and of sides that use buffers.
+func daily() []script {
+	buffered := day
+	buffered.name, buffered.buffered = "day with buffers", true
+	return []script{day, buffered}
+}
+
 // doer is a side, here or in a process of its own.
 type doer interface {
 	do(ctx context.Context, line string) (string, error)
@@ -63,6 +71,7 @@ type run struct {
 	fate  fate
 	sides map[string]doer
 	url   string // of the hub
+	verb  string // by which the sides sync in the end
 }
 
 // fate is how a victim comes to its end.
@@ -80,7 +89,7 @@ type fate interface {
 const patience = 2 * time.Minute
 
 func newRun(t *testing.T, s script, victim string, targets map[string]string) *run {
-	r := &run{T: t, script: s, victim: victim, targets: targets, hopes: newHopes(), versions: versions{}, sides: map[string]doer{}}
+	r := &run{T: t, script: s, victim: victim, targets: targets, hopes: newHopes(), versions: versions{}, sides: map[string]doer{}, verb: "sync"}
 	for side := range targets {
 		if side != victim {
 			r.sides[side] = r.here(side, targets[side])
@@ -106,6 +115,7 @@ func (r *run) play() (died bool) {
 		ctx, cancel := context.WithTimeout(r.Context(), patience)
 		defer cancel()
 		if errors.Is(err, errDied) || r.fate.struck(ctx) {
+			r.Logf("it came in: %s", line)
 			return true
 		}
 		r.Fatalf("nobody died, and yet: %v", err)
@@ -133,12 +143,12 @@ func (r *run) line(line string) error {
 		if r.url != "" {
 			address = strings.TrimPrefix(r.url, "http://")
 		}
-		url, err := r.sides[side].do(r.Context(), "serve "+address)
+		url, err := r.sides[side].do(r.Context(), fmt.Sprint("serve ", address, " ", r.script.buffered))
 		if err == nil {
 			r.url = url
 		}
 		return err
-	case "sync", "pull", "push", "join", "introduce":
+	case "sync", "afresh", "pull", "push", "join", "introduce":
 		rest += " " + r.url
 	}
 	_, err := r.sides[side].do(r.Context(), rest)
@@ -149,12 +159,17 @@ func (r *run) line(line string) error {
 func (r *run) recover() {
 	r.Helper()
 	r.fate.revive(r)
+	states := map[string]*state{}
 	for _, side := range []string{hub, tablet} {
 		if p := r.sides[side].(*peer); p.node != nil {
 			s := r.look(side)
 			must(r.T, r.hopes.check(s, side))
 			must(r.T, r.versions.see(s))
+			states[side] = s
 		}
+	}
+	if len(states) == 2 {
+		must(r.T, errors.Join(states[hub].honest(states[tablet]), states[tablet].honest(states[hub])))
 	}
 	var lines []string
 	if r.script.fresh {
@@ -191,7 +206,7 @@ func (r *run) finish() {
 	}
 	r.lines([]string{hub + last, tablet + last})
 	for range 2 { // what is resumed ends what was begun, no more
-		resumed, err := r.sides[tablet].do(r.Context(), "sync "+r.url)
+		resumed, err := r.sides[tablet].do(r.Context(), r.verb+" "+r.url)
 		must(r.T, err)
 		if resumed == "false" {
 			break

@@ -18,6 +18,8 @@ type state struct {
 	rows    map[string]string // of the application's tables, the beginning of their texts by id
 	dirty   map[string]bool   // rows not yet serialized
 	records map[string]stored
+	seen    map[string]map[string]int64 // record max counters, by record and instance
+	claims  map[string]map[string]int64 // database max counters, by prefix and instance
 }
 
 // stored is a row of the store.
@@ -25,7 +27,8 @@ type stored struct {
 	content
 	instance string
 	counter  int64
-	waiting  bool // not yet in the application's table
+	place    string // partition
+	waiting  bool   // not yet in the application's table
 }
 
 // look reads a side's database in one snapshot, and refuses what is half written.
@@ -35,8 +38,15 @@ func look(ctx context.Context, side, target string) (*state, error) {
 		return nil, err
 	}
 	s := &state{side: side, rows: map[string]string{}, dirty: map[string]bool{}, records: map[string]stored{}}
-	err = d.Read(ctx, func(tx *db.Tx) error {
-		return errors.Join(s.sound(ctx, tx), s.read(ctx, tx))
+	err = d.Read(ctx, func(tx *db.Tx) (err error) {
+		if err := errors.Join(s.sound(ctx, tx), s.read(ctx, tx)); err != nil {
+			return err
+		}
+		if s.seen, err = counters(ctx, tx, `SELECT store_model_id, instance_id, counter FROM morango_recordmaxcounter`); err != nil {
+			return err
+		}
+		s.claims, err = counters(ctx, tx, `SELECT partition, instance_id, counter FROM morango_databasemaxcounter`)
+		return err
 	})
 	if err == nil {
 		err = s.settled()
@@ -119,7 +129,7 @@ func (s *state) read(ctx context.Context, tx *db.Tx) error {
 	if err := s.readGone(ctx, tx); err != nil {
 		return err
 	}
-	rows, err := tx.Query(ctx, `SELECT id, last_saved_instance, last_saved_counter, serialized, conflicting_serialized_data, deleted, hard_deleted, dirty_bit FROM morango_store`)
+	rows, err := tx.Query(ctx, `SELECT id, last_saved_instance, last_saved_counter, serialized, conflicting_serialized_data, deleted, hard_deleted, dirty_bit, partition FROM morango_store`)
 	if err != nil {
 		return err
 	}
@@ -127,12 +137,47 @@ func (s *state) read(ctx context.Context, tx *db.Tx) error {
 	for rows.Next() {
 		var id string
 		var r stored
-		if err := rows.Scan(&id, &r.instance, &r.counter, &r.Serialized, &r.Conflicting, &r.Deleted, &r.Hard, &r.waiting); err != nil {
+		if err := rows.Scan(&id, &r.instance, &r.counter, &r.Serialized, &r.Conflicting, &r.Deleted, &r.Hard, &r.waiting, &r.place); err != nil {
 			return err
 		}
 		s.records[id] = r
 	}
 	return rows.Err()
+}
+
+// counters reads a table of counters.
+func counters(ctx context.Context, tx *db.Tx, query string) (map[string]map[string]int64, error) {
+	rows, err := tx.Query(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	all := map[string]map[string]int64{}
+	for rows.Next() {
+		var key, instance string
+		var n int64
+		if err := rows.Scan(&key, &instance, &n); err != nil {
+			return nil, err
+		}
+		if all[key] == nil {
+			all[key] = map[string]int64{}
+		}
+		all[key][instance] = n
+	}
+	return all, rows.Err()
+}
+
+// honest refuses a claim of a side that covers a version which the other side holds and
+// this one never had.
+func (s *state) honest(other *state) error {
+	for id, r := range other.records {
+		for prefix, counters := range s.claims {
+			if strings.HasPrefix(r.place, prefix) && counters[r.instance] >= r.counter && s.seen[id][r.instance] < r.counter {
+				return fmt.Errorf("the %s claims %d of %s under %q, and has not got record %s: %+v", s.side, counters[r.instance], r.instance, prefix, id, r)
+			}
+		}
+	}
+	return nil
 }
 
 // readGone notes the rows whose deletion is not yet serialized.
