@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"sync"
 
@@ -49,7 +50,8 @@ type Quota struct {
 	// Worlds is the most root certificates of others, which come with certificates that
 	// are pushed to this server. Default 20,000.
 	Worlds int
-	// Pushed is the most bytes that the records of one push may have, as JSON. Default 4 GiB.
+	// Pushed is the most bytes that the records of one push may have, as JSON, or
+	// compressed when they come as a stream. Default 4 GiB.
 	Pushed int64
 	// PushedByHolder is the most bytes that all open pushes of one holder may have
 	// together. Default 16 GiB.
@@ -295,3 +297,27 @@ func (s *Server) forgetEnded(ctx context.Context, holder string) error {
 		return nil
 	})
 }
+
+// charged counts the bytes of a push that comes as a stream, as they travel.
+type charged struct {
+	from io.Reader
+	s    *Server
+	r    *http.Request
+	t    session.Transfer
+	due  int64
+}
+
+// Read implements io.Reader.
+func (c *charged) Read(p []byte) (int, error) {
+	n, err := c.from.Read(p)
+	if c.due += int64(n); c.due >= chargedAtOnce || err != nil {
+		due := c.due
+		c.due = 0
+		if refused := c.s.chargePush(c.r.Context(), c.t, due); refused != nil {
+			return 0, refused
+		}
+	}
+	return n, err
+}
+
+const chargedAtOnce = 1 << 20

@@ -48,7 +48,7 @@ func (s *Server) postStream(r *http.Request) (answer, error) {
 		return answer{}, err
 	}
 	defer s.engine.KeepAlive(r.Context(), t.ID)()
-	body := progressing{r.Body, r, s.limits.Idle}
+	body := &charged{progressing{r.Body, r, s.limits.Idle}, s, r, t, 0}
 	if t, _, err = s.engine.StreamIn(r.Context(), t.ID, body, s.limits.Chunk, nil); err != nil {
 		return answer{}, err
 	}

@@ -105,6 +105,9 @@ func FuzzRequests(f *testing.F) {
 		if _, err := wire.ParseCertificateRequest(body); err != nil && err.Error() == "" || errs != nil && errs.Error() == "" {
 			t.Fatal("an error without a text")
 		}
+		if q, err := wire.ParseDigestRequest(body); err == nil && (len(q.SyncSessionID) != 32 || q.Lost < 0 || q.Damaged < 0) {
+			t.Fatalf("%+v", q)
+		}
 		if text, err := wire.ParseChainText(body); err == nil && !bytes.Contains(body, []byte(`"`)) {
 			t.Fatalf("%q out of %q", text, body)
 		}
@@ -151,7 +154,7 @@ func FuzzAnswers(f *testing.F) {
 		for _, make := range []func() any{
 			func() any { return new(wire.Info) }, func() any { return new(wire.Instance) }, func() any { return new(wire.Nonce) },
 			func() any { return new([]wire.PublicKey) }, func() any { return new(wire.SyncSession) },
-			func() any { return new(wire.SyncSessionAnswer) }, func() any { return new(wire.TransferSession) },
+			func() any { return new(wire.SyncSessionAnswer) }, func() any { return new(wire.DigestAnswer) }, func() any { return new(wire.TransferSession) },
 		} {
 			read := make()
 			if err := wire.Read(bytes.NewReader(text), 1<<16, read); err != nil {

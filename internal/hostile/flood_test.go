@@ -57,6 +57,7 @@ func TestFloods(t *testing.T) {
 		{"long claims and filters", longClaims},
 		{"certificates below certificates", manyCertificates},
 		{"records without end", endlessRecords},
+		{"streams without end", endlessStream},
 		{"sessions opened and closed", func(t *testing.T, s *scene) {
 			for range many {
 				id := s.a.open(t)

@@ -75,12 +75,10 @@ func results(change func(r map[string]any)) func(*http.Request, int, []byte) (in
 	})
 }
 
-// A server that nobody should trust: whatever it answers, the client's sync ends, and the
-// client holds nothing that lies outside its scope, claims nothing that it does not have,
-// and still syncs with the honest hub afterwards.
-func TestServers(t *testing.T) {
+// lies are what a server may answer in place of the truth.
+func lies() map[string]func(*http.Request, int, []byte) (int, []byte) {
 	same := func(_ *http.Request, status int, body []byte) (int, []byte) { return status, body }
-	lies := map[string]func(*http.Request, int, []byte) (int, []byte){
+	return map[string]func(*http.Request, int, []byte) (int, []byte){
 		repeating: on(wire.PathTransferSessions, func(f map[string]any) {
 			if f["records_total"] != nil {
 				f["records_total"] = 300
@@ -126,13 +124,19 @@ func TestServers(t *testing.T) {
 		"lists instead":  func(_ *http.Request, status int, _ []byte) (int, []byte) { return status, []byte(`[]`) },
 		"the truth":      same,
 	}
+}
+
+// A server that nobody should trust: whatever it answers, the client's sync ends, and the
+// client holds nothing that lies outside its scope, claims nothing that it does not have,
+// and still syncs with the honest hub afterwards.
+func TestServers(t *testing.T) {
 	h := newHub(t, filepath.Join(t.TempDir(), "hub.db"), server.Limits{}, server.Quota{})
 	joined := filepath.Join(t.TempDir(), "joined.db")
 	node := h.client(t, joined)
 	_, err := node.Join(t.Context(), h.url, morango.JoinOptions{User: "zoe", Password: password, ScopeDefinition: "user", Params: map[string]string{"user": "zoe"}, Parent: h.world})
 	must(t, err)
 	must(t, node.Close())
-	for name, change := range lies {
+	for name, change := range lies() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			deceived(t, h, joined, name, change)

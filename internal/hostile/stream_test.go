@@ -2,8 +2,10 @@ package hostile
 
 import (
 	"bytes"
+	"crypto/rand"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 
@@ -50,7 +52,23 @@ func TestStreams(t *testing.T) {
 		}},
 		{"digests", digests},
 	}
-	for name, change := range map[string]func(s *scene, h *wire.StreamHeader, r *record.Record){
+	for name, change := range forgedStreams() {
+		attacks = append(attacks, attack{"stream " + name, func(t *testing.T, s *scene) {
+			id := s.beginStream(t)
+			h, r := s.header(id), s.own(t, "bad")
+			change(s, &h, &r)
+			s.a.refused(t, "POST", wire.Item(wire.PathStreams, id), s.stream(t, h, r), "Content-Type", wire.ContentStream)
+			if n := s.number(`SELECT COUNT(*) FROM morango_store WHERE id = $1`, r.ID); n != 0 {
+				t.Error("the record was taken")
+			}
+		}})
+	}
+	attempts(t, attacks)
+}
+
+// forgedStreams change a good header or record into one that must not be taken.
+func forgedStreams() map[string]func(s *scene, h *wire.StreamHeader, r *record.Record) {
+	return map[string]func(s *scene, h *wire.StreamHeader, r *record.Record){
 		"of bob":             func(s *scene, _ *wire.StreamHeader, r *record.Record) { s.move(r, s.bob.own) },
 		"of all":             func(s *scene, _ *wire.StreamHeader, r *record.Record) { s.move(r, s.world+":all") },
 		"of the world":       func(s *scene, _ *wire.StreamHeader, r *record.Record) { s.move(r, s.world) },
@@ -66,18 +84,7 @@ func TestStreams(t *testing.T) {
 		"with NUL":                func(_ *scene, _ *wire.StreamHeader, r *record.Record) { r.Serialized = "{\"a\": \"\x00\"}" },
 		"of another profile's":    func(_ *scene, _ *wire.StreamHeader, r *record.Record) { r.Model = "sqlite_master" },
 		"after what there is not": func(_ *scene, h *wire.StreamHeader, _ *record.Record) { h.After = strings.Repeat("0", 31) + "1" },
-	} {
-		attacks = append(attacks, attack{"stream " + name, func(t *testing.T, s *scene) {
-			id := s.beginStream(t)
-			h, r := s.header(id), s.own(t, "bad")
-			change(s, &h, &r)
-			s.a.refused(t, "POST", wire.Item(wire.PathStreams, id), s.stream(t, h, r), "Content-Type", wire.ContentStream)
-			if n := s.number(`SELECT COUNT(*) FROM morango_store WHERE id = $1`, r.ID); n != 0 {
-				t.Error("the record was taken")
-			}
-		}})
 	}
-	attempts(t, attacks)
 }
 
 // beginStream opens a push whose records are to come as a stream.
@@ -140,4 +147,36 @@ func digests(t *testing.T, s *scene) {
 	if strings.Contains(said, "bob") || !strings.Contains(said, s.a.own) {
 		t.Errorf("the digests of the own partition show %s", said)
 	}
+}
+
+// endlessStream sends one stream of more bytes than one push may have.
+func endlessStream(t *testing.T, s *scene) {
+	s.a.sync = s.a.open(t)
+	id := s.beginStream(t)
+	var zipped bytes.Buffer
+	zip, err := wire.Compress(&zipped)
+	must(t, err)
+	w, err := wire.NewFrameWriter(zip, s.header(id))
+	must(t, err)
+	var all []record.Record
+	for i := range 40 {
+		r := s.own(t, fmt.Sprint(id, i))
+		noise := make([]byte, 50_000)
+		_, err := rand.Read(noise)
+		must(t, err)
+		r.Serialized = fmt.Sprintf(`{"text": "%x"}`, noise)
+		all = append(all, r)
+	}
+	slices.SortFunc(all, func(a, b record.Record) int { return strings.Compare(a.ID, b.ID) })
+	for _, r := range all {
+		must(t, w.Record(r))
+	}
+	must(t, w.End(false, strings.Repeat("f", 32)))
+	must(t, zip.Close())
+	if int64(zipped.Len()) < small.Pushed*3/2 {
+		t.Fatalf("only %d bytes", zipped.Len())
+	}
+	s.a.refused(t, "POST", wire.Item(wire.PathStreams, id), zipped.String(), "Content-Type", wire.ContentStream)
+	s.a.can = wire.All().Without(wire.Stream1)
+	s.a.sync = s.a.open(t)
 }

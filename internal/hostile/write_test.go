@@ -196,17 +196,19 @@ func writeAsOther(t *testing.T, s *scene) {
 	s.a.finish(t, id)
 }
 
-// A record with a history of a hundred thousand instances, and one with more.
+// A record with a long history, and one with a history of more than a hundred thousand
+// instances.
 func writeHistories(t *testing.T, s *scene) {
 	id := s.a.push(t, 2, noClaim)
 	r := s.a.note(id, s.a.own, "much seen", random(t), 1)
-	for i := range 99_999 {
-		r.RMCBList = append(r.RMCBList, wire.BufferCounter{TransferSession: id, ModelUUID: r.ModelUUID, InstanceID: fmt.Sprintf("%032x", i), Counter: 1})
+	grow := func(from, to int) {
+		for i := from; i < to; i++ {
+			r.RMCBList = append(r.RMCBList, wire.BufferCounter{TransferSession: id, ModelUUID: r.ModelUUID, InstanceID: fmt.Sprintf("%032x", i), Counter: 1})
+		}
 	}
+	grow(0, 20_000)
 	s.a.ask(t, "POST", wire.PathBuffers, text(t, []wire.BufferRecord{r}))
-	for i := range 2 {
-		r.RMCBList = append(r.RMCBList, wire.BufferCounter{TransferSession: id, ModelUUID: r.ModelUUID, InstanceID: fmt.Sprintf("f%031x", i), Counter: 1})
-	}
+	grow(20_000, 100_001)
 	s.a.refused(t, "POST", wire.PathBuffers, text(t, []wire.BufferRecord{r}))
 	s.a.finish(t, id)
 }
