@@ -21,6 +21,7 @@ type request struct {
 	stream         io.Reader // in place of a body; can be sent only once
 	content        string    // of the body; "" is JSON
 	answers        string    // content of a good answer; "" is JSON
+	greeting       string    // id of the root that is greeted with; "" is none
 	user, password string    // HTTP Basic when user is not ""
 }
 
@@ -91,6 +92,9 @@ func (p *Peer) prepare(ctx context.Context, r request) (*http.Request, error) {
 			content = wire.ContentJSON
 		}
 		req.Header.Set("Content-Type", content)
+	}
+	if r.greeting != "" {
+		req.Header.Set(wire.HeaderGreeting, r.greeting)
 	}
 	if r.user != "" {
 		req.SetBasicAuth(r.user, r.password)

@@ -68,17 +68,17 @@ func (p *Peer) Shared() wire.Set {
 
 // Info asks who the peer is and what it can. The error is ErrUnreachable or
 // ErrNotMorango when nobody of ours is there.
-func (p *Peer) Info(ctx context.Context) (wire.Info, error) { return p.info(ctx, nil) }
+func (p *Peer) Info(ctx context.Context) (wire.Info, error) { return p.info(ctx, "") }
 
 // Greet is Info, and a MoranGo peer's answer also has what is asked for next: a nonce, and
 // the peer's certificates under a root.
 func (p *Peer) Greet(ctx context.Context, root string) (wire.Info, error) {
-	return p.info(ctx, url.Values{wire.QueryGreeting: {root}})
+	return p.info(ctx, root)
 }
 
-func (p *Peer) info(ctx context.Context, query url.Values) (wire.Info, error) {
+func (p *Peer) info(ctx context.Context, root string) (wire.Info, error) {
 	var info wire.Info
-	r := request{method: http.MethodGet, path: wire.Item(wire.PathInfo, wire.InfoItem), query: query}
+	r := request{method: http.MethodGet, path: wire.Item(wire.PathInfo, wire.InfoItem), greeting: root}
 	err := p.do(ctx, r, maxSmall, jsonInto(&info))
 	if err == nil && info.InstanceID == "" {
 		err = fmt.Errorf("%s tells no instance id: %w", p.BaseURL, ErrNotMorango)

@@ -28,8 +28,8 @@ func (s *Server) getInfo(r *http.Request) (answer, error) {
 		Capabilities: s.capabilities.List(),
 		Extra:        extra(s.env.Profile.InstanceInfo),
 	}
-	if query := r.URL.Query(); query.Has(wire.QueryGreeting) && s.agreed(r).Has(wire.MoranGo) {
-		if err := s.greet(r, query.Get(wire.QueryGreeting), &info); err != nil {
+	if root := r.Header.Get(wire.HeaderGreeting); root != "" && s.agreed(r).Has(wire.MoranGo) {
+		if err := s.greet(r, root, &info); err != nil {
 			return answer{}, err
 		}
 	}

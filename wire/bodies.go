@@ -13,7 +13,7 @@ type Info struct {
 	SystemOS     string       `json:"system_os"` // such as "Linux", "Windows", "Darwin"
 	Version      string       `json:"version"`
 	Capabilities []Capability `json:"capabilities"`
-	// Nonce and Certificates answer QueryGreeting, of a MoranGo server: what a client asks for
+	// Nonce and Certificates answer HeaderGreeting, of a MoranGo server: what a client asks for
 	// next. Certificates are those at or below the root named, as an endpoint of their own
 	// lists them.
 	Nonce        *Nonce         `json:"nonce,omitempty"`

@@ -39,13 +39,13 @@ const (
 	QueryTransferSession  = "transfer_session_id" // buffers: required
 	QueryLimit            = "limit"               // buffers: page size; without it a plain list
 	QueryOffset           = "offset"              // buffers: where the page starts, with limit only
-	QueryGreeting         = "greeting"            // information: with a nonce and the certificates under this root
 	QueryAfter            = "after"               // streams: id after which the stream is to begin; with limit: of so many records
 )
 
 // The headers and content types.
 const (
 	HeaderCapabilities = "X-Morango-Capabilities"
+	HeaderGreeting     = "X-Morango-Greeting" // a root's id: MoranGo's information comes with a nonce and the certificates under it
 	ContentJSON        = "application/json"
 	ContentStream      = "application/x-morango-stream" // frames within zstd; only streams, only with Stream1
 	ContentGzip        = "application/gzip"             // JSON within gzip; only POST buffers, only with GzipBufferPost
