@@ -33,12 +33,16 @@ func newReader(ctx context.Context, tx *db.Tx, q Question) (*reader, error) {
 	if q.Filter.Contains("") || len(q.Sums)+len(q.Lists) == 0 {
 		return r, nil
 	}
+	most := narrow
+	if q.Brief {
+		most = glanceRecords
+	}
 	cond, args := tx.PrefixCond("partition", q.Filter, 1)
 	var n int
-	if err := tx.QueryRow(ctx, fmt.Sprintf(countUpTo, cond, narrow+1), args...).Scan(&n); err != nil {
+	if err := tx.QueryRow(ctx, fmt.Sprintf(countUpTo, cond, most+1), args...).Scan(&n); err != nil {
 		return nil, fmt.Errorf("count the records under a filter: %w", err)
 	}
-	if r.isFew = n <= narrow; !r.isFew {
+	if r.isFew = n <= most; !r.isFew {
 		return r, nil
 	}
 	return r, r.query(ctx, underPartition+cond, args, func(_ string, e Entry) bool {

@@ -1,0 +1,178 @@
+package morango_test
+
+import (
+	"context"
+	"database/sql"
+	"log/slog"
+	"net/http/httptest"
+	"testing"
+
+	"github.com/morango-go/morango"
+	"github.com/morango-go/morango/db/dbtest"
+)
+
+// The rows with which a sync is measured: some that syncs made, and many times as many
+// copies of them, the same on both sides.
+const (
+	originals = 40
+	copies    = 1000
+)
+
+// multiply makes copies of all rows of one kind. A copy's id is that of no content, which
+// matters as long as it does not travel.
+var multiply = []string{
+	`SELECT set_config('morango.applying', 'on', TRUE)`,
+	`ALTER TABLE morango_store SET (autovacuum_enabled = FALSE)`,
+	`ALTER TABLE morango_recordmaxcounter SET (autovacuum_enabled = FALSE)`,
+	`ALTER TABLE item SET (autovacuum_enabled = FALSE)`,
+	`INSERT INTO item (id, _morango_source_id, _morango_partition, _morango_dirty_bit, world, folder_id, owner, text)
+		SELECT md5(id::text || n)::uuid, _morango_source_id, _morango_partition, FALSE, world, folder_id, owner, text
+		FROM item CROSS JOIN generate_series(1, $1) n`,
+	`INSERT INTO morango_recordmaxcounter (store_model_id, instance_id, counter)
+		SELECT md5(r.store_model_id::text || n)::uuid, r.instance_id, r.counter
+		FROM morango_recordmaxcounter r JOIN morango_store s ON s.id = r.store_model_id CROSS JOIN generate_series(1, $1) n
+		WHERE s.model_name = 'item'`,
+	`INSERT INTO morango_store (id, profile, model_name, partition, source_id, last_saved_instance, last_saved_counter,
+			deleted, hard_deleted, dirty_bit, _self_ref_fk, deserialization_error, serialized, conflicting_serialized_data)
+		SELECT md5(id::text || n)::uuid, profile, model_name, partition, source_id, last_saved_instance, last_saved_counter,
+			FALSE, FALSE, FALSE, _self_ref_fk, '', serialized, ''
+		FROM morango_store CROSS JOIN generate_series(1, $1) n WHERE model_name = 'item'`,
+}
+
+// measured is a peer on PostgreSQL whose work is counted by the server.
+type measured struct {
+	*peer
+	target string
+}
+
+func (m *measured) open(create bool) {
+	m.t.Helper()
+	var err error
+	m.Node, err = morango.Open(m.t.Context(), m.target, m.profile, morango.Config{Create: create, Logger: slog.New(slog.DiscardHandler)})
+	must(m.t, err)
+}
+
+// work is what was read of and written to tables that grow with the records.
+type work struct{ read, written int64 }
+
+// worked says what has been done since the database was made. Nobody may have it open.
+func (m *measured) worked(ctx context.Context) (w work) {
+	m.t.Helper()
+	for others := 1; others > 0; {
+		must(m.t, m.app.QueryRowContext(ctx, `SELECT COUNT(*) FROM pg_stat_activity
+			WHERE datname = current_database() AND pid <> pg_backend_pid()`).Scan(&others))
+	}
+	must(m.t, m.app.QueryRowContext(ctx, `SELECT
+			COALESCE(SUM(seq_tup_read + COALESCE(idx_tup_fetch, 0)), 0), COALESCE(SUM(n_tup_ins + n_tup_upd + n_tup_del), 0)
+		FROM pg_stat_user_tables WHERE relname IN ('morango_store', 'morango_recordmaxcounter', 'morango_buffer',
+			'morango_recordmaxcounterbuffer', 'morango_databasemaxcounter', 'item', 'folder')`).Scan(&w.read, &w.written))
+	return w
+}
+
+// syncMeasured syncs two peers that nobody has open, and returns what each of them did.
+func syncMeasured(t *testing.T, hub, tablet *measured) (s morango.Summary, did [2]work) {
+	t.Helper()
+	before := [2]work{hub.worked(t.Context()), tablet.worked(t.Context())}
+	for _, m := range []*measured{hub, tablet} {
+		m.open(false)
+	}
+	handler, err := hub.Handler(morango.ServerOptions{Users: anyone{}})
+	must(t, err)
+	server := httptest.NewServer(handler)
+	s, err = tablet.Sync(t.Context(), server.URL, morango.SyncOptions{})
+	server.Close()
+	must(t, err)
+	for i, m := range []*measured{hub, tablet} {
+		must(t, m.Close())
+		after := m.worked(t.Context())
+		did[i] = work{after.read - before[i].read, after.written - before[i].written}
+	}
+	return s, did
+}
+
+// TestIncremental holds that a sync reads about as much as has changed, and the little
+// that is compared each time, and that without changes it writes nothing. A peer of two
+// that hold 40,000 records each counts what its database does.
+func TestIncremental(t *testing.T) {
+	hub, tablet := newMeasured(t), newMeasured(t)
+	hub.open(true)
+	tablet.open(true)
+	root, err := hub.CreateRoot(t.Context(), "world", nil)
+	must(t, err)
+	hub.world = root.ID
+	handler, err := hub.Handler(morango.ServerOptions{Users: anyone{}})
+	must(t, err)
+	server := httptest.NewServer(handler)
+	tablet.join(server.URL, "", nil, root.ID)
+	folder := hub.id("folder", map[string]string{"world": root.ID})
+	hub.do(`INSERT INTO folder (id, _morango_source_id, _morango_partition, world, name) VALUES ($1, $2, $3, $4, 'top')`,
+		folder.ID, folder.SourceID, folder.Partition, root.ID)
+	for range originals {
+		item := hub.id("item", map[string]string{"world": root.ID})
+		hub.do(`INSERT INTO item (id, _morango_source_id, _morango_partition, world, folder_id, text) VALUES ($1, $2, $3, $4, $5, 'text')`,
+			item.ID, item.SourceID, item.Partition, root.ID, folder.ID)
+	}
+	tablet.sync(server.URL)
+	server.Close()
+	for _, m := range []*measured{hub, tablet} {
+		must(t, m.Close())
+		m.multiply()
+	}
+	// After each sync 1,000 records are compared, which are counted and whose ends are looked
+	// for; and for each claim it is looked whether there are as many.
+	const always = 8_000
+	syncMeasured(t, hub, tablet) // the claims settle
+	s, did := syncMeasured(t, hub, tablet)
+	if s.Pull.Records != 0 || s.Push.Records != 0 {
+		t.Errorf("something travelled: %+v", s)
+	}
+	for i, w := range did {
+		if w.read > always || w.written > 0 {
+			t.Errorf("peer %d read %d rows and wrote %d for nothing", i, w.read, w.written)
+		}
+	}
+	tablet.do(`UPDATE item SET text = 'of the tablet' WHERE id IN (SELECT id FROM item WHERE length(_morango_source_id) = 32
+		AND EXISTS (SELECT 1 FROM morango_store s WHERE s.id = item.id AND s.last_transfer_session_id IS NOT NULL) LIMIT 20)`)
+	s, did = syncMeasured(t, hub, tablet)
+	if s.Push.Records != 20 {
+		t.Errorf("pushed %+v", s.Push)
+	}
+	for i, w := range did {
+		if w.read > always+20*100 || w.written > 20*100 || w.written == 0 {
+			t.Errorf("peer %d read %d rows and wrote %d for 20 changes", i, w.read, w.written)
+		}
+	}
+}
+
+func newMeasured(t *testing.T) *measured {
+	t.Helper()
+	m := &measured{&peer{t: t, profile: testProfile(t)}, dbtest.PostgresURL(t)}
+	var err error
+	m.app, err = sql.Open("pgx", m.target)
+	must(t, err)
+	m.app.SetMaxIdleConns(-1) // a connection tells what it did at the latest when it ends
+	t.Cleanup(func() { must(t, m.app.Close()) })
+	return m
+}
+
+// multiply makes copies of the items.
+func (m *measured) multiply() {
+	m.t.Helper()
+	tx, err := m.app.BeginTx(m.t.Context(), nil)
+	must(m.t, err)
+	for i, query := range multiply {
+		var args []any
+		if i > 3 {
+			args = []any{copies}
+		}
+		_, err := tx.ExecContext(m.t.Context(), query, args...)
+		must(m.t, err)
+	}
+	must(m.t, tx.Commit())
+	m.do(`VACUUM ANALYZE`)
+	var n int
+	must(m.t, m.app.QueryRowContext(m.t.Context(), `SELECT COUNT(*) FROM morango_store`).Scan(&n))
+	if want := originals*(copies+1) + 1; n != want {
+		m.t.Fatalf("%d records, want %d", n, want)
+	}
+}
