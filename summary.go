@@ -2,6 +2,7 @@ package morango
 
 import (
 	"github.com/morango-go/morango/client"
+	"github.com/morango-go/morango/session"
 	"github.com/morango-go/morango/stage/serialize"
 )
 
@@ -48,13 +49,29 @@ type Direction struct {
 	// Rows of ours that were left out because they cannot travel as they are.
 	LeftOut      []serialize.Problem `json:"left_out,omitempty"`
 	LeftOutTotal int64               `json:"left_out_total"`
+	// What did not travel, also in the peer's words: records that the sender could not
+	// send (rows of LeftOut among them), and records that the receiver would not take.
+	Unsent  Omission `json:"unsent"`
+	Refused Omission `json:"refused"`
 	// TransferSessions are the ids of the transfers, for Touched.
 	TransferSessions []string `json:"transfer_sessions,omitempty"`
 }
 
-// Failing returns how many records could not be applied or not be sent.
-func (s Summary) Failing() int64 {
-	return s.Pull.Errors + s.Push.Errors + s.Pull.LeftOutTotal + s.Push.LeftOutTotal
+// Omission is a number of records that did not travel; at most 20 are listed.
+type Omission struct {
+	Total int64             `json:"total"`
+	First []session.Omitted `json:"first,omitempty"`
+}
+
+func (o *Omission) add(more session.Omission) {
+	o.Total += more.Total
+	o.First = append(o.First, more.First[:min(len(more.First), maxProblems-min(len(o.First), maxProblems))]...)
+}
+
+// Failing returns how many records could not be applied, not be sent or not be taken.
+func (s Summary) Failing() (n int64) {
+	n = s.Pull.Errors + s.Pull.LeftOutTotal + s.Pull.Unsent.Total + s.Pull.Refused.Total
+	return n + s.Push.Errors + max(s.Push.LeftOutTotal, s.Push.Unsent.Total) + s.Push.Refused.Total
 }
 
 func summarize(r client.Result) Summary {
@@ -85,4 +102,6 @@ func (d *Direction) add(t client.Transfer, first bool) {
 	d.Errors, d.Waiting = d.Errors+applied.Errors, d.Waiting+applied.Waiting
 	d.LeftOut = append(d.LeftOut, out.LeftOut...)
 	d.LeftOutTotal += out.LeftOutTotal
+	d.Unsent.add(t.LeftOut.Unsent)
+	d.Refused.add(t.LeftOut.Refused)
 }

@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"errors"
 
 	"github.com/morango-go/morango/session"
 	"github.com/morango-go/morango/stage"
@@ -24,6 +25,9 @@ func (d *drive) briefly(ctx context.Context) error {
 		err = d.learn(ctx, remote)
 	}
 	if err == nil {
+		err = d.Engine.TakeOmissions(ctx, d.t, remote.LeftOut)
+	}
+	if err == nil {
 		err = d.run(ctx, stage.Queuing)
 	}
 	if err == nil && *d.t.RecordsTotal > 0 {
@@ -34,6 +38,13 @@ func (d *drive) briefly(ctx context.Context) error {
 	}
 	if err != nil {
 		return err
+	}
+	told, err := d.Engine.Omissions(ctx, d.t)
+	if err != nil {
+		return err
+	}
+	if told != nil {
+		return errors.Join(d.settle(ctx), d.run(ctx, stage.Cleanup))
 	}
 	// The peer ends its part together with the sync session.
 	return d.run(ctx, stage.Cleanup)
@@ -52,13 +63,16 @@ func (d *drive) pushBriefly(ctx context.Context) error {
 	if err == nil {
 		err = d.pushStream(ctx)
 	}
+	if err == nil {
+		err = d.run(ctx, stage.Transferring)
+	}
+	if err == nil && d.ended {
+		return d.run(ctx, stage.Cleanup)
+	}
 	if err != nil {
 		return err
 	}
-	for _, s := range []stage.Stage{stage.Transferring, stage.Dequeuing, stage.Deserializing, stage.Cleanup} {
-		if d.ended {
-			return d.run(ctx, stage.Cleanup)
-		}
+	for _, s := range []stage.Stage{stage.Dequeuing, stage.Deserializing, stage.Cleanup} {
 		if err := d.pass(ctx, s); err != nil {
 			return err
 		}
@@ -101,8 +115,11 @@ func (d *drive) settle(ctx context.Context) error {
 		TransferStage: &name, RecordsTransferred: &d.t.RecordsTransferred,
 		BytesReceived: &d.t.BytesSent, BytesSent: &d.t.BytesReceived, // seen from the server
 	}
-	_, err := d.peer.UpdateTransferSession(ctx, d.t.ID, update)
-	if IsNotFound(err) {
+	var err error
+	if update.LeftOut, err = d.Engine.Omissions(ctx, d.t); err != nil {
+		return err
+	}
+	if _, err = d.peer.UpdateTransferSession(ctx, d.t.ID, update); IsNotFound(err) {
 		return nil
 	}
 	return err

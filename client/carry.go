@@ -51,6 +51,9 @@ func (d *drive) pushStream(ctx context.Context) error {
 		if d.t, err = d.Engine.Update(ctx, d.t.ID, u); err != nil {
 			return err
 		}
+		if err := d.Engine.TakeOmissions(ctx, d.t, remote.LeftOut); err != nil {
+			return err
+		}
 		d.tell(remote)
 		if stage.Reached(session.Transfer{Stage: remote.TransferStage, Status: remote.TransferStageStatus}, stage.Transferring) {
 			d.ended = !remote.Active

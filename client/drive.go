@@ -56,6 +56,13 @@ func (c *conversation) transfer(ctx context.Context, push bool, filter partition
 		err = d.pass(ctx, s)
 	}
 	out := Transfer{Session: d.t, Completed: err == nil, Report: c.Engine.Report(d.t.ID)}
+	if d.t.ID != "" {
+		var readErr error
+		out.LeftOut, readErr = c.Engine.LeftOut(context.WithoutCancel(ctx), d.t)
+		if err == nil {
+			err = readErr
+		}
+	}
 	if err == nil {
 		c.Engine.Forget(d.t.ID)
 	}
@@ -205,6 +212,10 @@ func (d *drive) passRemote(ctx context.Context, s stage.Stage) error {
 		}
 		if d.t.Push && d.peer.Shared().Has(wire.MoranGo) {
 			update.ClientFSIC = &d.t.ClientFSIC
+			var err error
+			if update.LeftOut, err = d.Engine.Omissions(ctx, d.t); err != nil {
+				return err
+			}
 		}
 	case stage.Deserializing:
 		if !d.t.Push {
@@ -218,10 +229,13 @@ func (d *drive) passRemote(ctx context.Context, s stage.Stage) error {
 		d.alone = true // it went on to the end by itself
 		return nil
 	}
-	if err != nil || s == stage.Deserializing {
+	if err == nil && s != stage.Deserializing {
+		err = d.learn(ctx, remote)
+	}
+	if err != nil {
 		return err
 	}
-	return d.learn(ctx, remote)
+	return d.Engine.TakeOmissions(ctx, d.t, remote.LeftOut)
 }
 
 // passLegacy plays the stages with a server that works only within a request: it
@@ -299,17 +313,23 @@ func (d *drive) move(ctx context.Context) error {
 	case d.terms.Stream:
 		err = d.pullStream(ctx)
 	default:
-		err = transfer.Pull(ctx, env, peer, &d.t, d.chunk)
+		err = transfer.Pull(ctx, env, peer, &d.t, d.chunk, d.Engine.Refuse())
 	}
 	if err != nil || d.t.Push {
 		return err
 	}
 	name := string(stage.Transferring)
-	_, err = d.peer.UpdateTransferSession(ctx, d.t.ID, wire.TransferSessionUpdate{
+	update := wire.TransferSessionUpdate{
 		TransferStage: &name, RecordsTransferred: &d.t.RecordsTransferred,
 		// Seen from the server: what we received, it sent.
 		BytesReceived: &d.t.BytesSent, BytesSent: &d.t.BytesReceived,
-	})
+	}
+	if d.peer.Shared().Has(wire.MoranGo) {
+		if update.LeftOut, err = d.Engine.Omissions(ctx, d.t); err != nil {
+			return err
+		}
+	}
+	_, err = d.peer.UpdateTransferSession(ctx, d.t.ID, update)
 	return err
 }
 

@@ -53,7 +53,8 @@ type Result struct {
 type Transfer struct {
 	Session   session.Transfer // as it ended here
 	Completed bool
-	Report    engine.Report // what the stages did on this side
+	Report    engine.Report   // what the stages did on this side
+	LeftOut   session.LeftOut // what did not travel
 }
 
 // add notes a transfer, in place of what was noted of it before it was interrupted.

@@ -212,6 +212,10 @@ func valueOr(p *int64, otherwise int64) int64 {
 
 // Receive takes one chunk of records that the peer sent: whole or not at all, see
 // transfer.Receive for the errors.
+//
+// A peer learns of records that this side does not take by the error: nothing of the
+// chunk is taken. When they come again, in this session or a later one, the peer cannot do
+// without them: they are left out, and the others taken.
 func (e *Engine) Receive(ctx context.Context, id string, records []record.Record) (session.Transfer, error) {
 	t, err := e.Transfer(ctx, id)
 	if err != nil {
@@ -224,7 +228,21 @@ func (e *Engine) Receive(ctx context.Context, id string, records []record.Record
 	if s.producer {
 		return t, fmt.Errorf("transfer session %s: %w", id, ErrWrongDirection)
 	}
-	return transfer.Receive(ctx, e.env, t, records)
+	after, err := transfer.Receive(ctx, e.env, t, records, nil)
+	var refused *transfer.RefusedError
+	if !errors.As(err, &refused) {
+		return after, err
+	}
+	warned, noteErr := e.warned(ctx, t, refused.Refused)
+	if noteErr != nil || !warned {
+		return after, errors.Join(err, noteErr)
+	}
+	return transfer.Receive(ctx, e.env, t, records, e.refuse(s))
+}
+
+// Refuse is what a client's transferring stage does about records that it does not take.
+func (e *Engine) Refuse() transfer.Refuse {
+	return e.refuse(side{})
 }
 
 // Finish ends a transfer session: what is left of its stages runs, then its buffer

@@ -65,6 +65,8 @@ type Engine struct {
 	running map[string]*task
 	alive   map[string]int // transfer sessions that KeepAlive keeps, how many times
 	reports map[string]Report
+	// Refused records, by client and content: see warned.
+	warnings map[[32]byte]bool
 	// When this database took new ids because of what peers claimed.
 	renewals []time.Time
 }

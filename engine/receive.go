@@ -121,21 +121,38 @@ func (in *incoming) begin(ctx context.Context, h wire.StreamHeader) error {
 // take adds a frame to the chunk, and merges as much as is worth a transaction.
 func (in *incoming) take(ctx context.Context, f wire.Frame) error {
 	for i := range f.Records {
-		r := &f.Records[i]
-		r.Profile = in.e.env.Profile.Name
-		m, _ := in.e.env.Profile.Model(r.Model)
-		if err := record.Check(*r, m, in.filter); err != nil {
-			return errors.Join(transfer.ErrInvalid, err)
+		f.Records[i].Profile = in.e.env.Profile.Name
+		if !in.filter.Contains(f.Records[i].Partition) {
+			return fmt.Errorf("record %.40q lies outside the filter of the transfer: %w", f.Records[i].ID, transfer.ErrInvalid)
 		}
+	}
+	n := len(f.Records)
+	if n > 0 {
+		in.chunk.After = f.Records[n-1].ID
+	}
+	if err := in.leaveOut(ctx, &f); err != nil {
+		return err
 	}
 	if n := len(f.Records); n > 0 {
 		in.chunk.Records = append(in.chunk.Records, f.Records...)
-		in.chunk.After = f.Records[n-1].ID
 	}
 	if f.End != nil {
 		in.chunk.After, in.chunk.Last = f.End.After, !f.End.More
 	}
 	return in.flush(ctx, f.End != nil || weight(in.chunk) > chunkBytes)
+}
+
+// leaveOut takes records out of a frame that this side does not take, and notes them, and
+// what the sender says it could not send. It claims nothing of either.
+func (in *incoming) leaveOut(ctx context.Context, f *wire.Frame) error {
+	sound, left := in.e.unsound(f.Records, in.filter)
+	if len(left) == 0 && len(f.LeftOut) == 0 {
+		return nil
+	}
+	f.Records = sound
+	return in.e.env.DB.Write(ctx, func(tx *db.Tx) error {
+		return doWithout(ctx, tx, in.t, in.side, left, f.LeftOut)
+	})
 }
 
 // flush merges what has come in chunks of the size that suits: all of it, or as long as

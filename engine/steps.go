@@ -48,6 +48,9 @@ func (e *Engine) serialize(ctx context.Context, t *session.Transfer, terms Terms
 			return stage.Errored, err
 		}
 		e.note(t.ID, s, func(all *Report) { all.Serialized = plus(all.Serialized, r) })
+		if err := e.noteRows(ctx, *t, r); err != nil {
+			return stage.Errored, err
+		}
 	}
 	return stage.Completed, e.env.DB.Write(ctx, func(tx *db.Tx) error {
 		f, err := store.FSIC(ctx, tx, filter, s.producer, terms.V2)
@@ -97,6 +100,11 @@ func (e *Engine) queue(ctx context.Context, t *session.Transfer, terms Terms) (s
 	if err != nil {
 		return stage.Errored, err
 	}
+	left, err := e.sift(ctx, *t)
+	if err != nil {
+		return stage.Errored, err
+	}
+	n -= left
 	e.note(t.ID, s, func(all *Report) { all.Queued = n })
 	t.RecordsTotal = &n
 	return stage.Completed, e.env.DB.Write(ctx, func(tx *db.Tx) error {

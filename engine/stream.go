@@ -10,6 +10,7 @@ import (
 
 	"github.com/morango-go/morango/db"
 	"github.com/morango-go/morango/partition"
+	"github.com/morango-go/morango/record"
 	"github.com/morango-go/morango/session"
 	"github.com/morango-go/morango/stage"
 	"github.com/morango-go/morango/stage/stream"
@@ -67,6 +68,9 @@ func (e *Engine) streamOut(ctx context.Context, id string, o StreamOptions, to i
 	if err != nil {
 		return end, err
 	}
+	if err := e.tellUnsent(ctx, id, o.After, w); err != nil {
+		return end, err
+	}
 	if o.Time <= 0 {
 		o.Time = StreamTime
 	}
@@ -79,10 +83,8 @@ func (e *Engine) streamOut(ctx context.Context, id string, o StreamOptions, to i
 		if err := e.tellAhead(ctx); err != nil {
 			return err
 		}
-		for _, r := range p.Records {
-			if err := w.Record(r); err != nil {
-				return err
-			}
+		if err := e.writePage(ctx, id, w, p.Records, job.Filter); err != nil {
+			return err
 		}
 		end.After = p.After
 		if o.Sent != nil {
@@ -99,6 +101,57 @@ func (e *Engine) streamOut(ctx context.Context, id string, o StreamOptions, to i
 	}
 	end.Records = w.Records()
 	return end, errors.Join(w.End(end.More, end.After), zip.Close())
+}
+
+// tellUnsent begins a transfer session's stream with what is known to be left out of it.
+func (e *Engine) tellUnsent(ctx context.Context, id, after string, w *wire.FrameWriter) error {
+	if after != "" {
+		return nil // it was told at the beginning
+	}
+	t, err := e.Transfer(ctx, id)
+	if err != nil {
+		return err
+	}
+	left, err := e.LeftOut(ctx, t)
+	if err != nil || left.Unsent.Total == 0 {
+		return err
+	}
+	return tellRows(w, left.Unsent)
+}
+
+// writePage writes records, and tells of those that cannot be sent.
+func (e *Engine) writePage(ctx context.Context, id string, w *wire.FrameWriter, records []record.Record, filter partition.Filter) error {
+	sound, left := e.unsound(records, filter)
+	for _, r := range sound {
+		if err := w.Record(r); errors.Is(err, wire.ErrUnencodable) {
+			left = append(left, omitted(r, err))
+		} else if err != nil {
+			return err
+		}
+	}
+	if len(left) == 0 {
+		return nil
+	}
+	err := e.env.DB.Write(ctx, func(tx *db.Tx) error {
+		t, err := session.GetTransfer(ctx, tx, id)
+		if err != nil {
+			return err
+		}
+		return noteUnsent(ctx, tx, t, left)
+	})
+	if err != nil {
+		return err
+	}
+	told := make([]wire.LeftOut, len(left))
+	for i, r := range left {
+		told[i] = wire.LeftOut{ID: r.ID, Model: r.Model, Reason: r.Reason, Instance: r.Version.Instance, Counter: r.Version.Counter}
+	}
+	for part := range slices.Chunk(told, wire.MaxLeftOut) {
+		if err := w.LeftOut(part); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // highestID is where the last page ends.

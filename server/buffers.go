@@ -181,9 +181,7 @@ func (s *Server) writable(r *http.Request, text string) (session.Transfer, error
 	return t, err
 }
 
-// incoming checks what only the wire form shows, and what record.Check leaves open: a
-// record of a model that this build does not know must have the id that the default
-// rule gives. The engine checks the rest.
+// incoming checks what only the wire form shows. The engine checks the rest.
 func (s *Server) incoming(b wire.BufferRecord) (record.Record, error) {
 	refused := func(format string, args ...any) (record.Record, error) {
 		return record.Record{}, badRequest([]string{fmt.Sprintf(format, args...)})
@@ -202,9 +200,6 @@ func (s *Server) incoming(b wire.BufferRecord) (record.Record, error) {
 	r := b.Record()
 	if len(r.History) != len(b.RMCBList) {
 		return refused("Record %.64s names an instance twice in its RMCB list", b.ModelUUID)
-	}
-	if _, known := s.env.Profile.Model(r.Model); !known && !defaultID(r) {
-		return refused("Record %.64s does not have the id that its partition, source id and model name give", b.ModelUUID)
 	}
 	return r, nil
 }

@@ -49,6 +49,7 @@ func peersFault() []error {
 	return []error{
 		engine.ErrBadClaim, engine.ErrBadCount, engine.ErrNotReady, engine.ErrWrongDirection,
 		transfer.ErrInvalid, transfer.ErrTooMany, transfer.ErrNotReady, buffer.ErrDifferentContent,
+		session.ErrTooMuchLeftOut,
 		stream.ErrGap, stream.ErrNotReady, wire.ErrOrder, io.ErrUnexpectedEOF,
 	}
 }

@@ -8,7 +8,6 @@ import (
 
 	"github.com/morango-go/morango/buffer"
 	"github.com/morango-go/morango/db"
-	"github.com/morango-go/morango/ident"
 	"github.com/morango-go/morango/record"
 	"github.com/morango-go/morango/wire"
 )
@@ -98,16 +97,6 @@ func (s *Server) records(ctx context.Context, id string, offset int64, limit int
 		return err
 	})
 	return records, err
-}
-
-// defaultID reports whether the record has the id of the default rule: the hash over
-// partition, source id and model name, with the own id in the partition put back to
-// the placeholder.
-func defaultID(r record.Record) bool {
-	if r.ID == "" {
-		return false
-	}
-	return ident.Record(strings.ReplaceAll(r.Partition, r.ID, ident.Placeholder), r.SourceID, r.Model) == r.ID
 }
 
 // pageKeys remembers for each transfer session after which record its last pages

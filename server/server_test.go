@@ -158,7 +158,7 @@ func TestChunks(t *testing.T) {
 		"Transfer session on RMCB": changed(b, func(r *wire.BufferRecord) { r.RMCBList[0].TransferSession = second }),
 		"profile":                  changed(b, func(r *wire.BufferRecord) { r.Profile = "zzz" }),
 		"twice":                    changed(b, func(r *wire.BufferRecord) { r.RMCBList = append(r.RMCBList, r.RMCBList[0]) }),
-		"not have the id":          changed(b, func(r *wire.BufferRecord) { r.ModelName = "unknownmodel" }),
+		"give the id":              changed(b, func(r *wire.BufferRecord) { r.ModelName = "unknownmodel" }),
 		"NUL":                      changed(b, func(r *wire.BufferRecord) { r.Serialized = "\x00" }),
 		"counter":                  changed(b, func(r *wire.BufferRecord) { r.LastSavedCounter = -1 }),
 	} {

@@ -185,10 +185,17 @@ func checkStage(name string) error {
 }
 
 // tell stores what the client says of its side. A pull's total is ours to count.
-func (s *Server) tell(r *http.Request, t session.Transfer, told wire.TransferSessionUpdate) (session.Transfer, error) {
+func (s *Server) tell(r *http.Request, t session.Transfer, told wire.TransferSessionUpdate) (after session.Transfer, err error) {
 	update := engine.Update{
 		ClientFSIC: told.ClientFSIC, RecordsTotal: told.RecordsTotal, RecordsTransferred: told.RecordsTransferred,
 		BytesSent: told.BytesSent, BytesReceived: told.BytesReceived,
+	}
+	if told.LeftOut != nil && s.agreed(r).Has(wire.MoranGo) {
+		defer func() {
+			if err == nil {
+				err = s.engine.TakeOmissions(r.Context(), t, told.LeftOut)
+			}
+		}()
 	}
 	if update == (engine.Update{}) {
 		return t, nil

@@ -127,6 +127,8 @@ type TransferSessionUpdate struct {
 	RecordsTransferred *int64  `json:"records_transferred,omitempty"`
 	BytesReceived      *int64  `json:"bytes_received,omitempty"`
 	BytesSent          *int64  `json:"bytes_sent,omitempty"`
+	// LeftOut is what the client knows of records that did not travel.
+	LeftOut *Omissions `json:"left_out,omitempty"`
 }
 
 // TransferSession is a transfer session as the server sees it: the answer to
@@ -150,6 +152,8 @@ type TransferSession struct {
 	// StreamCursor is the record id up to which the records have come that travel as a
 	// stream, "" at the beginning. Nil, and not there, where none does.
 	StreamCursor *string `json:"stream_cursor,omitempty"`
+	// LeftOut is what the server knows of records that did not travel.
+	LeftOut *Omissions `json:"left_out,omitempty"`
 }
 
 // BufferPage is the answer to a GET of buffers with a limit. Without one it is a

@@ -132,6 +132,12 @@ type LeftOut struct {
 	ID     string `json:"id"`
 	Model  string `json:"model"`
 	Reason string `json:"reason"`
+	// The version that does not travel, and so must not be claimed; "" and 0 when there is
+	// none.
+	Instance string `json:"instance,omitzero"`
+	Counter  int64  `json:"counter,omitzero"`
+	// More counts further records that are not named.
+	More int64 `json:"more,omitzero"`
 }
 
 // Errors of streams.

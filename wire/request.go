@@ -112,6 +112,14 @@ func ParseTransferSessionUpdate(text []byte) (TransferSessionUpdate, error) {
 	if err != nil {
 		return body, err
 	}
+	if o := body.LeftOut; o != nil {
+		if err := o.Unsent.check("unsent"); err != nil {
+			return body, err
+		}
+		if err := o.Refused.check("refused"); err != nil {
+			return body, err
+		}
+	}
 	return body, counts(map[string]*int64{
 		"records_total": body.RecordsTotal, "records_transferred": body.RecordsTransferred,
 		"bytes_received": body.BytesReceived, "bytes_sent": body.BytesSent,

@@ -48,6 +48,29 @@ func (f *errorsCmd) Run(ctx context.Context, c console) error {
 	})
 }
 
+// printLeftOut prints what did not travel.
+func printLeftOut(w io.Writer, s morango.Summary) {
+	if s.Push.Unsent.Total == 0 {
+		for _, p := range s.Push.LeftOut {
+			fmt.Fprintf(w, "not sent     %s %s: %s\n", p.Model, p.ID, p.Reason)
+		}
+	}
+	for _, part := range []struct {
+		what string
+		o    morango.Omission
+	}{
+		{"not sent   ", s.Push.Unsent}, {"not sent by the peer", s.Pull.Unsent},
+		{"not taken  ", s.Pull.Refused}, {"not taken by the peer", s.Push.Refused},
+	} {
+		for _, p := range part.o.First {
+			fmt.Fprintf(w, "%s  %s %s: %s\n", part.what, p.Model, p.ID, p.Reason)
+		}
+		if rest := part.o.Total - int64(len(part.o.First)); rest > 0 {
+			fmt.Fprintf(w, "%s  %s more\n", part.what, count(rest))
+		}
+	}
+}
+
 // printProblems prints the first problems at the end of a summary.
 func printProblems(w io.Writer, first []morango.Problem, total int64) {
 	for _, p := range first {

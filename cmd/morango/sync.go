@@ -173,11 +173,7 @@ func printSummary(w io.Writer, s morango.Summary) {
 		}
 		fmt.Fprintln(w)
 	}
-	for _, d := range []morango.Direction{s.Pull, s.Push} {
-		for _, p := range d.LeftOut {
-			fmt.Fprintf(w, "not sent     %s %s: %s\n", p.Model, p.ID, p.Reason)
-		}
-	}
+	printLeftOut(w, s)
 	printProblems(w, s.Problems, s.ProblemsTotal)
 	if s.Doubtful() {
 		fmt.Fprintf(w, "compared     %s lost and %s damaged, here or with the peer: `morango verify URL` shows which\n",

@@ -260,7 +260,7 @@ func (w *walk) receiveChunk(ctx context.Context, t session.Transfer, body io.Rea
 	for i, r := range sent {
 		records[i] = r.Record()
 	}
-	return transfer.Receive(ctx, w.to, t, records)
+	return transfer.Receive(ctx, w.to, t, records, nil)
 }
 
 func (w *walk) dequeue(ctx context.Context) error {

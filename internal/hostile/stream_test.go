@@ -57,7 +57,11 @@ func TestStreams(t *testing.T) {
 			id := s.beginStream(t)
 			h, r := s.header(id), s.own(t, "bad")
 			change(s, &h, &r)
-			s.a.refused(t, "POST", wire.Item(wire.PathStreams, id), s.stream(t, h, r), "Content-Type", wire.ContentStream)
+			ask := s.a.refused
+			if unsound := name == "with NUL" || name == "of another profile's"; unsound {
+				ask = s.a.allowed // such a record is left out, and the stream goes on
+			}
+			ask(t, "POST", wire.Item(wire.PathStreams, id), s.stream(t, h, r), "Content-Type", wire.ContentStream)
 			if n := s.number(`SELECT COUNT(*) FROM morango_store WHERE id = $1`, r.ID); n != 0 {
 				t.Error("the record was taken")
 			}

@@ -74,8 +74,8 @@ func nextPage(ctx context.Context, env stage.Env, t *session.Transfer, after str
 }
 
 // Pull fetches what is left of the peer's buffer in chunks of the given size into
-// ours and keeps count in t.
-func Pull(ctx context.Context, env stage.Env, peer Peer, t *session.Transfer, chunk int) error {
+// ours and keeps count in t. refuse is as in Receive.
+func Pull(ctx context.Context, env stage.Env, peer Peer, t *session.Transfer, chunk int, refuse Refuse) error {
 	m := newMeter(peer, *t)
 	for offset := t.RecordsTransferred; t.RecordsTotal != nil && t.RecordsTransferred < *t.RecordsTotal; {
 		if offset >= *t.RecordsTotal { // the peer repeats itself
@@ -91,7 +91,7 @@ func Pull(ctx context.Context, env stage.Env, peer Peer, t *session.Transfer, ch
 		}
 		offset += int64(len(page))
 		t.BytesSent, t.BytesReceived = m.read()
-		if *t, err = Receive(ctx, env, *t, page); err != nil {
+		if *t, err = Receive(ctx, env, *t, page, refuse); err != nil {
 			return err
 		}
 		Emit(env, *t)
