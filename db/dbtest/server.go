@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -24,6 +25,7 @@ type Server struct {
 	folder   string        // of its data and its socket
 	settings []string      // as NewServer
 	process  *exec.Cmd     // nil when it does not run
+	guard    *exec.Cmd     // ends it when the test's process ends before
 	ended    chan struct{} // closed when all its processes have ended
 }
 
@@ -96,6 +98,14 @@ func (s *Server) Start() {
 	}
 	ready := make(chan bool, 1)
 	s.process, s.ended = cmd, make(chan struct{})
+	s.guard = exec.CommandContext(context.Background(), "/bin/sh", "-c", `read -r end; kill -QUIT "$1"`, "sh", strconv.Itoa(cmd.Process.Pid))
+	s.guard.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if _, err := s.guard.StdinPipe(); err != nil {
+		s.t.Fatal(err)
+	}
+	if err := s.guard.Start(); err != nil {
+		s.t.Fatal("guard the PostgreSQL server: ", err)
+	}
 	go func() {
 		defer close(s.ended) // when the last of its processes has ended
 		defer log.Close()
@@ -121,8 +131,8 @@ func (s *Server) Crash(hard bool) error {
 	if hard {
 		signal = os.Kill
 	}
-	err := s.process.Process.Signal(signal)
-	_ = s.process.Wait() // it ends by the signal
+	err := errors.Join(s.guard.Process.Kill(), s.process.Process.Signal(signal))
+	_, _ = s.guard.Wait(), s.process.Wait() // they end by signals
 	<-s.ended
 	s.process = nil
 	return err
