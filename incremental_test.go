@@ -9,6 +9,7 @@ import (
 
 	"github.com/morango-go/morango"
 	"github.com/morango-go/morango/db/dbtest"
+	"github.com/morango-go/morango/wire"
 )
 
 // The rows with which a sync is measured: some that syncs made, and many times as many
@@ -70,13 +71,13 @@ func (m *measured) worked(ctx context.Context) (w work) {
 }
 
 // syncMeasured syncs two peers that nobody has open, and returns what each of them did.
-func syncMeasured(t *testing.T, hub, tablet *measured) (s morango.Summary, did [2]work) {
+func syncMeasured(t *testing.T, hub, tablet *measured, hide ...wire.Capability) (s morango.Summary, did [2]work) {
 	t.Helper()
 	before := [2]work{hub.worked(t.Context()), tablet.worked(t.Context())}
 	for _, m := range []*measured{hub, tablet} {
 		m.open(false)
 	}
-	handler, err := hub.Handler(morango.ServerOptions{Users: anyone{}})
+	handler, err := hub.Handler(morango.ServerOptions{Users: anyone{}, Hide: hide})
 	must(t, err)
 	server := httptest.NewServer(handler)
 	s, err = tablet.Sync(t.Context(), server.URL, morango.SyncOptions{})
@@ -121,19 +122,21 @@ func TestIncremental(t *testing.T) {
 	// After each sync 1,000 records are compared, which are counted and whose ends are looked
 	// for; and for each claim it is looked whether there are as many.
 	const always = 8_000
-	syncMeasured(t, hub, tablet) // the claims settle
-	s, did := syncMeasured(t, hub, tablet)
-	if s.Pull.Records != 0 || s.Push.Records != 0 {
-		t.Errorf("something travelled: %+v", s)
-	}
-	for i, w := range did {
-		if w.read > always || w.written > 0 {
-			t.Errorf("peer %d read %d rows and wrote %d for nothing", i, w.read, w.written)
+	syncMeasured(t, hub, tablet)                                    // the claims settle
+	for _, hide := range [][]wire.Capability{nil, {wire.MoranGo}} { // by a stream, by buffers
+		s, did := syncMeasured(t, hub, tablet, hide...)
+		if s.Pull.Records != 0 || s.Push.Records != 0 {
+			t.Errorf("without %v something travelled: %+v", hide, s)
+		}
+		for i, w := range did {
+			if w.read > always || w.written > 0 {
+				t.Errorf("without %v peer %d read %d rows and wrote %d for nothing", hide, i, w.read, w.written)
+			}
 		}
 	}
 	tablet.do(`UPDATE item SET text = 'of the tablet' WHERE id IN (SELECT id FROM item WHERE length(_morango_source_id) = 32
 		AND EXISTS (SELECT 1 FROM morango_store s WHERE s.id = item.id AND s.last_transfer_session_id IS NOT NULL) LIMIT 20)`)
-	s, did = syncMeasured(t, hub, tablet)
+	s, did := syncMeasured(t, hub, tablet)
 	if s.Push.Records != 20 {
 		t.Errorf("pushed %+v", s.Push)
 	}

@@ -75,6 +75,7 @@ func checkCalculate(t *conformance.T, d *db.DB, in given, before state, want jso
 	if err != nil {
 		t.Fatal(err)
 	}
+	checkLong(t, d, in, before, got)
 	minimum := false
 	own, reference := before.fsic(in, strings.HasPrefix, strings.HasPrefix), before.fsic(in, foldedPrefix, like)
 	if !in.V2 {
@@ -92,6 +93,43 @@ func checkCalculate(t *conformance.T, d *db.DB, in given, before state, want jso
 	}
 	if !minimum {
 		t.EqualJSON("what the reference's patterns find", reference, want)
+	}
+}
+
+// checkLong holds what is claimed where there are more rows than are read: all that is
+// claimed otherwise, and of the claims in the database besides only such as an index does
+// not rule out.
+func checkLong(t *conformance.T, d *db.DB, in given, before state, short counter.FSIC) {
+	filter, indexed := partition.Of(in.Filter...), false
+	var long counter.FSIC
+	err := d.Read(t.Context(), func(tx *db.Tx) (err error) {
+		if indexed, err = tx.HasIndex(t.Context(), "morango_store_last_saved"); err != nil {
+			return err
+		}
+		long, err = store.FSICBy(t.Context(), tx, filter, in.Producer, in.V2, -1)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !in.V2 {
+		t.Equal("FSIC of many rows", long, short)
+		return
+	}
+	all := long.Expand(filter)
+	for prefix, counters := range short.Expand(filter) {
+		for instance, n := range counters {
+			t.True(all.Covers(prefix, counter.Version{Instance: instance, Counter: n}), "of many rows %s at %q is not claimed", instance, prefix)
+		}
+	}
+	for _, side := range []counter.ByPartition{long.Super, long.Sub} {
+		for prefix, counters := range side {
+			for instance, n := range counters {
+				t.True(slices.Contains(before.DMC, claim{instance, prefix, n}), "of many rows %s at %q is claimed", instance, prefix)
+				saves := state{Store: before.Store}.carries(claim{instance, "", n}, true, strings.HasPrefix)
+				t.True(saves || !in.Producer || !indexed, "of many rows %s, which saved none, is claimed", instance)
+			}
+		}
 	}
 }
 

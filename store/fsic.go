@@ -21,6 +21,13 @@ import (
 // to have saved no row at all, on the producer's side in the lean layout.
 // In the first form (v1) both get, per instance, what holds under every prefix.
 func FSIC(ctx context.Context, tx *db.Tx, filter partition.Filter, producer, v2 bool) (counter.FSIC, error) {
+	return fsic(ctx, tx, filter, producer, v2, few)
+}
+
+// few is up to how many rows are read to shorten a claim.
+const few = 1000
+
+func fsic(ctx context.Context, tx *db.Tx, filter partition.Filter, producer, v2 bool, few int64) (counter.FSIC, error) {
 	filter = orAll(filter)
 	if !v2 {
 		claims, err := claimsAtOrAbove(ctx, tx, filter)
@@ -33,21 +40,21 @@ func FSIC(ctx context.Context, tx *db.Tx, filter partition.Filter, producer, v2 
 	if err != nil {
 		return counter.FSIC{}, err
 	}
-	if claims, err = stillCarried(ctx, tx, filter, claims, producer); err != nil {
+	if claims, err = stillCarried(ctx, tx, filter, claims, producer, few); err != nil {
 		return counter.FSIC{}, err
 	}
-	fsic := counter.FSIC{Super: counter.ByPartition{}, Sub: counter.ByPartition{}}
+	f := counter.FSIC{Super: counter.ByPartition{}, Sub: counter.ByPartition{}}
 	for prefix, counters := range claims {
 		// With several prefixes in the filter one partition can lie above one of them
 		// and below another; then it stands in both, as peers expect.
 		if isAbove(prefix, filter) {
-			fsic.Super[prefix] = maps.Clone(counters)
+			f.Super[prefix] = maps.Clone(counters)
 		}
 		if filter.Contains(prefix) {
-			fsic.Sub[prefix] = maps.Clone(counters)
+			f.Sub[prefix] = maps.Clone(counters)
 		}
 	}
-	return fsic.Reduce(), nil
+	return f.Reduce(), nil
 }
 
 // isAbove reports whether a partition is wider than some prefix of the filter.
@@ -88,15 +95,12 @@ const (
 		WHERE r.store_model_id = s.id AND `
 )
 
-// few is up to how many rows are read to shorten a claim.
-const few = 1000
-
 // stillCarried returns those of the claims whose instance is still found on rows
 // under the claim's partition, as far as is found out fast: with few rows in one pass over
 // the distinct partitions and instances, ended as soon as nothing is left to be found.
 // Whether one is told or not, nothing is lost by it: it is true, and there is no row of
 // its instance that a peer could miss.
-func stillCarried(ctx context.Context, tx *db.Tx, filter partition.Filter, claims counter.ByPartition, producer bool) (counter.ByPartition, error) {
+func stillCarried(ctx context.Context, tx *db.Tx, filter partition.Filter, claims counter.ByPartition, producer bool, few int64) (counter.ByPartition, error) {
 	if len(claims) == 0 {
 		return claims, nil
 	}

@@ -1,0 +1,25 @@
+package store
+
+import (
+	"context"
+
+	"github.com/morango-go/morango/counter"
+	"github.com/morango-go/morango/db"
+	"github.com/morango-go/morango/partition"
+)
+
+// FSICBy is FSIC that reads up to so many rows to shorten the claim.
+func FSICBy(ctx context.Context, tx *db.Tx, filter partition.Filter, producer, v2 bool, few int64) (counter.FSIC, error) {
+	return fsic(ctx, tx, filter, producer, v2, few)
+}
+
+// The statements, for the test of their plans.
+const (
+	CountSaved = countSaved
+	ListSaved  = listSaved
+	CountUnder = countUnder
+	ListUnder  = listUnder
+)
+
+// Saved asks after the instances in parameter 1.
+func Saved(tx *db.Tx) string { return saved + tx.IDs(1) + ` i` }
