@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"log/slog"
 	"net/http/httptest"
+	"strings"
 	"testing"
 
 	"github.com/morango-go/morango"
@@ -172,6 +173,8 @@ func (m *measured) multiply() {
 		must(m.t, err)
 	}
 	must(m.t, tx.Commit())
+	// Of this device no record is left: whoever looks for one finds none anywhere.
+	m.do(`INSERT INTO morango_databasemaxcounter (instance_id, partition, counter) VALUES ($1, $2, 5)`, strings.Repeat("e", 32), m.world)
 	m.do(`VACUUM ANALYZE`)
 	var n int
 	must(m.t, m.app.QueryRowContext(m.t.Context(), `SELECT COUNT(*) FROM morango_store`).Scan(&n))
