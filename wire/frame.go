@@ -29,13 +29,15 @@ import (
 // good as soon as its own frame is whole.
 //
 //	'H' header    JSON, StreamHeader
-//	'R' records   number of records, then the records in ascending order of their ids, which
-//	              go on rising through the whole stream
+//	'R' records   number of ids and the ids, number of records and the records, in ascending order
+//	              of their ids, which go on rising through the whole stream. Whoever compresses does
+//	              well to keep the ids apart from the rest
 //	'p' problems  JSON, list of LeftOut: records that the sender could not send
 //	'M' more      JSON, StreamEnd: there is more, which is to be asked for from After on
 //	'E' end       JSON, StreamEnd: that is all
 //
-// A record does not repeat what follows from the rest, or what was said before:
+// A record does not repeat what follows from the rest, or what was said before. Where it has an
+// id, that is the next of the frame's ids:
 //
 //	record    = flags [id] model partition source version [self] text [conflicting] [history]
 //	flags     = one byte
@@ -48,7 +50,8 @@ import (
 //	            32   a history is given. Else it is the version alone
 //	            64   the source id is an id; else it is a text
 //	            128  in text and conflicting texts the bytes 1, 2, 3 and 4 stand for the record's id,
-//	                 partition, source id and self-reference
+//	                 partition, source id and self-reference; 5 is followed by a word of the ids,
+//	                 and stands with it for that id
 //	model     = word of the models
 //	partition = word of the partitions
 //	version   = word of the instances, number: who saved it last, and at which counter
@@ -56,7 +59,7 @@ import (
 //	            or in place of it; 0 says that the history does not have the instance
 //	word      = number: 0, and the text or id follows and gets the next number of its kind, from 1
 //	            on, if there is one and it is not longer than MaxWord; else the number of one that came
-//	            before. Models, partitions and instances have MaxWords numbers each
+//	            before. Models, partitions and instances have MaxWords numbers each, ids MaxIDs
 //
 // A stream says nothing that only a peer which waits for an answer could use, so that
 // it can be written to a file and read months later.
@@ -93,6 +96,8 @@ const (
 	MaxFrameHistory = 1 << 17
 	// MaxWords bounds the words of one kind that a stream numbers.
 	MaxWords = 4096
+	// MaxIDs is the same of the ids that stand in texts.
+	MaxIDs = 1 << 16
 	// MaxWord is the length of the longest word that gets a number, in bytes.
 	MaxWord = 256
 	// MaxLeftOut bounds the problems of a frame.

@@ -84,7 +84,7 @@ func golden() streamed {
 		id := ident.Record(template, source, model)
 		partition := strings.ReplaceAll(template, ident.Placeholder, id)
 		return record.Record{ID: id, Profile: "facilitydata", Model: model, Partition: partition, SourceID: source,
-			Serialized: fmt.Sprintf(`{"id": %q, "_morango_partition": %q, "_morango_source_id": %q, "name": "ü"}`, id, partition, source),
+			Serialized: fmt.Sprintf(`{"id": %q, "_morango_partition": %q, "_morango_source_id": %q, "user_id": %q, "name": "ü"}`, id, partition, source, instanceB),
 			Version:    counter.Version{Instance: instanceA, Counter: 1}, History: counter.Counters{instanceA: 1}}
 	}
 	source := "0123456789abcdef0123456789abcdef"
@@ -136,7 +136,7 @@ func TestGoldenStream(t *testing.T) {
 // drawRecord draws a record with an id that its content gives, or another.
 func drawRecord(t *rapid.T) record.Record {
 	id := rapid.StringMatching(`[0-9a-f]{32}`)
-	text := rapid.OneOf(rapid.String(), rapid.StringOf(rapid.RuneFrom([]rune{1, 2, 3, 4, 'a', '"'})), rapid.SampledFrom([]string{"", "{}"}))
+	text := rapid.OneOf(rapid.String(), rapid.StringOf(rapid.RuneFrom([]rune{1, 2, 3, 4, 5, 'a', '"'})), rapid.SampledFrom([]string{"", "{}"}))
 	instance := rapid.OneOf(id, rapid.SampledFrom([]string{instanceA, instanceB}))
 	r := record.Record{
 		Profile: "p", Model: rapid.SampledFrom([]string{"user", "log", ""}).Draw(t, "model"),
@@ -153,7 +153,7 @@ func drawRecord(t *rapid.T) record.Record {
 		r.ID = ident.Record(template, r.SourceID, r.Model)
 		r.Partition = strings.ReplaceAll(template, ident.Placeholder, r.ID)
 	}
-	own := rapid.SampledFrom([]string{r.ID, r.Partition, r.SourceID, r.SelfRef, ""})
+	own := rapid.SampledFrom([]string{r.ID, r.Partition, r.SourceID, r.SelfRef, "", `"` + instanceA + `"`, `"` + instanceB + `" "` + instanceB + `"`, `"` + r.ID + `"`})
 	r.Serialized = text.Draw(t, "before") + own.Draw(t, "own") + text.Draw(t, "after")
 	r.Conflicting = text.Draw(t, "conflicting") + own.Draw(t, "own")
 	for range rapid.IntRange(0, 3).Draw(t, "instances") {

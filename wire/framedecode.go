@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"bytes"
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
@@ -15,8 +16,11 @@ import (
 type recordDecoder struct {
 	profile                       string
 	models, partitions, instances []string
+	ids                           []string // that stand in texts
+	text                          []byte   // that is put together
 
 	in      []byte // what is left of the frame
+	section []byte // what is left of the frame's ids
 	texts   int    // length of the texts that the frame's records may still have
 	entries int    // of histories that they may still have
 	err     error  // the first; then nothing more is read
@@ -25,13 +29,14 @@ type recordDecoder struct {
 // decode reads the payload of a frame of records.
 func (d *recordDecoder) decode(payload []byte) ([]record.Record, error) {
 	d.in, d.texts, d.entries = payload, MaxFrame, MaxFrameHistory
+	d.section = d.bytes(d.number(MaxFrame/ident.Length, "ids in a frame") * ident.Length / 2)
 	count := d.number(MaxFrameRecords, "records in a frame")
 	records := make([]record.Record, 0, min(count, uint64(len(payload))))
 	for ; count > 0 && d.err == nil; count-- {
 		records = append(records, d.record())
 	}
-	if d.err == nil && len(d.in) > 0 {
-		d.fail("%d bytes after a frame's last record", len(d.in))
+	if d.err == nil && len(d.in)+len(d.section) > 0 {
+		d.fail("%d bytes after a frame's last record, and %d of ids", len(d.in), len(d.section))
 	}
 	if d.err != nil {
 		return nil, d.err
@@ -55,12 +60,12 @@ func (d *recordDecoder) record() record.Record {
 	if f&flagID != 0 {
 		r.ID = d.id()
 	}
-	r.Model = d.word(&d.models, d.text)
-	r.Partition = d.word(&d.partitions, d.text)
+	r.Model = d.word(&d.models, d.plain)
+	r.Partition = d.word(&d.partitions, d.plain)
 	if f&flagSourceID != 0 {
 		r.SourceID = d.id()
 	} else {
-		r.SourceID = d.text()
+		r.SourceID = d.plain()
 	}
 	if f&flagID == 0 && d.err == nil {
 		r.ID = ident.Record(r.Partition, r.SourceID, r.Model)
@@ -135,7 +140,19 @@ func (d *recordDecoder) counter() int64 {
 	return int64(d.number(counter.Greatest, "as a counter"))
 }
 
-func (d *recordDecoder) id() string { return hex.EncodeToString(d.bytes(ident.Length / 2)) }
+// id takes the next id of the frame's.
+func (d *recordDecoder) id() string {
+	const size = ident.Length / 2
+	if d.err == nil && len(d.section) < size {
+		d.fail("a frame has too few ids")
+	}
+	if d.err != nil {
+		return ""
+	}
+	id := hex.EncodeToString(d.section[:size])
+	d.section = d.section[size:]
+	return id
+}
 
 // spend takes a length from what the texts of a frame may have.
 func (d *recordDecoder) spend(n int) bool {
@@ -145,7 +162,7 @@ func (d *recordDecoder) spend(n int) bool {
 	return d.err == nil
 }
 
-func (d *recordDecoder) text() string {
+func (d *recordDecoder) plain() string {
 	return string(d.bytes(d.number(MaxFrame, "bytes of a text")))
 }
 
@@ -154,15 +171,47 @@ func (d *recordDecoder) cutText(flags byte, values [4]string) string {
 	if flags&flagCut == 0 {
 		return string(raw)
 	}
-	if !d.spend(pasted(raw, values)) {
-		return ""
+	return d.paste(raw, values)
+}
+
+// paste puts back what was cut out of a text.
+func (d *recordDecoder) paste(text []byte, values [4]string) string {
+	rest := d.in // the words of ids are read from the text
+	defer func() { d.in = rest }()
+	out := d.text[:0]
+	for d.in = text; d.err == nil; {
+		at := bytes.IndexAny(d.in, markers)
+		if at < 0 {
+			out = append(out, d.in...)
+			break
+		}
+		out = append(out, d.in[:at]...)
+		stands := d.in[at]
+		d.in = d.in[at+1:]
+		value := ""
+		if stands == markID {
+			value = d.wordOf(&d.ids, MaxIDs, d.id)
+		} else {
+			value = values[stands-1]
+		}
+		if d.spend(len(value)) {
+			out = append(out, value...)
+		}
 	}
-	return paste(raw, values)
+	if d.text = out; cap(d.text) > 1<<20 {
+		d.text = nil // it was a very long one
+	}
+	return string(out)
 }
 
 // word reads a word of a table, or a new one with read.
 func (d *recordDecoder) word(table *[]string, read func() string) string {
-	n := d.number(MaxWords, "as the number of a word")
+	return d.wordOf(table, MaxWords, read)
+}
+
+// wordOf is word of a table with so many numbers.
+func (d *recordDecoder) wordOf(table *[]string, most int, read func() string) string {
+	n := d.number(uint64(most), "as the number of a word")
 	switch {
 	case d.err != nil:
 		return ""
@@ -173,7 +222,7 @@ func (d *recordDecoder) word(table *[]string, read func() string) string {
 		return (*table)[n-1]
 	}
 	word := read()
-	if d.err == nil && len(*table) < MaxWords && len(word) <= MaxWord {
+	if d.err == nil && len(*table) < most && len(word) <= MaxWord {
 		*table = append(*table, word)
 	}
 	return word

@@ -137,12 +137,14 @@ func TestBadFrames(t *testing.T) {
 		"a kind that nobody knows": {head, []byte("X"), end},
 		"a header that is no JSON": {[]byte("H"), end},
 		"records after no id":      {[]byte(`H{"after":"x"}`), end},
-		"a number of records":      {head, []byte("R\x05"), end},
-		"bytes after a record":     {head, []byte("R\x00x"), end},
+		"a number of records":      {head, []byte("R\x00\x05"), end},
+		"bytes after a record":     {head, []byte("R\x00\x00x"), end},
 		"a wrong count":            {head, []byte(`E{"after":"","records":1}`)},
 		"an end that is no id":     {head, []byte(`E{"after":"zz","records":0}`)},
-		"a word that is none":      {head, []byte("R\x01\x04" + id(1) + "\x07"), end},
-		"a number without end":     {head, []byte("R\x01\x04" + id(1) + "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"), end},
+		"a word that is none":      {head, []byte("R\x01" + id(1) + "\x01\x04\x07"), end},
+		"an id too few":            {head, []byte("R\x01" + id(1) + "\x01\x44"), end},
+		"an id too many":           {head, []byte("R\x01" + id(1) + "\x00"), end},
+		"a number without end":     {head, []byte("R\x01" + id(1) + "\x01\x04\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"), end},
 		"something after the end":  {head, end, []byte("z")},
 	} {
 		var format *wire.FormatError
@@ -154,8 +156,8 @@ func TestBadFrames(t *testing.T) {
 	for name, text := range map[string][]byte{
 		"a frame without end":  append(long[:len(long):len(long)], "R\xff\xff\xff\xff\x0f"...),
 		"a header without end": []byte("MORANGO\x01H\xff\xff\xff\xff\x0f"),
-		"a counter too high":   rawStream(head, []byte("R\x01\x04"+id(1)+"\x00\x00\x00\x00\x00\x00"+id(2)+"\x80\x80\x80\x80\x08"), end),
-		"too many records":     rawStream(head, []byte("R\xff\xff\x03"), end),
+		"a counter too high":   rawStream(head, []byte("R\x02"+id(1)+id(2)+"\x01\x04\x00\x00\x00\x00\x00\x00\x80\x80\x80\x80\x08"), end),
+		"too many records":     rawStream(head, []byte("R\x00\xff\xff\x03"), end),
 	} {
 		_, err := readStream(bytes.NewReader(text))
 		var format *wire.FormatError
@@ -168,10 +170,9 @@ func TestBadFrames(t *testing.T) {
 // A text that stands for a longer one is not made longer than a frame may be.
 func TestCutTextsAreBounded(t *testing.T) {
 	const partition, times = 1 << 16, 2000 // 2000 bytes that stand for 128 MiB
-	payload := []byte("R\x01\x84" + string(make([]byte, 16)) + "\x00\x00\x00")
+	payload := []byte("R\x02" + string(make([]byte, 32)) + "\x01\x84\x00\x00\x00")
 	payload = append(binary.AppendUvarint(payload, partition), bytes.Repeat([]byte{'p'}, partition)...)
-	payload = append(payload, "\x00\x00"...)                  // source id, a new instance
-	payload = append(payload, append(make([]byte, 16), 1)...) // the instance, its counter
+	payload = append(payload, "\x00\x00\x01"...) // source id, a new instance, its counter
 	payload = append(binary.AppendUvarint(payload, times), bytes.Repeat([]byte{2}, times)...)
 	if _, err := readStream(bytes.NewReader(rawStream([]byte("H{}"), payload))); !errors.Is(err, wire.ErrTooLarge) {
 		t.Error(err)

@@ -14,24 +14,29 @@ import (
 
 // recordEncoder writes the records of one stream, each after the others.
 type recordEncoder struct {
-	models, partitions, instances wordTable
-	cut                           cutter
+	models, partitions, instances, ids wordTable
+	section                            []byte // the ids of the frame
+	text                               []byte // of a record, while it is cut
 }
 
 // wordTable numbers the words of one kind on the sender's side.
 type wordTable struct {
+	most    int // of numbers; 0 stands for MaxWords
 	numbers map[string]uint64
 	order   []string
 }
 
-// mark remembers how many words there are.
-func (e *recordEncoder) mark() [3]int {
-	return [3]int{len(e.models.order), len(e.partitions.order), len(e.instances.order)}
+func newRecordEncoder() recordEncoder { return recordEncoder{ids: wordTable{most: MaxIDs}} }
+
+// mark remembers how many words and ids there are.
+func (e *recordEncoder) mark() [5]int {
+	return [5]int{len(e.models.order), len(e.partitions.order), len(e.instances.order), len(e.ids.order), len(e.section)}
 }
 
-// reset forgets the words that came after the mark.
-func (e *recordEncoder) reset(mark [3]int) {
-	for i, t := range []*wordTable{&e.models, &e.partitions, &e.instances} {
+// reset forgets what came after the mark.
+func (e *recordEncoder) reset(mark [5]int) {
+	e.section = e.section[:mark[4]]
+	for i, t := range []*wordTable{&e.models, &e.partitions, &e.instances, &e.ids} {
 		for _, word := range t.order[mark[i]:] {
 			delete(t.numbers, word)
 		}
@@ -44,7 +49,11 @@ func (t *wordTable) number(word string) uint64 {
 	if n, known := t.numbers[word]; known {
 		return n
 	}
-	if len(t.order) < MaxWords && len(word) <= MaxWord {
+	most := t.most
+	if most == 0 {
+		most = MaxWords
+	}
+	if len(t.order) < most && len(word) <= MaxWord {
 		if t.numbers == nil {
 			t.numbers = map[string]uint64{}
 		}
@@ -63,23 +72,21 @@ func (t *wordTable) appendText(dst []byte, word string) []byte {
 	return dst
 }
 
-func (t *wordTable) appendID(dst []byte, word string) []byte {
+func (e *recordEncoder) appendIDWord(dst []byte, t *wordTable, word string) []byte {
 	n := t.number(word)
-	dst = binary.AppendUvarint(dst, n)
 	if n == 0 {
-		dst = appendID(dst, word)
+		e.id(word)
 	}
-	return dst
+	return binary.AppendUvarint(dst, n)
 }
 
 func appendString(dst []byte, text string) []byte {
 	return append(binary.AppendUvarint(dst, uint64(len(text))), text...)
 }
 
-// appendID appends a valid id.
-func appendID(dst []byte, id string) []byte {
-	dst, _ = hex.AppendDecode(dst, []byte(id)) // it was looked at before
-	return dst
+// id puts a valid id into the frame's.
+func (e *recordEncoder) id(id string) {
+	e.section, _ = hex.AppendDecode(e.section, []byte(id)) // it was looked at before
 }
 
 // append appends a record, and tells how many entries of its history stand there.
@@ -98,28 +105,28 @@ func (e *recordEncoder) append(dst []byte, r record.Record) ([]byte, int, error)
 	if len(own)+len(others) > 0 {
 		flags |= flagHistory
 	}
-	text, conflicting, cut := e.cut.texts(r)
+	cut := cuttable(r)
 	if cut {
 		flags |= flagCut
 	}
 	dst = append(dst, flags)
 	if flags&flagID != 0 {
-		dst = appendID(dst, r.ID)
+		e.id(r.ID)
 	}
 	dst = e.models.appendText(dst, r.Model)
 	dst = e.partitions.appendText(dst, partition)
 	if flags&flagSourceID != 0 {
-		dst = appendID(dst, r.SourceID)
+		e.id(r.SourceID)
 	} else {
 		dst = appendString(dst, r.SourceID)
 	}
-	dst = binary.AppendUvarint(e.instances.appendID(dst, r.Version.Instance), uint64(r.Version.Counter))
+	dst = binary.AppendUvarint(e.appendIDWord(dst, &e.instances, r.Version.Instance), uint64(r.Version.Counter))
 	if r.SelfRef != "" {
-		dst = appendID(dst, r.SelfRef)
+		e.id(r.SelfRef)
 	}
-	dst = append(binary.AppendUvarint(dst, uint64(len(text))), text...)
+	dst = e.appendText(dst, r, r.Serialized, cut)
 	if r.Conflicting != "" {
-		dst = append(binary.AppendUvarint(dst, uint64(len(conflicting))), conflicting...)
+		dst = e.appendText(dst, r, r.Conflicting, cut)
 	}
 	return e.appendHistory(dst, r, own, others), len(own) + len(others), nil
 }
@@ -152,7 +159,7 @@ func (e *recordEncoder) appendHistory(dst []byte, r record.Record, own, others [
 	}
 	dst = binary.AppendUvarint(dst, uint64(len(own)+len(others)))
 	for _, instance := range slices.Concat(own, others) {
-		dst = binary.AppendUvarint(e.instances.appendID(dst, instance), uint64(r.History[instance]))
+		dst = binary.AppendUvarint(e.appendIDWord(dst, &e.instances, instance), uint64(r.History[instance]))
 	}
 	return dst
 }
@@ -180,12 +187,19 @@ func encodable(r record.Record) error {
 	return nil
 }
 
-// cutter takes out of a record's texts what the record says anyway. JSON of a row has the
-// row's id, partition and source id in it, and these are what compresses least.
-type cutter struct{ text, conflicting []byte }
+// Out of a record's texts is cut what the record says anyway, and ids that came before. JSON
+// of a row has the row's id, partition and source id in it, and the ids of others that many
+// rows refer to: these are what compresses least.
 
 // shortest is what is worth a byte in place of it.
 const shortest = 8
+
+// markers are the bytes that stand for something in a text that is cut; markID is the one
+// for any id.
+const (
+	markers = "\x01\x02\x03\x04\x05"
+	markID  = 5
+)
 
 // cuts are what the bytes from 1 on stand for.
 func cuts(r record.Record) [4]string { return [4]string{r.ID, r.Partition, r.SourceID, r.SelfRef} }
@@ -193,23 +207,46 @@ func cuts(r record.Record) [4]string { return [4]string{r.ID, r.Partition, r.Sou
 // cutOrder has what can hold others first.
 var cutOrder = [4]int{1, 2, 0, 3}
 
-// texts returns the record's texts, good until the next call, and whether they are cut.
-func (c *cutter) texts(r record.Record) (text, conflicting []byte, cut bool) {
-	c.text = append(c.text[:0], r.Serialized...)
-	c.conflicting = append(c.conflicting[:0], r.Conflicting...)
-	const stand = "\x01\x02\x03\x04"
-	if strings.ContainsAny(r.Serialized, stand) || strings.ContainsAny(r.Conflicting, stand) {
-		return c.text, c.conflicting, false
+// cuttable says whether the record's texts have none of the bytes that stand for something.
+func cuttable(r record.Record) bool {
+	return !strings.ContainsAny(r.Serialized, markers) && !strings.ContainsAny(r.Conflicting, markers)
+}
+
+// appendText appends a text of a record with its length.
+func (e *recordEncoder) appendText(dst []byte, r record.Record, text string, cut bool) []byte {
+	if !cut {
+		return appendString(dst, text)
 	}
-	before := len(c.text) + len(c.conflicting)
+	e.text = append(e.text[:0], text...)
 	values := cuts(r)
 	for _, i := range cutOrder {
 		if len(values[i]) >= shortest {
-			c.text = cutOut(c.text, values[i], byte(i+1))
-			c.conflicting = cutOut(c.conflicting, values[i], byte(i+1))
+			e.text = cutOut(e.text, values[i], byte(i+1))
 		}
 	}
-	return c.text, c.conflicting, len(c.text)+len(c.conflicting) < before
+	start := len(e.text)
+	e.text = e.cutIDs(e.text)
+	dst = binary.AppendUvarint(dst, uint64(len(e.text)-start))
+	return append(dst, e.text[start:]...)
+}
+
+// cutIDs appends the text to itself, with words in place of the ids that stand in quotes.
+func (e *recordEncoder) cutIDs(text []byte) []byte {
+	out := text
+	for from := text; ; {
+		at := bytes.IndexByte(from, '"')
+		if at < 0 {
+			return append(out, from...)
+		}
+		at++
+		out = append(out, from[:at]...)
+		from = from[at:]
+		if len(from) <= ident.Length || from[ident.Length] != '"' || !ident.Valid(string(from[:ident.Length])) {
+			continue
+		}
+		out = e.appendIDWord(append(out, markID), &e.ids, string(from[:ident.Length]))
+		from = from[ident.Length:]
+	}
 }
 
 // cutOut puts a byte in place of a value, in the same memory.
@@ -223,32 +260,4 @@ func cutOut(text []byte, value string, stands byte) []byte {
 		out = append(append(out, rest[:at]...), stands)
 		rest = rest[at+len(value):]
 	}
-}
-
-// paste is the opposite of texts, for one text.
-func paste(text []byte, values [4]string) string {
-	var out strings.Builder
-	out.Grow(pasted(text, values))
-	for start, i := 0, 0; ; i++ {
-		if i == len(text) {
-			out.Write(text[start:])
-			return out.String()
-		}
-		if b := text[i]; b >= 1 && b <= 4 {
-			out.Write(text[start:i])
-			out.WriteString(values[b-1])
-			start = i + 1
-		}
-	}
-}
-
-// pasted is how long a text becomes.
-func pasted(text []byte, values [4]string) int {
-	length := len(text)
-	for _, b := range text {
-		if b >= 1 && b <= 4 {
-			length += len(values[b-1]) - 1
-		}
-	}
-	return length
 }

@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"slices"
 
+	"github.com/morango-go/morango/ident"
 	"github.com/morango-go/morango/record"
 )
 
@@ -32,7 +34,7 @@ type FrameWriter struct {
 
 // NewFrameWriter begins a stream.
 func NewFrameWriter(to io.Writer, h StreamHeader) (*FrameWriter, error) {
-	w := &FrameWriter{to: to, crc: crc32.Checksum([]byte(magic), castagnoli), last: h.After}
+	w := &FrameWriter{to: to, encoder: newRecordEncoder(), crc: crc32.Checksum([]byte(magic), castagnoli), last: h.After}
 	if _, err := io.WriteString(to, magic); err != nil {
 		return nil, fmt.Errorf("begin a stream: %w", err)
 	}
@@ -57,11 +59,13 @@ func (w *FrameWriter) Record(r record.Record) error {
 	if w.count > 0 && (w.weight+weight(r) > MaxFrame/2 || w.history+entries > MaxFrameHistory) {
 		// What is there goes first. The words that the record has named stay named: the
 		// frame that names them is still to come, for it is the next.
-		alone := append([]byte(nil), payload[start:]...)
+		alone := slices.Clone(payload[start:])
+		ids := slices.Clone(w.encoder.section[before[4]:])
+		w.encoder.section = w.encoder.section[:before[4]]
 		if err := w.flush(); err != nil {
 			return err
 		}
-		payload = append(w.payload, alone...)
+		payload, w.encoder.section = append(w.payload, alone...), append(w.encoder.section, ids...)
 	}
 	w.payload, w.last = payload, r.ID
 	w.count++
@@ -102,10 +106,11 @@ func (w *FrameWriter) flush() error {
 	if w.count == 0 {
 		return nil
 	}
-	var number [binary.MaxVarintLen64]byte
-	n := binary.PutUvarint(number[:], uint64(w.count))
-	err := w.frame(kindRecords, number[:n], w.payload)
+	ids := w.encoder.section
+	err := w.frame(kindRecords, binary.AppendUvarint(nil, uint64(len(ids)*2/ident.Length)), ids,
+		binary.AppendUvarint(nil, uint64(w.count)), w.payload)
 	w.records += int64(w.count)
+	w.encoder.section = ids[:0]
 	w.payload, w.count, w.history, w.weight = w.payload[:0], 0, 0, 0
 	if cap(w.payload) > 16*frameBytes {
 		w.payload = nil // one record was very large
@@ -121,7 +126,10 @@ func (w *FrameWriter) json(kind byte, body any) error {
 	return w.frame(kind, text)
 }
 
-// frame writes a frame of these parts.
+// flusher is a compressor that can begin anew.
+type flusher interface{ Flush() error }
+
+// frame writes a frame of these parts. Of those of records the second is ids.
 func (w *FrameWriter) frame(kind byte, parts ...[]byte) error {
 	length := 0
 	for _, p := range parts {
@@ -132,9 +140,13 @@ func (w *FrameWriter) frame(kind byte, parts ...[]byte) error {
 	if _, err := w.to.Write(head); err != nil {
 		return fmt.Errorf("write a stream: %w", err)
 	}
-	for _, p := range parts {
+	for i, p := range parts {
 		w.crc = crc32.Update(w.crc, castagnoli, p)
-		if _, err := w.to.Write(p); err != nil {
+		_, err := w.to.Write(p)
+		if f, ok := w.to.(flusher); ok && err == nil && len(parts) > 1 && i < 2 {
+			err = f.Flush() // ids are random, and spoil what is learnt of the texts
+		}
+		if err != nil {
 			return fmt.Errorf("write a stream: %w", err)
 		}
 	}

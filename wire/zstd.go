@@ -8,10 +8,10 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// The window is what compressor and decompressor keep in memory. A larger one gains
-// little on records, for what they have in common is near.
+// The window is what compressor and decompressor keep in memory. Rows that refer to each
+// other lie far apart in a stream, but a larger one gains little.
 const (
-	window    = 1 << 20
+	window    = 4 << 20
 	maxWindow = 8 << 20 // what we take from others
 )
 
@@ -19,7 +19,7 @@ const (
 // closed is no whole stream. Its memory is constant.
 func Compress(w io.Writer) (io.WriteCloser, error) {
 	zip, err := zstd.NewWriter(w, zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(window),
-		zstd.WithEncoderLevel(zstd.SpeedDefault), zstd.WithLowerEncoderMem(true))
+		zstd.WithEncoderLevel(zstd.SpeedBetterCompression), zstd.WithLowerEncoderMem(true))
 	if err != nil {
 		return nil, fmt.Errorf("compress a stream: %w", err)
 	}
