@@ -149,7 +149,7 @@ func (p *peer) insert(tx *sql.Tx, w row) ([]func(), error) {
 	}
 	w.text = p.w.marker()
 	if p.exists(tx, w.table, w.id) {
-		return p.write(tx, w, `UPDATE `+w.table+` SET text = ? WHERE id = ?`, w.text, w.id)
+		return p.update(tx, w, `text = ?`, w.text)
 	}
 	world := p.w.lab.root.ID
 	columns := `INSERT INTO ` + w.table + ` (id, _morango_source_id, _morango_partition, world, text`
@@ -159,8 +159,8 @@ func (p *peer) insert(tx *sql.Tx, w row) ([]func(), error) {
 	case "folder":
 		return p.write(tx, w, columns+`, parent_id) VALUES (?, ?, ?, ?, ?, ?)`, w.id, w.source, w.partition, world, w.text, w.parent)
 	default:
-		return p.write(tx, w, columns+`, parent_id, owner) VALUES (?, ?, ?, ?, ?, ?, ?)`,
-			w.id, w.source, w.partition, world, w.text, w.parent, w.owner)
+		return p.write(tx, w, columns+`, parent_id, owner, changed) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+			w.id, w.source, w.partition, world, w.text, w.parent, w.owner, p.moment())
 	}
 }
 
@@ -173,6 +173,17 @@ func (p *peer) write(tx *sql.Tx, w row, query string, args ...any) ([]func(), er
 		p.mirror.expect(w.id, w.text)
 	}}, nil
 }
+
+// update changes columns of a row, and when that was.
+func (p *peer) update(tx *sql.Tx, w row, set string, args ...any) ([]func(), error) {
+	if w.table == "item" || w.table == "note" {
+		set, args = set+`, changed = ?`, append(args, p.moment())
+	}
+	return p.write(tx, w, `UPDATE `+w.table+` SET `+set+` WHERE id = ?`, append(args, w.id)...)
+}
+
+// moment is what the peer's clock says. It may say the same for a while.
+func (p *peer) moment() int64 { return p.w.now.Add(p.ahead).Unix() / 1000 }
 
 // some returns a row that is there and that the peer may write.
 func (p *peer) some(tx *sql.Tx, r *rand.Rand, tables ...string) (w row, ok bool) {
@@ -199,7 +210,7 @@ func (p *peer) retext(tx *sql.Tx, r *rand.Rand) ([]func(), error) {
 		return nil, nil
 	}
 	w.text = p.w.marker()
-	return p.write(tx, w, `UPDATE `+w.table+` SET text = ? WHERE id = ?`, w.text, w.id)
+	return p.update(tx, w, `text = ?`, w.text)
 }
 
 // move puts some folder or item elsewhere in the tree, but not below itself.
@@ -222,7 +233,7 @@ func (p *peer) move(tx *sql.Tx, r *rand.Rand) ([]func(), error) {
 		}
 	}
 	w.text = p.w.marker()
-	return p.write(tx, w, `UPDATE `+w.table+` SET parent_id = ?, text = ? WHERE id = ?`, w.parent, w.text, w.id)
+	return p.update(tx, w, `parent_id = ?, text = ?`, w.parent, w.text)
 }
 
 // remove deletes some row with all below it.

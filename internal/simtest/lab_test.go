@@ -35,6 +35,7 @@ type Item struct {
 	Owner     *string `morango:"owner"`
 	Parent    *string `morango:"parent_id; references=folder"`
 	Text      string  `morango:"text"`
+	Changed   int64   `morango:"changed; type=bigint"`
 }
 
 type Note struct {
@@ -43,6 +44,7 @@ type Note struct {
 	Owner     *string `morango:"owner"`
 	Parent    *string `morango:"parent_id; references=item"`
 	Text      string  `morango:"text"`
+	Changed   int64   `morango:"changed; type=bigint"`
 }
 
 type Tag struct {
@@ -63,6 +65,7 @@ type lab struct {
 	dir     string   // in memory where the machine has such a place
 	planted []string // see planted
 	profile *morango.Profile
+	ruled   *morango.Profile // the same with merge rules
 	root    *cert.Certificate
 
 	mu   sync.Mutex
@@ -87,12 +90,19 @@ func newLab(t testing.TB, planted ...string) *lab {
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	l := &lab{dir: dir, planted: planted, made: map[string]*template{}}
-	l.profile, err = model.FromStructs("things", []model.ScopeDefinition{
-		{ID: "world", Version: 1, PrimaryScopeParam: "world", ReadWriteTemplate: "${world}"},
-		{ID: "user", Version: 1, ReadTemplate: "${world}:all", ReadWriteTemplate: "${world}:user:${user}"},
-	}, Folder{}, Item{}, Note{}, Tag{})
-	if err != nil {
-		t.Fatal(err)
+	for _, p := range []**morango.Profile{&l.profile, &l.ruled} {
+		*p, err = model.FromStructs("things", []model.ScopeDefinition{
+			{ID: "world", Version: 1, PrimaryScopeParam: "world", ReadWriteTemplate: "${world}"},
+			{ID: "user", Version: 1, ReadTemplate: "${world}:all", ReadWriteTemplate: "${world}:user:${user}"},
+		}, Folder{}, Item{}, Note{}, Tag{})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, rule := range map[string]model.MergeRule{"item": {Kind: model.MergeFields, By: "changed"},
+		"note": {Kind: model.MergeNewest, By: "changed"}, "tag": {Kind: model.MergeCustom}} {
+		m, _ := l.ruled.Model(name)
+		m.Merge = rule
 	}
 	scope, _ := l.profile.Scope("world")
 	key, err := keyOf(0)
@@ -202,4 +212,13 @@ func smallPages(file string) error {
 		_, err = empty.Exec(`VACUUM`)
 	}
 	return errors.Join(err, empty.Close())
+}
+
+// longer is a merge rule of an application's own: the longer text stays, of two of the
+// same length the greater. The other is kept as a copy.
+func longer(a, b string) (merged string, lost bool, err error) {
+	if len(a) > len(b) || len(a) == len(b) && a > b {
+		return a, true, nil
+	}
+	return b, true, nil
 }

@@ -29,6 +29,7 @@ func (c content) String() string {
 type saved struct {
 	content
 	history map[string]int64 // as it was when it was saved
+	stands  map[string]int64 // what it stands for besides, as some peer decided
 	by      *peer
 }
 
@@ -76,7 +77,8 @@ func (m *mirror) expect(id, text string) {
 // has says whether the peer holds a version, or one that has seen it. Two versions of
 // equal content of which neither has seen the other count as one: dequeue joins them
 // under the greater without a new version, and whoever holds the greater already is not
-// told that it stands for both.
+// told that it stands for both. By merge rules so do two of which one is what merging
+// both gives.
 func (w *world) has(p *peer, v version) bool {
 	seen := p.mirror.seen[v.id]
 	if seen[v.instance] >= v.counter {
@@ -89,7 +91,7 @@ func (w *world) has(p *peer, v version) bool {
 	}
 	for _, saves := range []map[version]*saved{w.ledger.records[v.id], p.private} {
 		for u, other := range saves {
-			if same(u, other) {
+			if same(u, other) || w.setup.ruled && seen[u.instance] >= u.counter && other.stands[v.instance] >= v.counter {
 				w.count.equals++
 				return true
 			}
@@ -124,7 +126,9 @@ func (w *world) observe(p *peer) {
 	fresh := len(w.ledger.order)
 	for _, m := range marks {
 		if m.stage != nil {
-			p.twin.hook(*m.stage)
+			if !w.setup.ruled {
+				p.twin.hook(*m.stage)
+			}
 			continue
 		}
 		n := 0
@@ -158,7 +162,9 @@ func (w *world) commit(p *peer, entries []entry) {
 	if claimed {
 		w.checkClaims(p, w.ledger.order)
 	}
-	p.twin.commit(entries)
+	if !w.setup.ruled {
+		p.twin.commit(entries)
+	}
 }
 
 func (m *mirror) apply(e entry) {
@@ -214,6 +220,7 @@ func (p *peer) news() ([]entry, error) {
 // enter notes a version, or checks that it is the one that is known.
 func (w *world) enter(p *peer, s stored) {
 	if known := w.ledger.versions[s.version]; known != nil && known.content == s.content {
+		known.stands = united(known.stands, p.mirror.seen[s.id])
 		return
 	}
 	own, err := p.instances()
@@ -238,7 +245,8 @@ func (w *world) enter(p *peer, s stored) {
 	if history[s.instance] < s.counter {
 		w.fail("%s has saved %s with a history that does not include it: %v", p.name(), s.version, history)
 	}
-	if text, hoped := p.mirror.hopes[s.id]; hoped && s.shows(text) {
+	text, hoped := p.mirror.hopes[s.id]
+	if hoped && (s.shows(text) || w.setup.ruled && strings.Contains(s.conflicting, `"`+text+`"`)) {
 		delete(p.mirror.hopes, s.id)
 	}
 	w.count.versions++

@@ -129,7 +129,12 @@ func (p *peer) open() error {
 	files.Store(p.file, p)
 	p.twin.rest()
 	ctx := context.Background()
-	node, err := morango.Open(ctx, p.file, p.w.lab.profile, morango.Config{
+	profile, rules := p.w.lab.profile, map[string]morango.MergeFunc(nil)
+	if p.w.setup.ruled {
+		profile, rules = p.w.lab.ruled, map[string]morango.MergeFunc{"tag": longer}
+	}
+	node, err := morango.Open(ctx, p.file, profile, morango.Config{
+		Merge:  rules,
 		Client: &http.Client{Transport: p.w.net}, Logger: slog.New(slog.DiscardHandler),
 		Now: func() time.Time { return p.w.now.Add(p.ahead) }, Rand: p.rand, Wait: p.w.wait, Getenv: p.getenv,
 		Hook: func(_ context.Context, e morango.HookEvent) error { p.trace.stage(e); return nil },

@@ -28,11 +28,12 @@ type setup struct {
 	hide   [][]wire.Capability
 	edges  [][2]int // client and server
 	copies bool     // databases are set back and devices copied
+	ruled  bool     // models have merge rules of their own; the model of a peer rests
 }
 
 // newSetup draws some peers, who of them syncs with whom, and what each can.
 func newSetup(r *rand.Rand) setup {
-	s := setup{copies: r.IntN(4) == 0}
+	s := setup{copies: r.IntN(4) == 0, ruled: r.IntN(4) == 0}
 	modes := [][]wire.Capability{
 		nil, nil, nil, {wire.Stream1}, {wire.Stream1}, {wire.MoranGo}, {wire.MoranGo, wire.AsyncOperations}, {wire.MoranGo, wire.FSICv2Format},
 		{wire.MoranGo, wire.AsyncOperations, wire.FSICv2Format, wire.GzipBufferPost}, {wire.AsyncOperations}, {wire.FSICv2Format},
