@@ -155,6 +155,14 @@ func TestPulledRecordIsRefused(t *testing.T) {
 		if s.Pull.Refused.Total != 1 || s.Pull.Refused.First[0].ID != id || s.Failing() != 1 {
 			t.Errorf("refused: %+v", s.Pull)
 		}
+		var kinds []morango.ProblemKind
+		for p, err := range tablet.Problems(t.Context()) {
+			must(t, err)
+			kinds = append(kinds, p.Kind)
+		}
+		if fmt.Sprint(kinds) != "[refused]" {
+			t.Errorf("problems %q", kinds)
+		}
 		if got := tablet.texts(); fmt.Sprint(got) != "[good top]" {
 			t.Errorf("the tablet has %q", got)
 		}

@@ -26,6 +26,12 @@ const (
 	UnknownModel ProblemKind = "unknown-model"
 	// Unsendable: it is a row of ours that no peer would take.
 	Unsendable ProblemKind = "unsendable"
+	// PeerUnsendable: a peer could not send it in the last sync with it.
+	PeerUnsendable ProblemKind = "peer-unsendable"
+	// Refused: a peer sent it in the last sync with it, and it was not taken here.
+	Refused ProblemKind = "refused"
+	// PeerRefused: a peer did not take it in the last sync with it.
+	PeerRefused ProblemKind = "peer-refused"
 )
 
 // Mend says what a person can do about problems of the kind.
@@ -37,20 +43,26 @@ func (k ProblemKind) Mend() string {
 		return "comes right with a profile that knows the model: bring the application up to date, then run morango init"
 	case Unsendable:
 		return "correct the row; the next sync sends it"
+	case PeerUnsendable, Refused:
+		return "has to be corrected at the peer; then it comes with the next sync"
+	case PeerRefused:
+		return "correct the row, or bring the peer up to date; the next sync sends it"
 	default:
 		return "correct the record where it was made, or what it clashes with here; what is corrected is applied with the next sync"
 	}
 }
 
-// Problem is a record that came from a peer and cannot be applied, or a row of ours that
-// cannot be sent. It is kept as it is and keeps no other back. Its JSON form is stable.
+// Problem is a record that came from a peer and cannot be applied, or one that cannot
+// travel. It is kept where it is and keeps no other back. Its JSON form is stable.
 type Problem struct {
 	Kind      ProblemKind `json:"kind"`
 	ID        string      `json:"id"`
 	Model     string      `json:"model"`
-	Partition string      `json:"partition,omitempty"` // "" for a row of ours
+	Partition string      `json:"partition,omitempty"` // "" for what is not in the store
 	Reason    string      `json:"reason"`
-	// Since is when the transfer began that brought the record; nil when that is not known.
+	Peer      string      `json:"peer,omitempty"` // address of the peer, where it is the peer's
+	// Since is when the transfer began that brought the record, or left it out; nil when
+	// that is not known.
 	Since *time.Time `json:"since,omitempty"`
 }
 
@@ -62,7 +74,7 @@ const (
 
 // Problems yields all problems: records that cannot be applied, then records of models
 // that the profile does not know, then rows of ours that cannot be sent, each in order of
-// ids. It holds a page of them in memory, however many there are. After an error it ends.
+// ids, and then the first of those that the last sync with each peer left out. It holds a page of them in memory, however many there are. After an error it ends.
 func (n *Node) Problems(ctx context.Context) iter.Seq2[Problem, error] {
 	return func(yield func(Problem, error) bool) {
 		if !n.notApplied(ctx, yield) {
@@ -73,7 +85,64 @@ func (n *Node) Problems(ctx context.Context) iter.Seq2[Problem, error] {
 				return
 			}
 		}
+		lately, err := n.leftOutLately(ctx)
+		if err != nil {
+			yield(Problem{}, err)
+		}
+		for _, p := range lately {
+			if !yield(p, nil) {
+				return
+			}
+		}
 	}
+}
+
+// leftOutLately lists what the last sync with each peer left out, of those of late.
+func (n *Node) leftOutLately(ctx context.Context) (list []Problem, err error) {
+	const syncs = 100
+	err = n.db.Read(ctx, func(tx *db.Tx) error {
+		list = nil
+		recent, err := session.ListSyncs(ctx, tx, false, syncs)
+		if err != nil {
+			return err
+		}
+		seen := map[string]bool{}
+		for _, s := range recent {
+			peer := s.ConnectionPath
+			if s.IsServer {
+				peer = s.ClientIP + " " + s.ClientInstanceID
+			}
+			if seen[peer] {
+				continue
+			}
+			seen[peer] = true
+			for id, left := range s.AllLeftOut() {
+				t, err := session.GetTransfer(ctx, tx, id)
+				if err != nil {
+					return err
+				}
+				list = append(list, leftOut(*left, t, s, peer)...)
+			}
+		}
+		return nil
+	})
+	return list, err
+}
+
+// leftOut lists what one transfer left out. Rows of ours are known better by themselves.
+func leftOut(left session.LeftOut, t session.Transfer, s session.Sync, peer string) (list []Problem) {
+	add := func(kind ProblemKind, o session.Omission) {
+		for _, r := range o.First {
+			list = append(list, Problem{Kind: kind, ID: r.ID, Model: r.Model, Reason: r.Reason, Peer: peer, Since: &t.StartTime})
+		}
+	}
+	if sending := t.Push != s.IsServer; sending {
+		add(PeerRefused, left.Refused)
+		return list
+	}
+	add(PeerUnsendable, left.Unsent)
+	add(Refused, left.Refused)
+	return list
 }
 
 // notApplied yields what lies in the store and is not applied.

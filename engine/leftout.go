@@ -187,7 +187,7 @@ func (e *Engine) unsound(records []record.Record, filter partition.Filter) (soun
 
 // omitted is what is kept of a record that does not travel. What is in it may be anything.
 func omitted(r record.Record, why error) session.Omitted {
-	told := &wire.Omission{First: []wire.LeftOut{{ID: r.ID, Model: r.Model, Reason: why.Error()}},
+	told := &wire.Omission{First: []wire.LeftOut{{ID: r.ID, Model: r.Model, Reason: record.Reason(r, why)}},
 		Lowest: counter.Counters{r.Version.Instance: r.Version.Counter}}
 	told = told.Bounded()
 	o := session.Omitted{ID: told.First[0].ID, Model: told.First[0].Model, Reason: told.First[0].Reason}

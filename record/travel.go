@@ -40,3 +40,13 @@ func Readable(serialized string) bool {
 func Printable(text string) string {
 	return strings.ReplaceAll(strings.ToValidUTF8(text, "\uFFFD"), "\x00", "\uFFFD")
 }
+
+// Reason is the text of an error of Check without the record's name, for lists that name
+// the record beside it.
+func Reason(r Record, err error) string {
+	text := err.Error()
+	for _, name := range []string{"record " + r.ID + " of model " + r.Model + ": ", "record " + r.ID + ": "} {
+		text = strings.TrimPrefix(text, name)
+	}
+	return text
+}

@@ -147,12 +147,14 @@ func (f *errorsCmd) print(ctx context.Context, w io.Writer, n *morango.Node) err
 }
 
 func (t tally) print(w io.Writer, now time.Time) error {
-	unsendable := t.kinds[morango.Unsendable]
-	if n := t.total - unsendable; n > 0 {
+	if n := t.kinds[morango.Missing] + t.kinds[morango.Invalid] + t.kinds[morango.UnknownModel]; n > 0 {
 		fmt.Fprintf(w, "%s from peers cannot be applied.\n", plural(n, "record"))
 	}
-	if unsendable > 0 {
-		fmt.Fprintf(w, "%s of this database cannot be sent.\n", plural(unsendable, "row"))
+	if n := t.kinds[morango.Unsendable]; n > 0 {
+		fmt.Fprintf(w, "%s of this database cannot be sent.\n", plural(n, "row"))
+	}
+	if n := t.kinds[morango.PeerUnsendable] + t.kinds[morango.Refused] + t.kinds[morango.PeerRefused]; n > 0 {
+		fmt.Fprintf(w, "%s did not travel with the last sync.\n", plural(n, "record"))
 	}
 	if int(t.total) > len(t.first) {
 		if err := t.printGroups(w); err != nil {
@@ -165,9 +167,10 @@ func (t tally) print(w io.Writer, now time.Time) error {
 		}
 	}
 	fmt.Fprintln(w)
-	for _, kind := range []morango.ProblemKind{morango.Missing, morango.Invalid, morango.UnknownModel, morango.Unsendable} {
+	for _, kind := range []morango.ProblemKind{morango.Missing, morango.Invalid, morango.UnknownModel,
+		morango.Unsendable, morango.PeerUnsendable, morango.Refused, morango.PeerRefused} {
 		if t.kinds[kind] > 0 {
-			fmt.Fprintf(w, "%-13s  %s\n", kind, kind.Mend())
+			fmt.Fprintf(w, "%-15s  %s\n", kind, kind.Mend())
 		}
 	}
 	return nil

@@ -59,7 +59,7 @@ type limits struct {
 }
 
 var usual = limits{list: 20_000, batch: 2_000, text: 8 << 20, page: 500, window: 100_000,
-	cascade: 500, depth: 200, again: 500}
+	cascade: 500, depth: 200, again: 200}
 
 // Run applies the dirty store rows of the environment's profile that lie in the
 // filter; the zero filter is all. It works in transactions of bounded length and

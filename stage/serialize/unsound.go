@@ -35,6 +35,11 @@ func unsendable(profile string, m *model.Model, row app.Row, in, sourceID, selfR
 	return record.Check(r, m, partition.All())
 }
 
+// reasonOf is a fault without the name of the row, which stands beside it.
+func reasonOf(m *model.Model, row app.Row, fault error) string {
+	return record.Reason(record.Record{ID: row.ID, Model: m.Name}, fault)
+}
+
 // settled is entry; but where the store's text cannot be read, the row's own takes its
 // place. What was there is kept among the conflicting texts, as far as it is a text.
 func (s shape) settled(row app.Row, old known, again bool) (entry, error) {
@@ -83,7 +88,7 @@ func leftOutOf(ctx context.Context, env stage.Env, m *model.Model, yield func(Pr
 					continue // it is judged when it has all that it needs
 				}
 			}
-			if !yield(Problem{Model: m.Name, ID: row.ID, Reason: fault.Error()}, nil) {
+			if !yield(Problem{Model: m.Name, ID: row.ID, Reason: reasonOf(m, row, fault)}, nil) {
 				return false
 			}
 		}
