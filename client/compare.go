@@ -78,12 +78,24 @@ func (a asker) Ask(ctx context.Context, q verify.Question) (verify.Answer, error
 }
 
 func (c *conversation) digestRequest(q verify.Question) wire.DigestRequest {
-	body := wire.DigestRequest{SyncSessionID: c.sync.ID, Filter: q.Filter.String(), Claims: q.Claims, Brief: q.Brief}
+	body := wire.DigestRequest{SyncSessionID: c.sync.ID, Filter: q.Filter.String(), Claims: q.Claims, Brief: q.Brief, Whole: q.Whole}
 	for _, one := range q.Sums {
 		body.Sums = append(body.Sums, wire.DigestSpan{one.First, one.Last})
 	}
 	for _, one := range q.Lists {
 		body.Lists = append(body.Lists, wire.DigestSpan{one.First, one.Last})
+	}
+	if q.Kept {
+		body.Kept = &wire.DigestKept{Sum: verify.Digest{}.Sum()} // nothing in particular
+	}
+	for _, p := range q.Parts {
+		body.Parts = append(body.Parts, wire.DigestPart{Partition: p.Partition, Records: p.Records, Sum: p.Sum()})
+	}
+	for _, r := range q.Ranges {
+		body.Ranges = append(body.Ranges, wire.DigestPartRange{r.From, r.To})
+	}
+	for _, r := range q.PartsOf {
+		body.PartsOf = append(body.PartsOf, wire.DigestPartRange{r.From, r.To})
 	}
 	return body
 }
@@ -104,11 +116,21 @@ func answerOf(found wire.DigestAnswer) (a verify.Answer) {
 	for prefix, counters := range found.Claims {
 		a.Claims[prefix] = counters
 	}
+	if k := found.Kept; k != nil {
+		a.Kept = &verify.Kept{Digest: verify.NewDigest(k.Records, k.Sum), Partitions: k.Partitions, Complete: k.Complete}
+	}
+	for _, p := range found.Parts {
+		a.Parts = append(a.Parts, verify.Part{Partition: p.Partition, Digest: verify.NewDigest(p.Records, p.Sum)})
+	}
+	for _, s := range found.Ranges {
+		a.Ranges = append(a.Ranges, verify.NewDigest(s.Records, s.Sum))
+	}
 	return a
 }
 
-// closeCompared ends the sync session, and on the way compares some records with the
-// peer, where both can: others each time, so that all get their turn. Equal ones cost
+// closeCompared ends the sync session, and on the way compares with the peer, where both
+// can, some records, others each time, so that all get their turn; and the kept digests of
+// the partitions. Equal ones cost
 // no request more, because the peer closes the session with its answer. What is found
 // never makes the sync fail.
 func (c *conversation) closeCompared(ctx context.Context, o Options, r *Result) error {
@@ -125,9 +147,13 @@ func (c *conversation) closeCompared(ctx context.Context, o Options, r *Result) 
 		return err
 	}
 	closed := false
-	glance := verify.Glance{Profile: env.Profile.Name, Filter: filter, Start: start}
-	r.Compared, err = glance.Compare(ctx, env.DB, asker{c}, func(ctx context.Context, q verify.Question, ours []verify.Sum) (verify.Answer, error) {
+	glance := verify.Glance{Profile: env.Profile.Name, Filter: filter, Start: start, Peer: c.sync.ServerInstanceID, Now: env.Now}
+	r.Compared, err = glance.Compare(ctx, env.DB, asker{c}, func(ctx context.Context, q verify.Question, ours []verify.Sum, kept *verify.Kept) (verify.Answer, error) {
 		body := c.digestRequest(q)
+		body.Kept = nil
+		if kept != nil {
+			body.Kept = &wire.DigestKept{Partitions: kept.Partitions, Records: kept.Records, Sum: kept.Sum(), Complete: kept.Complete}
+		}
 		for _, sum := range ours {
 			body.Expect = append(body.Expect, wire.DigestSum{Records: sum.Records, Sum: sum.Sum(), Last: sum.Last})
 		}

@@ -56,6 +56,11 @@ func (s *Server) postDigests(r *http.Request) (answer, error) {
 	}
 	defer leave()
 	allow(r, s.limits.Wait)
+	if q.Kept {
+		if _, err := verify.Keep(r.Context(), s.env.DB, q.Filter, placesOf(q.Parts), s.env.Now); err != nil {
+			return answer{}, err
+		}
+	}
 	found, err := verify.Ask(r.Context(), s.env.DB, q, s.env.Now)
 	if errors.Is(err, verify.ErrTooMuch) {
 		return answer{}, wire.FieldErrors{"lists": {oneLine(err)}}
@@ -64,7 +69,7 @@ func (s *Server) postDigests(r *http.Request) (answer, error) {
 		return answer{}, err
 	}
 	body := digestBody(found)
-	if len(asked.Expect) > 0 && slices.Equal(asked.Expect, body.Sums) {
+	if len(asked.Expect) > 0 && slices.Equal(asked.Expect, body.Sums) && found.Agrees(keptOf(asked.Kept)) {
 		err = s.closeSync(r, asked.SyncSessionID)
 		body.Closed = err == nil
 	}
@@ -73,7 +78,7 @@ func (s *Server) postDigests(r *http.Request) (answer, error) {
 
 // question is what a client asks, if it may.
 func (s *Server) question(r *http.Request, asked wire.DigestRequest) (verify.Question, error) {
-	q := verify.Question{Profile: s.env.Profile.Name, Filter: partition.Parse(asked.Filter), Claims: asked.Claims, Brief: asked.Brief}
+	q := verify.Question{Profile: s.env.Profile.Name, Filter: partition.Parse(asked.Filter), Claims: asked.Claims, Brief: asked.Brief, Whole: asked.Whole}
 	if q.Filter.Len() > maxFilter || strings.ContainsRune(asked.Filter, 0) {
 		return q, wire.FieldErrors{"filter": {fmt.Sprintf("Ensure there are no more than %d prefixes, without null characters.", maxFilter)}}
 	}
@@ -82,6 +87,9 @@ func (s *Server) question(r *http.Request, asked wire.DigestRequest) (verify.Que
 	}
 	for _, one := range asked.Lists {
 		q.Lists = append(q.Lists, verify.Span{First: one[0], Last: one[1]})
+	}
+	if asked.Kept != nil {
+		askParts(&q, asked)
 	}
 	if err := q.Check(); err != nil {
 		return q, badRequest(wire.Detail{Detail: oneLine(err)})
@@ -99,6 +107,47 @@ func (s *Server) question(r *http.Request, asked wire.DigestRequest) (verify.Que
 	return q, err
 }
 
+// askParts adds what is asked about kept digests.
+func askParts(q *verify.Question, asked wire.DigestRequest) {
+	q.Kept = true
+	for _, p := range asked.Parts {
+		q.Parts = append(q.Parts, verify.Part{Partition: p.Partition, Digest: verify.NewDigest(p.Records, p.Sum)})
+	}
+	for _, r := range asked.Ranges {
+		q.Ranges = append(q.Ranges, verify.Range{From: r[0], To: r[1]})
+	}
+	for _, r := range asked.PartsOf {
+		q.PartsOf = append(q.PartsOf, verify.Range{From: r[0], To: r[1]})
+	}
+}
+
+func placesOf(parts []verify.Part) (places []string) {
+	for _, p := range parts {
+		places = append(places, p.Partition)
+	}
+	return places
+}
+
+func keptOf(k *wire.DigestKept) *verify.Kept {
+	if k == nil {
+		return nil
+	}
+	return &verify.Kept{Digest: verify.NewDigest(k.Records, k.Sum), Partitions: k.Partitions, Complete: k.Complete}
+}
+
+// keptBody tells what is kept.
+func keptBody(body *wire.DigestAnswer, a verify.Answer) {
+	if k := a.Kept; k != nil {
+		body.Kept = &wire.DigestKept{Partitions: k.Partitions, Records: k.Records, Sum: k.Sum(), Complete: k.Complete}
+	}
+	for _, p := range a.Parts {
+		body.Parts = append(body.Parts, wire.DigestPart{Partition: p.Partition, Records: p.Records, Sum: p.Sum()})
+	}
+	for _, sum := range a.Ranges {
+		body.Ranges = append(body.Ranges, wire.DigestPartSum{Records: sum.Records, Sum: sum.Sum()})
+	}
+}
+
 func digestBody(a verify.Answer) wire.DigestAnswer {
 	body := wire.DigestAnswer{Sums: []wire.DigestSum{}, Lists: [][]wire.DigestEntry{}}
 	for _, sum := range a.Sums {
@@ -111,6 +160,7 @@ func digestBody(a verify.Answer) wire.DigestAnswer {
 		}
 		body.Lists = append(body.Lists, entries)
 	}
+	keptBody(&body, a)
 	if a.Claims != nil {
 		body.Claims = map[string]map[string]int64{}
 		for prefix, counters := range a.Claims {

@@ -77,7 +77,8 @@ func RenewDatabase(ctx context.Context, tx *db.Tx, m Machine, newID func() strin
 const (
 	restampStore = `UPDATE morango_store SET last_saved_instance = $1, last_saved_counter = $2
 		WHERE last_saved_instance = $3 AND last_saved_counter > $4`
-	restamped = ` WHERE store_model_id IN (SELECT id FROM morango_store
+	restampedPlaces = `SELECT DISTINCT partition FROM morango_store WHERE last_saved_instance = $1 AND last_saved_counter = $2`
+	restamped       = ` WHERE store_model_id IN (SELECT id FROM morango_store
 			WHERE last_saved_instance = $1 AND last_saved_counter = $2)
 		AND instance_id = $3 AND counter > $4`
 	// Every record that was stamped has a history that says so: the new version goes
@@ -99,6 +100,9 @@ func Restamp(ctx context.Context, tx *db.Tx, from string, above int64, to string
 	}
 	if rows, err = tx.Exec(ctx, restampStore, to, n, from, above); err != nil {
 		return 0, fmt.Errorf("stamp the rows of instance %s above %d again: %w", from, above, err)
+	}
+	if err := touchOf(ctx, tx, restampedPlaces, to, n); err != nil {
+		return 0, err
 	}
 	type step struct {
 		query string

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/morango-go/morango/counter"
 	"github.com/morango-go/morango/db"
@@ -20,6 +22,12 @@ const (
 	maxScanned = 250_000 // records that are read for one span
 	maxBrief   = 5_000   // when little work is wanted
 	narrow     = 10_000  // records under a filter up to which they are found by their partition
+
+	maxAskedParts = 64    // digests of partitions that are compared at once
+	maxRanges     = 256   // of partitions that are summed up at once
+	maxLists      = 2     // of partitions that are listed at once
+	maxParts      = 1_024 // partitions in one list
+	maxPlace      = 4_096 // bytes of a partition
 )
 
 // workTime is how long an answer works before it leaves the rest of the spans out.
@@ -37,6 +45,12 @@ type Question struct {
 	Lists   []Span // to be listed
 	Claims  bool   // also what is claimed within the filter
 	Brief   bool   // little work is wanted: few records are read for each span
+	Whole   bool   // the filter's prefixes are partitions of which all is wanted
+
+	Kept    bool    // also what the digests sum up to that are kept of the filter's partitions
+	Parts   []Part  // digests to be compared with the kept ones
+	Ranges  []Range // of partitions whose kept digests are summed up
+	PartsOf []Range // of partitions whose kept digests are listed
 }
 
 // Check refuses a question that is too large or makes no sense.
@@ -49,6 +63,32 @@ func (q Question) Check() error {
 			return err
 		}
 	}
+	if len(q.Parts) > maxAskedParts || len(q.Ranges) > maxRanges || len(q.PartsOf) > maxLists {
+		return fmt.Errorf("%d partitions, %d ranges and %d lists of them are asked after; %d, %d and %d are allowed at once",
+			len(q.Parts), len(q.Ranges), len(q.PartsOf), maxAskedParts, maxRanges, maxLists)
+	}
+	return q.checkPlaces()
+}
+
+// checkPlaces refuses partitions that are none.
+func (q Question) checkPlaces() error {
+	var places []string
+	for _, p := range q.Parts {
+		places = append(places, p.Partition)
+	}
+	for i, r := range q.Ranges {
+		if i > 0 && (q.Ranges[i-1].To == "" || r.From < q.Ranges[i-1].To) {
+			return fmt.Errorf("range %d of partitions begins before the end of the one before it", i)
+		}
+	}
+	for _, r := range slices.Concat(q.Ranges, q.PartsOf) {
+		places = append(places, r.From, r.To)
+	}
+	for _, p := range places {
+		if len(p) > maxPlace || strings.ContainsRune(p, 0) || !utf8.ValidString(p) {
+			return fmt.Errorf("%.40q is no partition", p)
+		}
+	}
 	return nil
 }
 
@@ -59,6 +99,10 @@ type Answer struct {
 	Sums   []Sum
 	Lists  [][]Entry // in id order each
 	Claims counter.ByPartition
+
+	Kept   *Kept    // nil where no digests are kept
+	Parts  []Part   // those asked after that are kept and not the same, and those listed
+	Ranges []Digest // as many as were asked after
 }
 
 // Sum is what there is in a span up to the id Last, which is the span's own unless that
@@ -107,7 +151,12 @@ func ask(ctx context.Context, tx *db.Tx, q Question, now func() time.Time) (Answ
 		a.Sums = append(a.Sums, sum)
 	}
 	if q.Claims {
-		a.Claims, err = store.Claims(ctx, tx, q.Filter)
+		if a.Claims, err = store.Claims(ctx, tx, q.Filter); err != nil {
+			return a, err
+		}
+	}
+	if q.Kept {
+		err = answerParts(ctx, tx, q, &a)
 	}
 	return a, err
 }

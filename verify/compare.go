@@ -75,6 +75,7 @@ type comparison struct {
 	peer    Asker
 	options CompareOptions
 	brief   bool // few questions, little work
+	whole   bool // the filter's prefixes are partitions of which all is wanted
 	result  Comparison
 	wrong   []Difference // those that no sync ends, as far as they are listed
 	apart   []Difference // those that are not synced yet, the same
@@ -198,7 +199,7 @@ func (c *comparison) ask(ctx context.Context, q Question) (Answer, error) {
 	case c.result.Questions >= maxQuestions:
 		return Answer{}, fmt.Errorf("the peer has been asked %d times and still has not answered all", maxQuestions)
 	}
-	q.Profile, q.Filter, q.Brief = c.profile, c.filter, c.brief
+	q.Profile, q.Filter, q.Brief, q.Whole = c.profile, c.filter, c.brief, c.whole
 	c.result.Questions++
 	return c.peer.Ask(ctx, q)
 }

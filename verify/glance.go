@@ -9,6 +9,7 @@ import (
 
 	"github.com/morango-go/morango/db"
 	"github.com/morango-go/morango/partition"
+	"github.com/morango-go/morango/store"
 )
 
 // Glance compares a bounded number of records with a peer, so cheaply that it can be
@@ -18,6 +19,8 @@ type Glance struct {
 	Profile string
 	Filter  partition.Filter
 	Start   string // 32 hex digits
+	Peer    string // the peer's instance id, by which explained differences are remembered
+	Now     func() time.Time
 }
 
 // The bounds of a glance.
@@ -26,16 +29,25 @@ const (
 	glanceQuestions = 12  // asked of the peer, more than one only where there are differences
 )
 
-// Compare looks at the records. first asks the first question, and is told what the
-// answer is here; peer is asked the others. When there are more differences than some
-// questions can tell apart, the comparison is Stopped.
-func (g Glance) Compare(ctx context.Context, d *db.DB, peer Asker, first func(context.Context, Question, []Sum) (Answer, error)) (*Comparison, error) {
+// First asks the first question of a glance. sums are the sums here, and kept what the
+// peer's kept digests are expected to sum up to, nil where none are kept here.
+type First func(ctx context.Context, q Question, sums []Sum, kept *Kept) (Answer, error)
+
+// Compare looks at the records, and at the kept digests of the partitions: those that are
+// not known are summed up before, as far as bounded time allows. peer is asked all
+// questions but the first. When there are more differences than some questions can tell
+// apart, the comparison is Stopped.
+func (g Glance) Compare(ctx context.Context, d *db.DB, peer Asker, first First) (*Comparison, error) {
 	c := &comparison{db: d, profile: g.Profile, filter: g.Filter, peer: peer, options: CompareOptions{Examples: DefaultExamples}, brief: true}
 	q := Question{Profile: g.Profile, Filter: g.Filter, Brief: true}
-	var err error
+	fresh, err := Keep(ctx, d, g.Filter, nil, g.Now)
+	if err != nil {
+		return nil, err
+	}
 	if q.Sums, err = g.spans(ctx, d); err != nil {
 		return nil, fmt.Errorf("choose records to compare: %w", err)
 	}
+	q.Kept = true
 	ours, err := Ask(ctx, d, q, time.Now)
 	if err != nil {
 		return nil, err
@@ -44,7 +56,12 @@ func (g Glance) Compare(ctx context.Context, d *db.DB, peer Asker, first func(co
 		q.Sums[i].Last = sum.Last
 	}
 	q.Sums = q.Sums[:len(ours.Sums)]
-	theirs, err := first(ctx, q, ours.Sums)
+	expected, err := g.remembered(ctx, d, ours.Kept)
+	if err != nil {
+		return nil, err
+	}
+	q.Parts = fresh[:min(len(fresh), maxAskedParts)]
+	theirs, err := first(ctx, q, ours.Sums, expected)
 	if err != nil {
 		return nil, fmt.Errorf("compare with the peer: %w", err)
 	}
@@ -57,7 +74,10 @@ func (g Glance) Compare(ctx context.Context, d *db.DB, peer Asker, first func(co
 			differing = append(differing, s) // as far as the peer came
 		}
 	}
-	err = c.run(ctx, differing)
+	all := true
+	if err = c.run(ctx, differing); err == nil && ours.Kept != nil && !theirs.Agrees(expected) {
+		all, err = c.closer(ctx, ours, theirs)
+	}
 	if errors.Is(err, errEnough) {
 		c.result.Stopped, err = true, nil
 	}
@@ -65,7 +85,12 @@ func (g Glance) Compare(ctx context.Context, d *db.DB, peer Asker, first func(co
 		return nil, fmt.Errorf("compare with the peer: %w", err)
 	}
 	result := c.finish()
-	return &result, nil
+	if all && result.Clean() && !result.Stopped && !theirs.Kept.agree(expected) {
+		err = d.Write(ctx, func(tx *db.Tx) error {
+			return store.Explain(ctx, tx, g.Peer, g.scope(), ours.Kept.Sum(), theirs.Kept.Sum())
+		})
+	}
+	return &result, err
 }
 
 // errEnough ends a glance that takes too many questions.

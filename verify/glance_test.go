@@ -24,9 +24,9 @@ func TestGlanceTakesItsTurn(t *testing.T) {
 			for len(start) < 32 {
 				start += rapid.SampledFrom([]string{"0", "f", "8"}).Draw(r, "digit")
 			}
-			g := Glance{Profile: "p", Filter: partition.All(), Start: start}
+			g := Glance{Profile: "p", Filter: partition.All(), Start: start, Now: time.Now}
 			peer := &other{d: d, now: time.Now}
-			c, err := g.Compare(t.Context(), d, peer, func(ctx context.Context, q Question, _ []Sum) (Answer, error) { return peer.Ask(ctx, q) })
+			c, err := g.Compare(t.Context(), d, peer, func(ctx context.Context, q Question, _ []Sum, _ *Kept) (Answer, error) { return peer.Ask(ctx, q) })
 			if err != nil || c.Here != int64(min(n, glanceRecords)) || c.There != c.Here || c.Questions != 1 || !c.Clean() || c.Stopped {
 				r.Fatalf("of %d from %s: %+v, %v", n, start, c, err)
 			}
@@ -46,8 +46,8 @@ func TestGlanceEnds(t *testing.T) {
 		t.Fatal(err)
 	}
 	peer := &other{d: them, now: time.Now}
-	g := Glance{Profile: "p", Filter: partition.All(), Start: saver}
-	c, err := g.Compare(t.Context(), us, peer, func(ctx context.Context, q Question, _ []Sum) (Answer, error) { return peer.Ask(ctx, q) })
+	g := Glance{Profile: "p", Filter: partition.All(), Start: saver, Now: time.Now}
+	c, err := g.Compare(t.Context(), us, peer, func(ctx context.Context, q Question, _ []Sum, _ *Kept) (Answer, error) { return peer.Ask(ctx, q) })
 	if err != nil || c.Clean() || c.Damaged == 0 || c.Questions > glanceQuestions || len(c.Differences) != DefaultExamples {
 		t.Errorf("%+v, %v", c, err)
 	}

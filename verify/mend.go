@@ -66,11 +66,25 @@ func onObjects(query string) func(context.Context, *db.Tx, []Example) error {
 	}
 }
 
+// onTexts is onObjects for a statement that changes what is in the store.
+func onTexts(query string) func(context.Context, *db.Tx, []Example) error {
+	return func(ctx context.Context, tx *db.Tx, found []Example) error {
+		ids := make([]string, len(found))
+		for i, e := range found {
+			ids[i] = e.Object
+		}
+		if err := store.TouchRecords(ctx, tx, ids); err != nil {
+			return err
+		}
+		return onObjects(query)(ctx, tx, found)
+	}
+}
+
 // blank removes what is left of records that are deleted hard. The version stays: it
 // is the version in which there was to be nothing.
 func (r Repair) blank(ctx context.Context) error {
 	return r.inPages(ctx, HardDeletedText, (*check).records,
-		onObjects(`UPDATE morango_store SET serialized = '{}', conflicting_serialized_data = '' WHERE hard_deleted AND id IN %s`))
+		onTexts(`UPDATE morango_store SET serialized = '{}', conflicting_serialized_data = '' WHERE hard_deleted AND id IN %s`))
 }
 
 // addVersions puts each record's own version into its history, where it is by definition.

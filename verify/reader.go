@@ -16,6 +16,7 @@ type reader struct {
 	tx      *db.Tx
 	profile string
 	filter  partition.Filter
+	all     bool    // whatever the profile and the filter
 	few     []Entry // when the filter is narrow
 	isFew   bool
 }
@@ -34,7 +35,7 @@ func newReader(ctx context.Context, tx *db.Tx, q Question) (*reader, error) {
 		return r, nil
 	}
 	most := narrow
-	if q.Brief {
+	if q.Brief && !q.Whole {
 		most = glanceRecords
 	}
 	cond, args := tx.PrefixCond("partition", q.Filter, 1)
@@ -97,7 +98,7 @@ func (r *reader) query(ctx context.Context, query string, args []any, each func(
 			return fmt.Errorf("read a record to sum it up: %w", err)
 		}
 		id := e.ID
-		if texts[0] != r.profile || !r.filter.Contains(e.Partition) {
+		if !r.all && (texts[0] != r.profile || !r.filter.Contains(e.Partition)) {
 			e = Entry{}
 		} else {
 			e.Content = content(append(texts[:], e.Partition), deleted, hard)

@@ -55,7 +55,7 @@ func (r Repair) doubtfulPage(ctx context.Context, tx *db.Tx, m *model.Model, aft
 func (r Repair) trustRows(ctx context.Context, tx *db.Tx, m *model.Model, found Report) error {
 	unreadable := found.Of(TextUnreadable).Examples
 	if len(unreadable) > 0 {
-		if err := onObjects(`UPDATE morango_store SET serialized = '' WHERE id IN %s`)(ctx, tx, unreadable); err != nil {
+		if err := onTexts(`UPDATE morango_store SET serialized = '' WHERE id IN %s`)(ctx, tx, unreadable); err != nil {
 			return err
 		}
 	}

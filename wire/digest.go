@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/morango-go/morango/ident"
@@ -22,8 +23,15 @@ type DigestRequest struct {
 	Lists         []DigestSpan `json:"lists,omitempty"`
 	Claims        bool         `json:"claims,omitempty"` // also the database max counters around the filter
 	Brief         bool         `json:"brief,omitempty"`  // after a sync: few records are read
-	// Expect has the client's own sums. When the server's are the same, it closes the
-	// sync session, which saves the client a request.
+	Whole         bool         `json:"whole,omitempty"`  // the filter's prefixes are partitions of which all is wanted
+	// Kept is what the client expects the server's kept digests of the filter's partitions
+	// to sum up to; null where the client keeps none, and then it asks for none.
+	Kept    *DigestKept       `json:"kept,omitempty"`
+	Parts   []DigestPart      `json:"parts,omitempty"`    // kept digests to be compared with the server's
+	Ranges  []DigestPartRange `json:"ranges,omitempty"`   // of partitions, whose kept digests are summed up
+	PartsOf []DigestPartRange `json:"parts_of,omitempty"` // of partitions, whose kept digests are listed
+	// Expect has the client's own sums. When the server's are the same, and what it keeps
+	// is as expected, it closes the sync session, which saves the client a request.
 	Expect []DigestSum `json:"expect,omitempty"`
 	// Lost and Damaged tell the server what the client has found, for its log.
 	Lost    int64 `json:"lost,omitempty"`
@@ -37,7 +45,35 @@ type DigestAnswer struct {
 	Lists  [][]DigestEntry             `json:"lists"`
 	Claims map[string]map[string]int64 `json:"claims,omitempty"` // partition to instance to counter
 	Closed bool                        `json:"closed"`           // the sums were those expected, and the sync session is closed
+	Kept   *DigestKept                 `json:"kept,omitempty"`   // absent where no digests are kept
+	Parts  []DigestPart                `json:"parts,omitempty"`  // those asked after that are not the same, and those listed
+	Ranges []DigestPartSum             `json:"ranges,omitempty"`
 }
+
+// DigestKept is what the digests sum up to that a peer keeps of partitions.
+type DigestKept struct {
+	Partitions int64  `json:"partitions"`
+	Records    int64  `json:"records"`
+	Sum        string `json:"sum"`      // 32 hex digits
+	Complete   bool   `json:"complete"` // no partition has yet to be summed up
+}
+
+// DigestPart is one partition with the sum of its records.
+type DigestPart struct {
+	Partition string `json:"partition"`
+	Records   int64  `json:"records"`
+	Sum       string `json:"sum"` // 32 hex digits
+}
+
+// DigestPartSum is the sum of the records of several partitions.
+type DigestPartSum struct {
+	Records int64  `json:"records"`
+	Sum     string `json:"sum"` // 32 hex digits
+}
+
+// DigestPartRange is the partitions from the first up to, but without, the second, in the
+// order of code points; as the second "" is the end.
+type DigestPartRange [2]string
 
 // DigestSum sums up the records of a range up to the id Last.
 type DigestSum struct {
@@ -67,12 +103,12 @@ func ParseDigestRequest(text []byte) (DigestRequest, error) {
 	if body.Lost < 0 || body.Damaged < 0 {
 		return body, FieldErrors{"lost": {"Ensure this value is greater than or equal to 0."}}
 	}
-	return body, checkSums(body.Expect)
+	return body, errors.Join(checkSums(body.Expect), checkKept(body.Kept, body.Parts, nil))
 }
 
 // Check refuses an answer that is malformed.
 func (a DigestAnswer) Check() error {
-	if err := checkSums(a.Sums); err != nil {
+	if err := errors.Join(checkSums(a.Sums), checkKept(a.Kept, a.Parts, a.Ranges)); err != nil {
 		return err
 	}
 	for _, list := range a.Lists {
@@ -87,6 +123,25 @@ func (a DigestAnswer) Check() error {
 			if !ident.Valid(instance) || n < 0 || n > maxCount {
 				return &FormatError{Reason: fmt.Sprintf("the claim about instance %.40q up to %d is none", instance, n)}
 			}
+		}
+	}
+	return nil
+}
+
+// checkKept refuses sums of partitions that are none.
+func checkKept(kept *DigestKept, parts []DigestPart, sums []DigestPartSum) error {
+	if kept != nil {
+		sums = append(sums, DigestPartSum{kept.Records, kept.Sum})
+		if kept.Partitions < 0 || kept.Partitions > kept.Records {
+			return &FormatError{Reason: fmt.Sprintf("%d partitions are said to have %d records", kept.Partitions, kept.Records)}
+		}
+	}
+	for _, p := range parts {
+		sums = append(sums, DigestPartSum{p.Records, p.Sum})
+	}
+	for _, s := range sums {
+		if !ident.Valid(s.Sum) || s.Records < 0 || s.Records > maxCount {
+			return &FormatError{Reason: fmt.Sprintf("%.40q of %d is no sum of records", s.Sum, s.Records)}
 		}
 	}
 	return nil

@@ -127,6 +127,7 @@ func (m *merge) chunk(ctx context.Context, theirs []record.Record) error {
 		return fmt.Errorf("read the store's side of conflicts: %w", err)
 	}
 	var rows, histories [][]any
+	var places []string
 	for _, r := range theirs {
 		old, there := mine[r.ID]
 		if !there {
@@ -147,7 +148,7 @@ func (m *merge) chunk(ctx context.Context, theirs []record.Record) error {
 			old = m.changed(old, merged)
 		}
 		if old.Version != merged.Version {
-			rows = append(rows, old.row(merged))
+			rows, places = append(rows, old.row(merged)), append(places, old.Partition, merged.Partition)
 		}
 		for instance, n := range merged.History {
 			if n > old.History[instance] || n == 0 {
@@ -161,7 +162,7 @@ func (m *merge) chunk(ctx context.Context, theirs []record.Record) error {
 	if err := m.tx.InsertAll(ctx, intoHistory, histories); err != nil {
 		return fmt.Errorf("unite the histories of merged records: %w", err)
 	}
-	return nil
+	return store.Touch(ctx, m.tx, places)
 }
 
 // ruleFor is the rule of both versions' model.

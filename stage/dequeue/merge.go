@@ -11,6 +11,7 @@ import (
 	"github.com/morango-go/morango/counter"
 	"github.com/morango-go/morango/db"
 	"github.com/morango-go/morango/stage"
+	"github.com/morango-go/morango/store"
 )
 
 // pageRows is how many records are classified and merged in one go, so that the
@@ -78,6 +79,9 @@ func (m *merge) page(ctx context.Context, p page) error {
 	if _, err := m.tx.Exec(ctx, p.bound(classify), m.session, p.lo, p.hi); err != nil {
 		return fmt.Errorf("compare the buffer with the store: %w", err)
 	}
+	if err := m.touch(ctx, p); err != nil {
+		return err
+	}
 	if err := m.byRule(ctx); err != nil {
 		return err
 	}
@@ -111,6 +115,19 @@ func (m *merge) page(ctx context.Context, p page) error {
 	m.report.Conflicts += found[conflict]
 	m.report.Joined += found[joinOurs] + found[joinTheirs]
 	return nil
+}
+
+// touch notes the partitions in which the page's records lie, and come to lie.
+func (m *merge) touch(ctx context.Context, p page) error {
+	were, err := store.Places(ctx, m.tx, placesKnown)
+	if err != nil {
+		return err
+	}
+	are, err := store.Places(ctx, m.tx, p.bound(placesBuffered), m.session, p.lo, p.hi)
+	if err != nil {
+		return err
+	}
+	return store.Touch(ctx, m.tx, append(were, are...))
 }
 
 // bound puts the page's condition into a statement, whose $2 and $3 are lo and hi.

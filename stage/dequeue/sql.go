@@ -48,6 +48,14 @@ const classify = `INSERT INTO morango_dequeue_known (model_uuid, kind)
 	FROM morango_buffer b CROSS JOIN morango_store s
 	WHERE b.transfer_session_id = $1 AND (PAGE) AND s.id = b.model_uuid`
 
+// The partitions of the page's records, where they are known and where they arrive.
+const (
+	placesKnown = `SELECT DISTINCT s.partition FROM morango_dequeue_known k CROSS JOIN morango_store s
+		WHERE k.kind <> 1 AND s.id = k.model_uuid`
+	placesBuffered = `SELECT DISTINCT b.partition FROM morango_buffer b
+		WHERE b.transfer_session_id = $1 AND (PAGE)`
+)
+
 // mergeTexts keeps our text, puts theirs at the head of the conflicting texts, and
 // leaves no text at all when either side is hard-deleted.
 const mergeTexts = `UPDATE morango_store SET

@@ -198,5 +198,5 @@ func write(ctx context.Context, tx *db.Tx, r record.Record, deleted bool, v coun
 	if _, err := tx.Exec(ctx, saveHistory, r.ID, v.Instance, v.Counter); err != nil {
 		return fmt.Errorf("save the record max counter of the chosen content: %w", err)
 	}
-	return nil
+	return store.Touch(ctx, tx, []string{r.Partition})
 }

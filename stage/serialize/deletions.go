@@ -6,6 +6,7 @@ import (
 
 	"github.com/morango-go/morango/app"
 	"github.com/morango-go/morango/db"
+	"github.com/morango-go/morango/store"
 )
 
 const (
@@ -136,6 +137,9 @@ func (p *pass) byModel(ctx context.Context, ids string) (map[string][]string, er
 // are deleted hard nothing of the text stays.
 func (p *pass) stampDeleted(ctx context.Context, deleted, hard []string) error {
 	if err := p.version(ctx); err != nil {
+		return err
+	}
+	if err := store.TouchRecords(ctx, p.tx, deleted); err != nil {
 		return err
 	}
 	ids := db.JSONList(deleted)

@@ -77,6 +77,7 @@ func (p *pass) version(ctx context.Context) error {
 // known is what the store holds of a record that is serialized again.
 type known struct {
 	record.Record // without history
+	place         string // its partition
 	dirty         bool
 }
 
@@ -131,7 +132,7 @@ func (p *pass) rows(ctx context.Context, m *model.Model, rows []app.Row) error {
 			p.report.New++
 		}
 	}
-	if err := p.write(ctx, m, entries); err != nil {
+	if err := p.write(ctx, m, entries, stored); err != nil {
 		return err
 	}
 	return app.ClearDirty(ctx, p.tx, m, ids)
@@ -226,7 +227,7 @@ func (s shape) entry(row app.Row, old known, again bool) (entry, error) {
 	return e, err
 }
 
-const readStore = `SELECT id, serialized, conflicting_serialized_data, _self_ref_fk, deleted, hard_deleted,
+const readStore = `SELECT id, partition, serialized, conflicting_serialized_data, _self_ref_fk, deleted, hard_deleted,
 	last_saved_instance, last_saved_counter, dirty_bit FROM morango_store WHERE id IN `
 
 // knownRows reads what the store holds of these records.
@@ -240,7 +241,7 @@ func knownRows(ctx context.Context, tx *db.Tx, ids []string) (map[string]known, 
 	for rows.Next() {
 		var id, instance db.ID
 		var k known
-		if err := rows.Scan(&id, &k.Serialized, &k.Conflicting, &k.SelfRef, &k.Deleted, &k.HardDeleted,
+		if err := rows.Scan(&id, &k.place, &k.Serialized, &k.Conflicting, &k.SelfRef, &k.Deleted, &k.HardDeleted,
 			&instance, &k.Version.Counter, &k.dirty); err != nil {
 			return nil, fmt.Errorf("read the store: %w", err)
 		}
@@ -272,9 +273,15 @@ var (
 )
 
 // write stamps records of a model with this transaction's version.
-func (p *pass) write(ctx context.Context, m *model.Model, entries []entry) error {
+func (p *pass) write(ctx context.Context, m *model.Model, entries []entry, stored map[string]known) error {
 	rows, histories := make([][]any, 0, len(entries)), make([][]any, 0, len(entries))
+	places := make([]string, 0, len(entries))
 	for _, e := range entries {
+		if old, again := stored[e.id]; again {
+			places = append(places, old.place)
+		} else {
+			places = append(places, e.partition)
+		}
 		rows = append(rows, []any{e.id, p.run.env.Profile.Name, m.Name, e.partition, e.sourceID, e.serialized,
 			e.conflicting, e.selfRef, p.instance, p.counter, false, false, e.dirty, "", nil})
 		histories = append(histories, []any{e.id, p.instance, p.counter})
@@ -285,5 +292,5 @@ func (p *pass) write(ctx context.Context, m *model.Model, entries []entry) error
 	if err := p.tx.InsertAll(ctx, intoHistory, histories); err != nil {
 		return fmt.Errorf("write the record max counters of %d records: %w", len(rows), err)
 	}
-	return nil
+	return store.Touch(ctx, p.tx, places)
 }

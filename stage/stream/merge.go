@@ -9,6 +9,7 @@ import (
 	"github.com/morango-go/morango/counter"
 	"github.com/morango-go/morango/db"
 	"github.com/morango-go/morango/record"
+	"github.com/morango-go/morango/store"
 )
 
 // atOnce is how many records are compared with the store in one go.
@@ -20,6 +21,7 @@ type kinds struct {
 	newer  []record.Record // they have seen the store's version
 	others []record.Record // neither has seen the other
 	stale  int64
+	places []string // partitions that the newer ones had
 }
 
 // mergeRecords merges records, of which no two have the same id, into the store.
@@ -44,10 +46,11 @@ func mergeRecords(ctx context.Context, tx *db.Tx, session string, records []reco
 // held is the version and the history of a record in the store.
 type held struct {
 	version counter.Version
+	place   string // its partition
 	history counter.Counters
 }
 
-const versionsOf = `SELECT id, last_saved_instance, last_saved_counter FROM morango_store WHERE id IN `
+const versionsOf = `SELECT id, partition, last_saved_instance, last_saved_counter FROM morango_store WHERE id IN `
 
 // classify compares records with the store.
 func (k *kinds) classify(ctx context.Context, tx *db.Tx, records []record.Record) error {
@@ -72,7 +75,7 @@ func (k *kinds) classify(ctx context.Context, tx *db.Tx, records []record.Record
 		case seen(mine.history, r.Version):
 			k.stale++
 		case seen(r.History, mine.version):
-			k.newer = append(k.newer, r)
+			k.newer, k.places = append(k.newer, r), append(k.places, mine.place)
 		default:
 			k.others = append(k.others, r)
 		}
@@ -97,7 +100,7 @@ func versions(ctx context.Context, tx *db.Tx, ids []string) (map[string]held, er
 	for rows.Next() {
 		h := held{history: counter.Counters{}}
 		var id, instance db.ID
-		if err := rows.Scan(&id, &instance, &h.version.Counter); err != nil {
+		if err := rows.Scan(&id, &h.place, &instance, &h.version.Counter); err != nil {
 			return nil, err
 		}
 		h.version.Instance = string(instance)
@@ -131,16 +134,19 @@ func (k *kinds) insert(ctx context.Context, tx *db.Tx, session string) error {
 		row, unites string
 	}{{k.fresh, "", ""}, {k.newer, takeOver, unite}} {
 		rows, counters := rowsOf(part.records, session)
-		store := db.Insert{Table: "morango_store", Columns: storeColumns, Conflict: part.row}
-		if err := tx.InsertAll(ctx, store, rows); err != nil {
+		into := db.Insert{Table: "morango_store", Columns: storeColumns, Conflict: part.row}
+		if err := tx.InsertAll(ctx, into, rows); err != nil {
 			return err
 		}
 		history := db.Insert{Table: "morango_recordmaxcounter", Columns: []string{"store_model_id", "instance_id", "counter"}, Conflict: part.unites}
 		if err := tx.InsertAll(ctx, history, counters); err != nil {
 			return err
 		}
+		for _, r := range part.records {
+			k.places = append(k.places, r.Partition)
+		}
 	}
-	return nil
+	return store.Touch(ctx, tx, k.places)
 }
 
 // rowsOf gives records as rows of the store and of the histories. What has arrived is
