@@ -19,6 +19,7 @@ type doom struct {
 	push   bool
 	stage  stage.Stage
 	table  string // "" is none
+	stream bool   // records travel as a stream; else by way of buffers
 }
 
 func (d doom) String() string {
@@ -29,6 +30,9 @@ func (d doom) String() string {
 	if d.table != "" {
 		text += " writing " + d.table
 	}
+	if d.stream {
+		text += ", streaming"
+	}
 	return text
 }
 
@@ -38,7 +42,7 @@ func dooms() (all []doom) {
 	for _, push := range []bool{false, true} {
 		for _, victim := range []string{"client", "server"} {
 			for _, s := range stage.All() {
-				all = append(all, doom{victim, push, s, ""})
+				all = append(all, doom{victim, push, s, "", false})
 			}
 		}
 		producer, receiver := "server", "client"
@@ -46,13 +50,17 @@ func dooms() (all []doom) {
 			producer, receiver = receiver, producer
 		}
 		all = append(all,
-			doom{producer, push, stage.Serializing, "morango_store"},
-			doom{producer, push, stage.Queuing, "morango_buffer"},
-			doom{receiver, push, stage.Transferring, "morango_buffer"},
-			doom{receiver, push, stage.Dequeuing, "morango_store"},
-			doom{receiver, push, stage.Dequeuing, "morango_databasemaxcounter"},
-			doom{receiver, push, stage.Deserializing, "attempt"},
-			doom{producer, push, stage.Cleanup, "morango_buffer"},
+			doom{producer, push, stage.Serializing, "morango_store", false},
+			doom{producer, push, stage.Queuing, "morango_buffer", false},
+			doom{receiver, push, stage.Transferring, "morango_buffer", false},
+			doom{receiver, push, stage.Dequeuing, "morango_store", false},
+			doom{receiver, push, stage.Dequeuing, "morango_databasemaxcounter", false},
+			doom{receiver, push, stage.Deserializing, "attempt", false},
+			doom{producer, push, stage.Cleanup, "morango_buffer", false},
+			doom{receiver, push, stage.Transferring, "morango_store", true},
+			doom{receiver, push, stage.Transferring, "morango_recordmaxcounter", true},
+			doom{receiver, push, stage.Dequeuing, "morango_databasemaxcounter", true},
+			doom{receiver, push, stage.Deserializing, "attempt", true},
 		)
 	}
 	return all
@@ -68,7 +76,7 @@ func TestKilledInEveryStage(t *testing.T) {
 		t.Run(d.String(), func(t *testing.T) {
 			t.Parallel()
 			c := newCrash(t, program, prepared)
-			c.victim = d.victim
+			c.victim, c.buffers = d.victim, !d.stream
 			release := c.hold(t, d)
 			watching, stop := context.WithCancel(t.Context())
 			killed := make(chan error, 1)

@@ -20,6 +20,7 @@ import (
 
 	"github.com/morango-go/morango"
 	"github.com/morango-go/morango/model"
+	"github.com/morango-go/morango/wire"
 )
 
 // TestKilledAnywhere kills the client or the server with SIGKILL at every request of a
@@ -93,6 +94,7 @@ type crash struct {
 	asked           sync.Mutex
 	requests        []string // of a run without a crash
 	said            bytes.Buffer
+	buffers         bool // the peers are not to know of each other that they stream
 }
 
 func newCrash(t *testing.T, program, prepared string) *crash {
@@ -125,6 +127,10 @@ func (c *crash) pass(w http.ResponseWriter, r *http.Request) {
 		c.kill()
 		panic(http.ErrAbortHandler)
 	}
+	if c.buffers {
+		known := wire.ParseHeader(r.Header.Get(wire.HeaderCapabilities))
+		r.Header.Set(wire.HeaderCapabilities, known.Without(wire.Stream1).Header())
+	}
 	answer := httptest.NewRecorder()
 	gone := false
 	proxy := httputil.NewSingleHostReverseProxy(c.backend.Load())
@@ -139,8 +145,13 @@ func (c *crash) pass(w http.ResponseWriter, r *http.Request) {
 	for key, values := range answer.Header() {
 		w.Header()[key] = values
 	}
+	body := answer.Body.Bytes()
+	if c.buffers && strings.Contains(r.URL.Path, wire.PathInfo) {
+		w.Header().Del("Content-Length")
+		body = bytes.Replace(body, []byte(`"`+string(wire.Stream1)+`",`), nil, 1)
+	}
 	w.WriteHeader(answer.Code)
-	_, _ = w.Write(answer.Body.Bytes())
+	_, _ = w.Write(body)
 }
 
 func (c *crash) kill() {
