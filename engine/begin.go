@@ -163,13 +163,9 @@ func (e *Engine) updateClaims(ctx context.Context, tx *db.Tx, t *session.Transfe
 // information, whoever tells them.
 func (e *Engine) updateCounts(ctx context.Context, tx *db.Tx, t *session.Transfer, s side, u Update) error {
 	if u.RecordsTotal != nil && !s.producer && !stage.Reached(*t, stage.Transferring) {
-		if *u.RecordsTotal < t.RecordsTransferred {
-			return fmt.Errorf("a total of %d records when %d have come: %w", *u.RecordsTotal, t.RecordsTransferred, ErrBadCount)
-		}
-		if err := session.SetTotal(ctx, tx, t.ID, *u.RecordsTotal); err != nil {
+		if err := e.believeTotal(ctx, tx, t, *u.RecordsTotal); err != nil {
 			return err
 		}
-		t.RecordsTotal = u.RecordsTotal
 	}
 	if u.RecordsTransferred == nil && u.BytesSent == nil && u.BytesReceived == nil {
 		return nil
@@ -187,6 +183,23 @@ func (e *Engine) updateCounts(ctx context.Context, tx *db.Tx, t *session.Transfe
 	return session.SetProgress(ctx, tx, t.ID, session.Progress{
 		RecordsTransferred: t.RecordsTransferred, BytesSent: t.BytesSent, BytesReceived: t.BytesReceived,
 	}, e.env.Now())
+}
+
+// believeTotal takes over how many records the producer is to send. For a stream it is what
+// was counted before the first of them was read: more may have come since.
+func (e *Engine) believeTotal(ctx context.Context, tx *db.Tx, t *session.Transfer, total int64) error {
+	if total < t.RecordsTransferred {
+		sync, err := session.GetSync(ctx, tx, t.SyncSessionID)
+		if err != nil {
+			return err
+		}
+		if _, streams := sync.Cursor(t.ID); !streams || total < 0 {
+			return fmt.Errorf("a total of %d records when %d have come: %w", total, t.RecordsTransferred, ErrBadCount)
+		}
+		total = t.RecordsTransferred
+	}
+	t.RecordsTotal = &total
+	return session.SetTotal(ctx, tx, t.ID, total)
 }
 
 // updateTotal believes the receiver of a stream how many records there were: the number was

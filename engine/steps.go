@@ -116,9 +116,21 @@ func (e *Engine) queue(ctx context.Context, t *session.Transfer, terms Terms) (s
 }
 
 // transfer is finished when all records went over; they go over by Receive here and
-// by the client's reading of the buffer.
-func (e *Engine) transfer(_ context.Context, t *session.Transfer) (stage.Status, error) {
+// by the client's reading of the buffer. A stream is when its end has come: its number of
+// records was only counted beforehand, and others can have come in place of those.
+func (e *Engine) transfer(ctx context.Context, t *session.Transfer) (stage.Status, error) {
 	if t.RecordsTotal == nil || t.RecordsTransferred < *t.RecordsTotal {
+		return stage.Pending, nil
+	}
+	s, err := e.side(ctx, *t)
+	if err != nil || s.producer || t.RecordsTransferred == 0 {
+		return stage.Completed, err
+	}
+	cursor, streams, err := e.Cursor(ctx, *t)
+	if err != nil {
+		return stage.Errored, err
+	}
+	if streams && cursor < highestID {
 		return stage.Pending, nil
 	}
 	return stage.Completed, nil

@@ -98,6 +98,9 @@ func (w *world) settleTasks() {
 				w.told(t.server)
 			}
 			w.note("    %s done: pulled %d, pushed %d", t.name, t.summary.Pull.Records, t.summary.Push.Records)
+			if t.summary.Doubtful() {
+				w.fail("%s finds records lost or damaged: %+v", t.name, t.summary.Compared)
+			}
 		}
 	}
 	w.tasks = kept

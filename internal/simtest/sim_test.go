@@ -62,6 +62,7 @@ var regressions = []struct {
 	why  string
 }{
 	{13, "devices copied before their first sync were not told apart: what others may know was noted too late"},
+	{75, "a stream of which more had come than were counted was refused for ever"},
 }
 
 // TestSimulate runs random histories, each from a seed of its own.
