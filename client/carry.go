@@ -45,9 +45,12 @@ func (d *drive) pushStream(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		u := engine.Update{RecordsTransferred: &remote.RecordsTransferred}
+		come := stage.Reached(session.Transfer{Stage: remote.TransferStage, Status: remote.TransferStageStatus}, stage.Transferring)
 		sent, received := meter()
-		u.BytesSent, u.BytesReceived = &sent, &received
+		u := engine.Update{BytesSent: &sent, BytesReceived: &received}
+		if come { // it is the total now
+			u.RecordsTransferred = &remote.RecordsTransferred
+		}
 		if d.t, err = d.Engine.Update(ctx, d.t.ID, u); err != nil {
 			return err
 		}
@@ -55,7 +58,8 @@ func (d *drive) pushStream(ctx context.Context) error {
 			return err
 		}
 		d.tell(remote)
-		if stage.Reached(session.Transfer{Stage: remote.TransferStage, Status: remote.TransferStageStatus}, stage.Transferring) {
+		d.t.RecordsTransferred = remote.RecordsTransferred
+		if come {
 			d.ended = !remote.Active
 			return nil
 		}
