@@ -20,6 +20,8 @@ func digests(sync, filter, more string) string {
 func TestDigestsAreForThoseWhoMayPull(t *testing.T) {
 	onEngines(t, nil, func(t *testing.T, p *peer) {
 		all := verify.Everything()
+		kept := fmt.Sprintf(`, "kept": {"partitions": 0, "records": 0, "sum": %q, "complete": true}`, all.First)
+		part := fmt.Sprintf(`{"partition": "p", "records": 1, "sum": %q}`, all.First)
 		span := fmt.Sprintf(`[%q, %q]`, all.First, all.Last)
 		ask := func(status int, part, body string) {
 			t.Helper()
@@ -46,6 +48,14 @@ func TestDigestsAreForThoseWhoMayPull(t *testing.T) {
 			{http.StatusBadRequest, digests(syncID, root, `, "sums": [["a"]]`)},
 			{http.StatusBadRequest, digests(syncID, root, `, "expect": [{"records": 1, "sum": "x", "last": "y"}]`)},
 			{http.StatusBadRequest, digests(syncID, root, `, "lost": -1`)},
+			{http.StatusForbidden, digests(syncID, "", kept+`, "parts_of": [["", ""]]`)},
+			{http.StatusBadRequest, digests(syncID, root, kept+`, "parts_of": [`+strings.Repeat(`["", ""], `, 2)+`["", ""]]`)},
+			{http.StatusBadRequest, digests(syncID, root, kept+`, "ranges": [["", ""], ["", ""]]`)},
+			{http.StatusBadRequest, digests(syncID, root, kept+`, "ranges": [["b", "c"], ["a", ""]]`)},
+			{http.StatusBadRequest, digests(syncID, root, kept+`, "ranges": [["a\u0000", "b"]]`)},
+			{http.StatusBadRequest, digests(syncID, root, kept+`, "parts": [`+strings.Repeat(part+", ", 64)+part+`]`)},
+			{http.StatusBadRequest, digests(syncID, root, kept+`, "parts": [{"partition": "p", "records": -1, "sum": "x"}]`)},
+			{http.StatusBadRequest, digests(syncID, root, strings.Replace(kept, `"records": 0`, `"records": -1`, 1))},
 			{http.StatusBadRequest, `{"sync_session_id": 7, "filter": []}`},
 			{http.StatusBadRequest, `[]`},
 			{http.StatusBadRequest, `{`},

@@ -180,6 +180,12 @@ func (c *comparison) judgeBoth(ctx context.Context, d Difference, a, b *Entry) (
 
 // note counts a difference, and keeps it when few were found so far.
 func (c *comparison) note(d Difference) {
+	if c.noted != nil && c.noted[d.ID] {
+		return
+	}
+	if c.noted != nil {
+		c.noted[d.ID] = true
+	}
 	keep := &c.wrong
 	switch {
 	case d.Verdict.explained():

@@ -127,6 +127,11 @@ func (o *other) Ask(ctx context.Context, q Question) (Answer, error) {
 		return Answer{}, err
 	}
 	o.q++
+	if q.Kept {
+		if _, err := Keep(ctx, o.d, q.Filter, nil, o.now); err != nil {
+			return Answer{}, err
+		}
+	}
 	a, err := Ask(ctx, o.d, q, o.now)
 	o.said += len(a.Sums)
 	for _, list := range a.Lists {

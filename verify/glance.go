@@ -38,7 +38,7 @@ type First func(ctx context.Context, q Question, sums []Sum, kept *Kept) (Answer
 // questions but the first. When there are more differences than some questions can tell
 // apart, the comparison is Stopped.
 func (g Glance) Compare(ctx context.Context, d *db.DB, peer Asker, first First) (*Comparison, error) {
-	c := &comparison{db: d, profile: g.Profile, filter: g.Filter, peer: peer, options: CompareOptions{Examples: DefaultExamples}, brief: true}
+	c := &comparison{db: d, profile: g.Profile, filter: g.Filter, peer: peer, options: CompareOptions{Examples: DefaultExamples}, brief: true, noted: map[string]bool{}}
 	q := Question{Profile: g.Profile, Filter: g.Filter, Brief: true}
 	fresh, err := Keep(ctx, d, g.Filter, nil, g.Now)
 	if err != nil {

@@ -14,6 +14,7 @@ const (
 	CounterBehind   Kind = "counter-behind"   // records are saved under counters that this database has yet to reach
 	ClaimAhead      Kind = "claim-ahead"      // a claim about an own instance above its counter
 	ClaimNoise      Kind = "claim-noise"      // a claim that a wider one includes
+	PartitionDigest Kind = "partition-digest" // what is kept of a partition's records is not what they are
 	RowMissing      Kind = "row-missing"      // a record is applied, and the table has no row
 	RowUnknown      Kind = "row-unknown"      // a row counts as serialized, and the store has no record
 	RowDeleted      Kind = "row-deleted"      // a row is there whose record is deleted
@@ -32,6 +33,7 @@ const (
 func Kinds() []Kind {
 	return []Kind{
 		File, TwoIdentities, RecordID, HardDeletedText, NoVersion, NoRecord, CounterBehind, ClaimAhead,
+		PartitionDigest,
 		RowMissing, RowUnknown, RowDeleted, RowDiffers, RowUnreadable, TextUnreadable, Reference,
 		Certificate, CertificateKey, CertificateTree, BufferOrphan, TransferOrphan, ClaimNoise,
 	}
@@ -59,6 +61,7 @@ func kinds() map[Kind]about {
 		CounterBehind:   {remedy: byRepair + ": it gives the database a new identity"},
 		ClaimAhead:      {remedy: byRepair},
 		ClaimNoise:      {remedy: "none needed; morango repair clears it", harmless: true},
+		PartitionDigest: {remedy: "compare with a peer by morango verify URL; " + byRepair + " sums them up again"},
 		RowMissing:      {remedy: byRepair + " writes it again"},
 		RowUnknown:      {remedy: byTrust},
 		RowDeleted:      {remedy: byTrust},

@@ -134,6 +134,7 @@ func (r Repair) steps() map[Kind]func(context.Context) error {
 		NoRecord:        r.forgetRecords,
 		ClaimAhead:      r.lowerOwnClaims,
 		ClaimNoise:      r.dropNoise,
+		PartitionDigest: r.sumAgain,
 		RowMissing:      r.missingRows,
 		RowUnknown:      r.doubtfulRows,
 		RowDeleted:      r.doubtfulRows,

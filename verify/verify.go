@@ -121,7 +121,7 @@ func (c *check) begin(tx *db.Tx) {
 // see everything.
 func (c *check) all(ctx context.Context) error {
 	for _, part := range []func(context.Context) error{
-		c.file, c.identity, c.records, c.histories, c.claims, c.rows, c.certificates, c.sessions, c.waiting,
+		c.file, c.identity, c.records, c.histories, c.claims, c.kept, c.rows, c.certificates, c.sessions, c.waiting,
 	} {
 		if err := part(ctx); err != nil && (c.found[File] == nil || ctx.Err() != nil) {
 			return err // in a damaged file that some checks fail is no news
