@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/morango-go/morango/db"
 	"github.com/morango-go/morango/partition"
@@ -61,20 +62,29 @@ func (c *comparison) closer(ctx context.Context, ours, theirs Answer) (all bool,
 		}
 	}
 	var chosen []string
-	records := int64(0)
+	records, passed := int64(0), 0
 	for _, name := range slices.Sorted(maps.Keys(differing)) {
 		if !c.filter.Contains(name) {
 			return false, fmt.Errorf("the peer tells of partition %.40q, which was not asked after", name)
 		}
-		if n := records + differing[name]; len(chosen) == 0 || len(chosen) < closerParts && n <= closerRecords {
-			chosen, records = append(chosen, name), n
+		prefix, ok := c.asked(name)
+		if n := records + differing[name]; ok && (passed == 0 || passed < closerParts && n <= closerRecords) {
+			chosen, records, passed = append(chosen, prefix), n, passed+1
 		}
 	}
 	if len(chosen) == 0 {
 		return false, nil
 	}
 	c.filter, c.whole = partition.Of(chosen...), true
-	return all && len(chosen) == len(differing), c.run(ctx, []Span{Everything()})
+	return all && passed == len(differing), c.run(ctx, []Span{Everything()})
+}
+
+// asked is the prefix by which a partition is asked after: in a filter on the wire white
+// space ends a prefix. It must not lead out of what may be asked after.
+func (c *comparison) asked(name string) (prefix string, ok bool) {
+	prefix, _, _ = strings.Cut(name, " ")
+	prefixes := partition.Parse(prefix).Prefixes()
+	return prefix, len(prefixes) == 1 && prefixes[0] == prefix && c.filter.Contains(prefix)
 }
 
 // descend finds partitions whose kept digests are not the same here and there, with how
