@@ -53,7 +53,7 @@ var planted = []struct {
 		UPDATE morango_store SET conflicting_serialized_data = OLD.conflicting_serialized_data WHERE id = NEW.id`},
 	{"a hard deletion keeps the text", 17, `AFTER UPDATE ON morango_store WHEN NEW.hard_deleted AND NEW.serialized = '{}' AND OLD.serialized <> '{}' BEGIN
 		UPDATE morango_store SET serialized = OLD.serialized WHERE id = NEW.id`},
-	{"a row that comes back after a hard deletion brings old text", 75, `AFTER UPDATE ON morango_store WHEN OLD.hard_deleted AND NOT NEW.hard_deleted BEGIN
+	{"a row that comes back after a hard deletion brings old text", 100, `AFTER UPDATE ON morango_store WHEN OLD.hard_deleted AND NOT NEW.hard_deleted BEGIN
 		UPDATE morango_store SET conflicting_serialized_data = '{"text": "refilled"}' WHERE id = NEW.id`},
 	{"the deletion of a received row is forgotten", 16, `AFTER INSERT ON morango_deletedmodels WHEN EXISTS (SELECT 1 FROM morango_store
 		WHERE id = NEW.id AND last_saved_instance NOT IN (SELECT id FROM morango_instanceidmodel)) BEGIN
