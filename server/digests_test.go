@@ -20,8 +20,6 @@ func digests(sync, filter, more string) string {
 func TestDigestsAreForThoseWhoMayPull(t *testing.T) {
 	onEngines(t, nil, func(t *testing.T, p *peer) {
 		all := verify.Everything()
-		kept := fmt.Sprintf(`, "kept": {"partitions": 0, "records": 0, "sum": %q, "complete": true}`, all.First)
-		part := fmt.Sprintf(`{"partition": "p", "records": 1, "sum": %q}`, all.First)
 		span := fmt.Sprintf(`[%q, %q]`, all.First, all.Last)
 		ask := func(status int, part, body string) {
 			t.Helper()
@@ -48,14 +46,6 @@ func TestDigestsAreForThoseWhoMayPull(t *testing.T) {
 			{http.StatusBadRequest, digests(syncID, root, `, "sums": [["a"]]`)},
 			{http.StatusBadRequest, digests(syncID, root, `, "expect": [{"records": 1, "sum": "x", "last": "y"}]`)},
 			{http.StatusBadRequest, digests(syncID, root, `, "lost": -1`)},
-			{http.StatusForbidden, digests(syncID, "", kept+`, "parts_of": [["", ""]]`)},
-			{http.StatusBadRequest, digests(syncID, root, kept+`, "parts_of": [`+strings.Repeat(`["", ""], `, 2)+`["", ""]]`)},
-			{http.StatusBadRequest, digests(syncID, root, kept+`, "ranges": [["", ""], ["", ""]]`)},
-			{http.StatusBadRequest, digests(syncID, root, kept+`, "ranges": [["b", "c"], ["a", ""]]`)},
-			{http.StatusBadRequest, digests(syncID, root, kept+`, "ranges": [["a\u0000", "b"]]`)},
-			{http.StatusBadRequest, digests(syncID, root, kept+`, "parts": [`+strings.Repeat(part+", ", 64)+part+`]`)},
-			{http.StatusBadRequest, digests(syncID, root, kept+`, "parts": [{"partition": "p", "records": -1, "sum": "x"}]`)},
-			{http.StatusBadRequest, digests(syncID, root, strings.Replace(kept, `"records": 0`, `"records": -1`, 1))},
 			{http.StatusBadRequest, `{"sync_session_id": 7, "filter": []}`},
 			{http.StatusBadRequest, `[]`},
 			{http.StatusBadRequest, `{`},
@@ -76,5 +66,35 @@ func TestDigestsAreForThoseWhoMayPull(t *testing.T) {
 	})
 	onEngines(t, func(c *server.Config) { c.Hide = []wire.Capability{wire.PartitionDigests} }, func(t *testing.T, p *peer) {
 		p.want(t, http.StatusNotFound, "", http.MethodPost, wire.PathDigests, digests(syncID, root, ""))
+	})
+}
+
+// What is asked about kept digests is bounded and stays within what may be pulled too.
+func TestKeptDigestsAreForThoseWhoMayPull(t *testing.T) {
+	onEngines(t, nil, func(t *testing.T, p *peer) {
+		zero := verify.Everything().First
+		kept := fmt.Sprintf(`, "kept": {"partitions": 0, "records": 0, "sum": %q, "complete": true}`, zero)
+		part := fmt.Sprintf(`{"partition": "p", "records": 1, "sum": %q}`, zero)
+		p.want(t, http.StatusOK, `"sums":[]`, http.MethodPost, wire.PathDigests, digests(syncID, root, kept+`, "parts_of": [["", ""]]`))
+		before := p.dump(t)
+		for _, c := range []struct {
+			status int
+			more   string
+		}{
+			{http.StatusBadRequest, kept + `, "parts_of": [["", ""], ["", ""], ["", ""]]`},
+			{http.StatusBadRequest, kept + `, "ranges": [["", ""], ["", ""]]`},
+			{http.StatusBadRequest, kept + `, "ranges": [["b", "c"], ["a", ""]]`},
+			{http.StatusBadRequest, kept + `, "ranges": [["a\u0000", "b"]]`},
+			{http.StatusBadRequest, kept + `, "ranges": [["` + strings.Repeat("a", 5000) + `", ""]]`},
+			{http.StatusBadRequest, kept + `, "parts": [` + strings.Repeat(part+", ", 64) + part + `]`},
+			{http.StatusBadRequest, kept + `, "parts": [{"partition": "p", "records": -1, "sum": "x"}]`},
+			{http.StatusBadRequest, strings.Replace(kept, `"records": 0`, `"records": -1`, 1)},
+		} {
+			p.want(t, c.status, "", http.MethodPost, wire.PathDigests, digests(syncID, root, c.more))
+		}
+		p.want(t, http.StatusForbidden, "", http.MethodPost, wire.PathDigests, digests(syncID, "", kept+`, "parts_of": [["", ""]]`))
+		if p.dump(t) != before {
+			t.Error("a refused question changed the database")
+		}
 	})
 }

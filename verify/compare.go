@@ -78,8 +78,8 @@ type comparison struct {
 	whole   bool // the filter's prefixes are partitions of which all is wanted
 	result  Comparison
 	noted   map[string]bool // ids of the differences found, where one may be found twice; nil elsewhere
-	wrong   []Difference // those that no sync ends, as far as they are listed
-	apart   []Difference // those that are not synced yet, the same
+	wrong   []Difference    // those that no sync ends, as far as they are listed
+	apart   []Difference    // those that are not synced yet, the same
 }
 
 // begin cuts all ids into spans of bearable size.
