@@ -81,6 +81,18 @@ func eachOlder(t *testing.T, f func(t *testing.T, o *older, firstVersion bool)) 
 	}
 }
 
+// backToFirst takes out of the database what its layout gained since the first version.
+func (o *older) backToFirst() {
+	for _, query := range []string{
+		`DROP TABLE morango_column`, `DROP TABLE morango_digest`, `DROP TABLE morango_compared`,
+		`DROP INDEX morango_store_fresh`, `DROP INDEX morango_store_refused`, `DROP INDEX morango_store_missed`,
+		`CREATE INDEX morango_store_dirty ON morango_store (profile, model_name, id) WHERE dirty_bit`,
+		`UPDATE morango_schema SET version = 1`,
+	} {
+		o.do(query)
+	}
+}
+
 // show returns a peer's items: text, rank, note and the folder that it refers to.
 func (p *peer) show() string {
 	p.t.Helper()
@@ -120,8 +132,7 @@ func TestProfileGainsColumns(t *testing.T) {
 		o.sync(url)
 		o.do(`UPDATE item SET text = 'b, edited before' WHERE text = 'b'`) // and not serialized
 		if firstVersion {
-			o.do(`DROP TABLE morango_column`)
-			o.do(`UPDATE morango_schema SET version = 1`)
+			o.backToFirst()
 			must(t, o.reopen(testProfile(t), morango.Config{}))
 		}
 
