@@ -188,7 +188,7 @@ func (d *recordDecoder) paste(text []byte, values [4]string) string {
 		out = append(out, d.in[:at]...)
 		stands := d.in[at]
 		d.in = d.in[at+1:]
-		value := ""
+		var value string
 		if stands == markID {
 			value = d.wordOf(&d.ids, MaxIDs, d.id)
 		} else {
