@@ -245,14 +245,14 @@ func (e *Engine) Cursor(ctx context.Context, t session.Transfer) (cursor string,
 }
 
 // chunkBytes is about how much of a stream a chunk may hold in memory.
-const chunkBytes = 8 << 20
+const chunkBytes = 4 << 20
 
 // A chunk is as large as can be merged in chunkTime, for as long nobody else writes.
 const (
 	chunkTime   = 50 * time.Millisecond
 	leastChunk  = 200
 	firstChunk  = 1000
-	defaultMost = 5000
+	defaultMost = 2000
 )
 
 // pace finds how large a chunk should be.
