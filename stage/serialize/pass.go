@@ -76,7 +76,7 @@ func (p *pass) version(ctx context.Context) error {
 
 // known is what the store holds of a record that is serialized again.
 type known struct {
-	record.Record // without history
+	record.Record        // without history
 	place         string // its partition
 	dirty         bool
 }
