@@ -72,12 +72,16 @@ func (t *twin) copy(p *peer) *twin {
 	return &c
 }
 
-func (t *twin) produces(s *transfer) bool { return s.push == (s.client == t.p) }
+func (t *twin) produces(s *transfer) bool { return s.push == t.began(s) }
+
+// began says whether this side is the client: a copied device goes on with what its
+// original began.
+func (t *twin) began(s *transfer) bool { return s.client.origin == t.p.origin }
 
 // told is what one side of a transfer claims, under the prefixes of the filter.
 func (t *twin) told(id string, mine bool) claims {
 	s, side := t.p.w.sent[id], 0
-	if mine != (s.client == t.p) {
+	if mine != t.began(s) {
 		side = 1
 	}
 	sub, super, legacy := parseClaim(t.texts[id][side])

@@ -117,7 +117,7 @@ func (t *twin) session(e entry) {
 		w.sent[e.id] = &transfer{client: t.p, push: e.flags == 1, filter: strings.Fields(e.partition), sent: map[string]kept{}}
 	}
 	s, mine := w.sent[e.id], 0
-	if s.client != t.p {
+	if !t.began(s) {
 		mine = 1
 	}
 	texts := [2]string{e.serialized, e.conflicting}

@@ -207,7 +207,8 @@ func (w *world) syncAll() {
 			if w.err != nil || w.excused {
 				return
 			}
-			if done && (w.written() == before || agreed(a, b)) {
+			// A copy that has just noticed that it is one lacks what it has claimed till then.
+			if done && (w.written() == before || !a.doubtful && !b.doubtful && agreed(a, b)) {
 				calm[i] = [2]int64{a.mirror.changes, b.mirror.changes}
 			}
 		}
