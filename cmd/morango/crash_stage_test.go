@@ -76,7 +76,8 @@ func TestKilledInEveryStage(t *testing.T) {
 		t.Run(d.String(), func(t *testing.T) {
 			t.Parallel()
 			c := newCrash(t, program, prepared)
-			c.victim, c.buffers = d.victim, !d.stream
+			c.victim = d.victim
+			c.buffers.Store(!d.stream)
 			release := c.hold(t, d)
 			watching, stop := context.WithCancel(t.Context())
 			killed := make(chan error, 1)

@@ -94,7 +94,7 @@ type crash struct {
 	asked           sync.Mutex
 	requests        []string // of a run without a crash
 	said            bytes.Buffer
-	buffers         bool // the peers are not to know of each other that they stream
+	buffers         atomic.Bool // the peers are not to know of each other that they stream
 }
 
 func newCrash(t *testing.T, program, prepared string) *crash {
@@ -127,7 +127,7 @@ func (c *crash) pass(w http.ResponseWriter, r *http.Request) {
 		c.kill()
 		panic(http.ErrAbortHandler)
 	}
-	if c.buffers {
+	if c.buffers.Load() {
 		known := wire.ParseHeader(r.Header.Get(wire.HeaderCapabilities))
 		r.Header.Set(wire.HeaderCapabilities, known.Without(wire.Stream1).Header())
 	}
@@ -146,7 +146,7 @@ func (c *crash) pass(w http.ResponseWriter, r *http.Request) {
 		w.Header()[key] = values
 	}
 	body := answer.Body.Bytes()
-	if c.buffers && strings.Contains(r.URL.Path, wire.PathInfo) {
+	if c.buffers.Load() && strings.Contains(r.URL.Path, wire.PathInfo) {
 		w.Header().Del("Content-Length")
 		body = bytes.Replace(body, []byte(`"`+string(wire.Stream1)+`",`), nil, 1)
 	}
