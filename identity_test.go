@@ -180,6 +180,24 @@ func TestCopiedBeforeFirstSync(t *testing.T) {
 	}
 }
 
+// TestCopyMeetsOriginal: both show one and the same certificate.
+func TestCopyMeetsOriginal(t *testing.T) {
+	for name, hide := range modes() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			hub, tablet, url := pair(t, hide)
+			top := hub.folder("top", nil)
+			tablet.sync(url)
+			twin := hub.copyTo("copy", map[string]string{"MORANGO_SYSTEM_ID": "another machine"})
+			hub.folder("hub", top)
+			twin.folder("copy", top)
+			twin.sync(url)
+			same(t, hub, twin, "copy", "hub", "top")
+			once(t, hub, twin)
+		})
+	}
+}
+
 // TestRestoredServer holds the same for a hub that was set back.
 func TestRestoredServer(t *testing.T) {
 	for name, hide := range modes() {

@@ -93,24 +93,29 @@ func (s Syncer) scopeOf(ctx context.Context, one *cert.Certificate) (scope parti
 	return scope, err
 }
 
-// scopes reads the scopes of the session's two certificates.
-func (c *conversation) scopes(ctx context.Context) error {
-	for id, scope := range map[string]*partition.Scope{
-		c.sync.ClientCertificateID: &c.mine, c.sync.ServerCertificateID: &c.theirs,
-	} {
-		var one *cert.Certificate
-		err := c.Engine.Env().DB.Read(ctx, func(tx *db.Tx) (err error) {
-			one, err = session.Certificate(ctx, tx, id)
-			return err
-		})
-		if err == nil {
-			*scope, err = c.scopeOf(ctx, one)
-		}
-		if err != nil {
-			return fmt.Errorf("certificate %s of sync session %s: %w", id, c.sync.ID, err)
-		}
+// scopes reads the scopes of the session's two certificates, which may be one and the
+// same: a copied device may meet its original.
+func (c *conversation) scopes(ctx context.Context) (err error) {
+	if c.mine, err = c.scope(ctx, c.sync.ClientCertificateID); err == nil {
+		c.theirs, err = c.scope(ctx, c.sync.ServerCertificateID)
 	}
-	return nil
+	return err
+}
+
+func (c *conversation) scope(ctx context.Context, id string) (partition.Scope, error) {
+	var one *cert.Certificate
+	var scope partition.Scope
+	err := c.Engine.Env().DB.Read(ctx, func(tx *db.Tx) (err error) {
+		one, err = session.Certificate(ctx, tx, id)
+		return err
+	})
+	if err == nil {
+		scope, err = c.scopeOf(ctx, one)
+	}
+	if err != nil {
+		return scope, fmt.Errorf("certificate %s of sync session %s: %w", id, c.sync.ID, err)
+	}
+	return scope, nil
 }
 
 // filter returns what is to be transferred in one direction: what was asked for, or
