@@ -130,7 +130,7 @@ func (p *peer) open() error {
 	p.twin.rest()
 	ctx := context.Background()
 	profile, rules := p.w.lab.profile, map[string]morango.MergeFunc(nil)
-	if p.w.setup.ruled {
+	if p.w.setup.ruled && p.origin%3 != 2 { // one of three keeps the reference's rule, as Python peers do
 		profile, rules = p.w.lab.ruled, map[string]morango.MergeFunc{"tag": longer}
 	}
 	node, err := morango.Open(ctx, p.file, profile, morango.Config{

@@ -228,8 +228,16 @@ func (w *world) syncAll() {
 	w.fail("after %d rounds of syncs there is still something to do", rounds)
 }
 
-// agreed says whether two peers hold the same versions of what both hold.
+// agreed says whether two peers hold the same versions of what both hold, and have no
+// row that waits for another: that may have come with the same sync, too late for it.
 func agreed(a, b *peer) bool {
+	for _, p := range []*peer{a, b} {
+		for _, waits := range p.mirror.dirty {
+			if waits {
+				return false
+			}
+		}
+	}
 	for id, row := range a.mirror.rows {
 		if other, both := b.mirror.rows[id]; both && other.version != row.version {
 			return false
