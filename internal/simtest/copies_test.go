@@ -82,7 +82,12 @@ func (w *world) telling(p *peer) {
 
 // told notes that a sync came to its end both ways.
 func (w *world) told(p *peer) {
-	p.unsure = slices.ContainsFunc(w.tasks, func(t *task) bool { return !t.done && (t.client == p || t.server == p) })
+	p.unsure = w.syncing(p)
+}
+
+// syncing says whether a peer takes part in a sync that has not ended.
+func (w *world) syncing(p *peer) bool {
+	return slices.ContainsFunc(w.tasks, func(t *task) bool { return !t.done && (t.client == p || t.server == p) })
 }
 
 // restore sets a peer back to a backup. What it had told nobody is lost.

@@ -65,6 +65,8 @@ var regressions = []struct {
 	{16, "the number of a push's records was settled before its stream had ended"},
 	{75, "a stream of which more had come than were counted was refused for ever"},
 	{377, "the simulator took a copy that had just noticed what it lacks for one that had all"},
+	{1329, "the model did not know that a sync applies what waited under its own prefixes only"},
+	{1789, "the simulator took for a fault that digests tell apart copies that no counter can"},
 	{2047, "the simulator left a peer alone whose row waited for one that had come after it"},
 	{1050, "the model did not know that a copied device goes on with what its original began"},
 }

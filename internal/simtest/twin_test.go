@@ -210,10 +210,16 @@ func (t *twin) merge(arrived map[string]kept, stamp entry) {
 
 // claim raises claims as the stage that runs has to: to our own counters after
 // serialize, to those of the sender after dequeue.
-func (t *twin) claim() {
+func (t *twin) claim(told []entry) {
 	news, filter := claims{}, t.filter
 	if len(filter) == 0 {
 		filter = []string{""}
+		if t.stage == "" && t.p.w.syncing(t.p) { // of what waited after its last transfer, by that sync's prefixes
+			filter = nil
+			for _, e := range told {
+				filter = append(filter, e.partition)
+			}
+		}
 	}
 	switch s := t.p.w.sent[t.transfer]; {
 	case t.stage == "dequeuing" && !t.produces(s):

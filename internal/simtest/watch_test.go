@@ -22,7 +22,7 @@ func (t *twin) hook(e morango.HookEvent) {
 		return
 	}
 	if t.stage == string(e.Stage) {
-		t.claim()
+		t.claim(nil)
 	}
 	if s := t.p.w.sent[e.TransferSession]; t.stage == "queuing" && t.produces(s) && !t.travelsAsStream(e.TransferSession) {
 		t.agree("records that travel", ids(s.sent), ids(t.lacking(e.TransferSession)))
@@ -63,7 +63,7 @@ func (t *twin) commit(entries []entry) {
 	}
 	t.deserialized(all)
 	if len(all["claim"]) > 0 {
-		t.claim()
+		t.claim(all["claim"])
 	}
 	for _, e := range entries {
 		t.take(e)
