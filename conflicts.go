@@ -95,9 +95,7 @@ func (n *Node) Conflict(ctx context.Context, id string) (Conflict, error) {
 func conflictsOf(ctx context.Context, tx *db.Tx, found []store.Conflict) ([]Conflict, error) {
 	var sessions []string
 	for _, one := range found {
-		if one.TransferSession != "" {
-			sessions = append(sessions, one.TransferSession)
-		}
+		sessions = append(sessions, one.TransferSession)
 	}
 	began, err := session.Started(ctx, tx, sessions)
 	if err != nil {

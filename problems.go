@@ -185,9 +185,7 @@ func (n *Node) problemPage(ctx context.Context, strangers bool, after string, li
 		}
 		var sessions []string
 		for _, p := range found {
-			if p.TransferSession != "" {
-				sessions = append(sessions, p.TransferSession)
-			}
+			sessions = append(sessions, p.TransferSession)
 		}
 		came, err := session.Started(ctx, tx, sessions)
 		if err != nil {

@@ -209,15 +209,20 @@ func (e *Engine) beginTelling(ctx context.Context, tx *db.Tx) error {
 // tell notes that a peer is going to learn all that this database has saved so far. It
 // comes after the peer's claim was looked at, and before any record leaves.
 func (e *Engine) tell(ctx context.Context, tx *db.Tx) error {
-	living, err := store.LivingInstances(ctx, tx)
-	if err != nil {
-		return err
-	}
-	database, err := store.DatabaseID(ctx, tx)
+	database, living, err := saved(ctx, tx)
 	if err != nil || database == "" {
 		return err
 	}
 	return session.SetTold(ctx, tx, database, living, e.env.Now())
+}
+
+// saved is the id of this database, "" before it has one, and how far its instances have
+// saved.
+func saved(ctx context.Context, tx *db.Tx) (database string, living map[string]int64, err error) {
+	if living, err = store.LivingInstances(ctx, tx); err == nil {
+		database, err = store.DatabaseID(ctx, tx)
+	}
+	return database, living, err
 }
 
 // confirmHistories is Confirm for what arrived records have seen. A claim does not name

@@ -14,7 +14,6 @@ import (
 	"github.com/morango-go/morango/session"
 	"github.com/morango-go/morango/stage"
 	"github.com/morango-go/morango/stage/stream"
-	"github.com/morango-go/morango/store"
 	"github.com/morango-go/morango/wire"
 )
 
@@ -190,11 +189,7 @@ func (e *Engine) streamJob(ctx context.Context, id, after string) (stream.Job, w
 func (e *Engine) tellAhead(ctx context.Context) error {
 	told := true
 	err := e.env.DB.Read(ctx, func(tx *db.Tx) error {
-		living, err := store.LivingInstances(ctx, tx)
-		if err != nil {
-			return err
-		}
-		database, err := store.DatabaseID(ctx, tx)
+		database, living, err := saved(ctx, tx)
 		if err != nil || database == "" {
 			return err
 		}

@@ -3,13 +3,16 @@ package session
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/morango-go/morango/db"
 )
 
-// Started returns when transfer sessions began, of those ids that are known here.
+// Started returns when transfer sessions began, of those ids that are known here; "" is
+// nobody's.
 func Started(ctx context.Context, tx *db.Tx, ids []string) (map[string]time.Time, error) {
+	ids = slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return id == "" })
 	rows, err := tx.Query(ctx, `SELECT id, start_timestamp FROM morango_transfersession WHERE id IN `+tx.IDs(1), db.JSONList(ids))
 	if err != nil {
 		return nil, fmt.Errorf("read when transfer sessions began: %w", err)

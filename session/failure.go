@@ -25,12 +25,8 @@ const (
 
 // Failure returns what went wrong last in the sync session, and false when nothing is noted.
 func (s Sync) Failure() (Failure, bool) {
-	var fields map[string]json.RawMessage
-	if json.Unmarshal([]byte(s.ExtraFields), &fields) != nil || fields[failureKey] == nil {
-		return Failure{}, false
-	}
 	var f *Failure
-	if json.Unmarshal(fields[failureKey], &f) != nil || f == nil {
+	if json.Unmarshal(s.extra()[failureKey], &f) != nil || f == nil {
 		return Failure{}, false
 	}
 	return *f, true
@@ -43,20 +39,12 @@ func SetFailure(ctx context.Context, tx *db.Tx, syncID string, f Failure) error 
 	if err != nil {
 		return err
 	}
-	fields := map[string]json.RawMessage{}
-	if json.Unmarshal([]byte(s.ExtraFields), &fields) != nil || fields == nil {
-		fields = map[string]json.RawMessage{} // nothing that anybody could read
-	}
+	fields := s.extra()
 	if letters := []rune(f.Reason); len(letters) > longestReason {
 		f.Reason = string(letters[:longestReason]) + "…"
 	}
 	if fields[failureKey], err = json.Marshal(f); err != nil {
 		return fmt.Errorf("note the failure of stage %s: %w", f.Stage, err)
 	}
-	text, err := json.Marshal(fields)
-	if err != nil {
-		return fmt.Errorf("note the failure of stage %s: %w", f.Stage, err)
-	}
-	n, err := tx.Exec(ctx, `UPDATE morango_syncsession SET extra_fields = $2 WHERE id = $1`, syncID, string(text))
-	return affected(n, err, ErrNotFound, "sync session", syncID)
+	return s.setExtra(ctx, tx, fields)
 }

@@ -109,9 +109,7 @@ func (o *Omission) Count(r Omitted) {
 
 // leftOut reads what did not travel in a sync session's transfers, and all of its fields.
 func (s Sync) leftOut() (all map[string]*LeftOut, fields map[string]json.RawMessage) {
-	if json.Unmarshal([]byte(s.ExtraFields), &fields) != nil || fields == nil {
-		fields = map[string]json.RawMessage{} // nothing that anybody could read
-	}
+	fields = s.extra()
 	if json.Unmarshal(fields[leftOutKey], &all) != nil || all == nil {
 		all = map[string]*LeftOut{}
 	}
@@ -157,10 +155,5 @@ func ChangeLeftOut(ctx context.Context, tx *db.Tx, t Transfer, change func(*Left
 	if string(fields[leftOutKey]) == before {
 		return nil
 	}
-	text, err := json.Marshal(fields)
-	if err != nil {
-		return fmt.Errorf("note what is left out of transfer session %s: %w", t.ID, err)
-	}
-	n, err := tx.Exec(ctx, `UPDATE morango_syncsession SET extra_fields = $2 WHERE id = $1`, t.SyncSessionID, string(text))
-	return affected(n, err, ErrNotFound, "sync session", t.SyncSessionID)
+	return s.setExtra(ctx, tx, fields)
 }

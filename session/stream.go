@@ -16,9 +16,7 @@ const streamKey = "morango_streams"
 
 // cursors reads the cursors of a sync session's transfers, and all of its fields.
 func (s Sync) cursors() (cursors map[string]string, fields map[string]json.RawMessage) {
-	if json.Unmarshal([]byte(s.ExtraFields), &fields) != nil || fields == nil {
-		fields = map[string]json.RawMessage{} // nothing that anybody could read
-	}
+	fields = s.extra()
 	if json.Unmarshal(fields[streamKey], &cursors) != nil || cursors == nil {
 		cursors = map[string]string{}
 	}
@@ -87,10 +85,5 @@ func changeCursors(ctx context.Context, tx *db.Tx, t Transfer, change func(map[s
 	if len(cursors) == 0 {
 		delete(fields, streamKey)
 	}
-	text, err := json.Marshal(fields)
-	if err != nil {
-		return fmt.Errorf("note how far transfer session %s has come: %w", t.ID, err)
-	}
-	n, err := tx.Exec(ctx, `UPDATE morango_syncsession SET extra_fields = $2 WHERE id = $1`, t.SyncSessionID, string(text))
-	return affected(n, err, ErrNotFound, "sync session", t.SyncSessionID)
+	return s.setExtra(ctx, tx, fields)
 }

@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/morango-go/morango/counter"
 	"github.com/morango-go/morango/db"
@@ -15,22 +14,11 @@ func Seen(ctx context.Context, tx *db.Tx, versions map[string]counter.Version) (
 	for id := range versions {
 		ids = append(ids, id)
 	}
-	rows, err := tx.Query(ctx, `SELECT store_model_id, instance_id, counter FROM morango_recordmaxcounter
-		WHERE store_model_id IN `+tx.IDs(1), db.JSONList(ids))
-	if err != nil {
-		return false, fmt.Errorf("read the histories of %d records: %w", len(ids), err)
-	}
-	defer rows.Close()
 	seen := 0
-	for rows.Next() {
-		var id, instance db.ID
-		var n int64
-		if err := rows.Scan(&id, &instance, &n); err != nil {
-			return false, fmt.Errorf("read the histories of %d records: %w", len(ids), err)
-		}
-		if v := versions[string(id)]; v.Instance == string(instance) && n >= v.Counter {
+	err := Histories(ctx, tx, ids, func(id, instance string, n int64) {
+		if v := versions[id]; v.Instance == instance && n >= v.Counter {
 			seen++
 		}
-	}
-	return seen == len(versions), rows.Err()
+	})
+	return seen == len(versions), err
 }

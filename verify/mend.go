@@ -163,7 +163,7 @@ func (r Repair) retire(ctx context.Context, query string, args ...any) error {
 // lowerOwnClaims takes back what is claimed of own instances above their counters: there
 // are no such versions.
 func (r Repair) lowerOwnClaims(ctx context.Context) error {
-	err := r.inPages(ctx, ClaimAhead, (*check).claims, func(ctx context.Context, tx *db.Tx, _ []Example) error {
+	return r.inPages(ctx, ClaimAhead, (*check).claims, func(ctx context.Context, tx *db.Tx, _ []Example) error {
 		own, err := store.LivingInstances(ctx, tx)
 		if err != nil {
 			return err
@@ -175,10 +175,6 @@ func (r Repair) lowerOwnClaims(ctx context.Context) error {
 		}
 		return nil
 	})
-	if err != nil {
-		return err
-	}
-	return r.dropNoise(ctx) // what is left may say no more than a wider claim
 }
 
 // dropNoise deletes claims that wider ones include.

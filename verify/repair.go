@@ -102,7 +102,7 @@ func (r Repair) Run(ctx context.Context, o Options) (RepairReport, error) {
 	if err := r.Settle(ctx); err != nil {
 		return report, fmt.Errorf("settle what was mended: %w", err)
 	}
-	if err := r.dropNoise(ctx); err != nil { // settling claims all of the database
+	if err := r.dropNoise(ctx); err != nil { // settling claims all of the database, and a lowered claim may say no more than a wider one
 		return report, fmt.Errorf("mend %s: %w", ClaimNoise, err)
 	}
 	if report.Left, err = Run(ctx, r.DB, r.Profile, o); err != nil {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 
@@ -34,7 +33,7 @@ func (f *repairCmd) Run(ctx context.Context, c console) error {
 		if err != nil {
 			return err
 		}
-		return f.tell(c, r.Left.Clean(), r, func() error { return printRepaired(c.out, r) })
+		return c.tell(f.JSON, r.Left.Clean(), r, func() error { return printRepaired(c.out, r) })
 	})
 }
 
@@ -44,27 +43,13 @@ func (f *repairCmd) fetch(ctx context.Context, c console, n *morango.Node) error
 	if err != nil {
 		return err
 	}
-	return f.tell(c, r.After.Clean(), r, func() error {
+	return c.tell(f.JSON, r.After.Clean(), r, func() error {
 		if r.Pull != nil {
 			fmt.Fprintf(c.out, "Asked again for what was lost here: %s pulled, %s of them new here.\n",
 				plural(r.Pull.Pull.Records, "record"), count(r.Pull.Pull.New+r.Pull.Pull.FastForwards))
 		}
 		return printCompared(c.out, r.After)
 	})
-}
-
-// tell prints a report, and makes the exit code of it.
-func (f *repairCmd) tell(c console, clean bool, report any, lines func() error) error {
-	var err error
-	if f.JSON {
-		err = json.NewEncoder(c.out).Encode(report)
-	} else {
-		err = lines()
-	}
-	if err == nil && !clean {
-		return errPartial
-	}
-	return err
 }
 
 // printRepaired tells what was mended, and what is left.

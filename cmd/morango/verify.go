@@ -65,12 +65,17 @@ func (f *verifyCmd) compare(ctx context.Context, c console, n *morango.Node) err
 
 // tell prints a report, and makes the exit code of it.
 func (f *verifyCmd) tell(c console, clean bool, report any, lines func() error) error {
+	return c.tell(f.JSON, clean, struct {
+		Clean  bool `json:"clean"`
+		Report any  `json:"report"`
+	}{clean, report}, lines)
+}
+
+// tell prints a report as JSON or in lines, and makes the exit code of it.
+func (c console) tell(asJSON, clean bool, report any, lines func() error) error {
 	var err error
-	if f.JSON {
-		err = json.NewEncoder(c.out).Encode(struct {
-			Clean  bool `json:"clean"`
-			Report any  `json:"report"`
-		}{clean, report})
+	if asJSON {
+		err = json.NewEncoder(c.out).Encode(report)
 	} else {
 		err = lines()
 	}

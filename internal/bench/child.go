@@ -125,6 +125,14 @@ func child(ctx context.Context, text string) error {
 	return errors.Join(run(ctx, o, node, line), node.Close())
 }
 
+// begin starts to measure when it is told to.
+func begin(o order) (*watch, error) {
+	if err := listen(); err != nil {
+		return nil, err
+	}
+	return newWatch(o.Profile)
+}
+
 // runServe serves until it is told to stop measuring.
 func runServe(ctx context.Context, o order, node *morango.Node, _ *link) error {
 	address, stop, err := serve(ctx, node)
@@ -135,10 +143,7 @@ func runServe(ctx context.Context, o order, node *morango.Node, _ *link) error {
 	if err := say(address); err != nil {
 		return err
 	}
-	if err := listen(); err != nil {
-		return err
-	}
-	w, err := newWatch(o.Profile)
+	w, err := begin(o)
 	if err != nil {
 		return err
 	}
@@ -158,10 +163,7 @@ func runSync(ctx context.Context, o order, node *morango.Node, line *link) error
 	if err := say(true); err != nil {
 		return err
 	}
-	if err := listen(); err != nil {
-		return err
-	}
-	w, err := newWatch(o.Profile)
+	w, err := begin(o)
 	if err != nil {
 		return err
 	}

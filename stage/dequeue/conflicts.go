@@ -207,8 +207,7 @@ var (
 
 // storedRecords reads records of the store, with their histories.
 func storedRecords(ctx context.Context, tx *db.Tx, ids []string) (map[string]stored, error) {
-	list := db.JSONList(ids)
-	rows, err := tx.Query(ctx, readStored+tx.IDs(1), list)
+	rows, err := tx.Query(ctx, readStored+tx.IDs(1), db.JSONList(ids))
 	if err != nil {
 		return nil, err
 	}
@@ -216,22 +215,11 @@ func storedRecords(ctx context.Context, tx *db.Tx, ids []string) (map[string]sto
 	if err != nil {
 		return nil, err
 	}
-	rows, err = tx.Query(ctx, readHistories+tx.IDs(1), list)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var id, instance db.ID
-		var n int64
-		if err := rows.Scan(&id, &instance, &n); err != nil {
-			return nil, err
+	return found, store.Histories(ctx, tx, ids, func(id, instance string, n int64) {
+		if r, there := found[id]; there {
+			r.History[instance] = n
 		}
-		if r, there := found[string(id)]; there {
-			r.History[string(instance)] = n
-		}
-	}
-	return found, rows.Err()
+	})
 }
 
 func scanStored(rows *sql.Rows) (map[string]stored, error) {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/morango-go/morango/db"
 	"github.com/morango-go/morango/db/dbtest"
+	"github.com/morango-go/morango/store"
 )
 
 // On both layouts every table but the one that drives a statement must be looked up
@@ -32,7 +33,7 @@ func TestPlansLookUpByRecord(t *testing.T) {
 				"ruled conflicts": {fmt.Sprintf(ruledConflicts, tx.Texts(3)), []any{session, "p", `["user"]`, 5}},
 				"note settled":    {noteSettled + tx.IDs(1), []any{`[]`}},
 				"read stored":     {readStored + tx.IDs(1), []any{`[]`}},
-				"read histories":  {readHistories + tx.IDs(1), []any{`[]`}},
+				"read histories":  {store.HistoriesOf + tx.IDs(1), []any{`[]`}},
 				"join versions":   {joinVersions, []any{session}},
 				"take over":       {p.bound(takeOver), paged},
 				"unite histories": {p.bound(uniteHistories), paged},

@@ -87,7 +87,6 @@ const (
 	readStored  = `SELECT id, profile, model_name, partition, source_id, serialized, conflicting_serialized_data,
 		_self_ref_fk, deleted, hard_deleted, last_saved_instance, last_saved_counter, dirty_bit, deserialization_error,
 		last_transfer_session_id FROM morango_store WHERE id IN `
-	readHistories = `SELECT store_model_id, instance_id, counter FROM morango_recordmaxcounter WHERE store_model_id IN `
 )
 
 // joinVersions leaves the row as it is but for its version: nothing is there to be

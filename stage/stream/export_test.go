@@ -12,11 +12,8 @@ func PagesBy(ctx context.Context, env stage.Env, job Job, rows int, changed, und
 	return pages(ctx, env, job, rows, short{changed, under}, yield)
 }
 
-// The queries, for the test of their plans.
-const (
-	Histories = historiesOf
-	Versions  = versionsOf
-)
+// Versions is a query, for the test of its plan.
+const Versions = versionsOf
 
 // WholeQuery is a page of the whole store.
 func WholeQuery(tx *db.Tx, job Job, rows int) (string, []any) { return job.wholeQuery(tx, rows) }

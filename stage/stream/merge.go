@@ -63,7 +63,7 @@ func (k *kinds) classify(ctx context.Context, tx *db.Tx, records []record.Record
 		return err
 	}
 	if len(known) > 0 {
-		err := histories(ctx, tx, slices.Collect(maps.Keys(known)), func(id, instance string, n int64) { known[id].history[instance] = n })
+		err := store.Histories(ctx, tx, slices.Collect(maps.Keys(known)), func(id, instance string, n int64) { known[id].history[instance] = n })
 		if err != nil {
 			return err
 		}

@@ -11,6 +11,7 @@ import (
 	"github.com/morango-go/morango/partition"
 	"github.com/morango-go/morango/record"
 	"github.com/morango-go/morango/stage"
+	"github.com/morango-go/morango/store"
 )
 
 // filter is the job's, with the zero filter standing for everything.
@@ -184,25 +185,5 @@ func complete(ctx context.Context, tx *db.Tx, job Job, records []record.Record) 
 	for i, r := range records {
 		ids[i], at[r.ID] = r.ID, r.History
 	}
-	return records, histories(ctx, tx, ids, func(id, instance string, n int64) { at[id][instance] = n })
-}
-
-const historiesOf = `SELECT store_model_id, instance_id, counter FROM morango_recordmaxcounter WHERE store_model_id IN `
-
-// histories calls each with every entry of the histories of these records.
-func histories(ctx context.Context, tx *db.Tx, ids []string, each func(id, instance string, n int64)) error {
-	rows, err := tx.Query(ctx, historiesOf+tx.IDs(1), db.JSONList(ids))
-	if err != nil {
-		return err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var id, instance db.ID
-		var n int64
-		if err := rows.Scan(&id, &instance, &n); err != nil {
-			return err
-		}
-		each(string(id), string(instance), n)
-	}
-	return rows.Err()
+	return records, store.Histories(ctx, tx, ids, func(id, instance string, n int64) { at[id][instance] = n })
 }
