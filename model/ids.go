@@ -82,8 +82,10 @@ func (m *Model) IDOf(partition, sourceID string) string {
 	return ident.Record(partition, sourceID, m.Name)
 }
 
-// CheckID tells whether id is the one that partition and source id give.
-// partition is as stored: the own id stands in place of the placeholder.
+// CheckID tells whether id is the one that partition and source id give, and so whether
+// the record can be no other's: an id that is a hash binds the partition, one that is the
+// source id does not, and such a model's template does. partition is as stored: the own
+// id stands in place of the placeholder.
 func (m *Model) CheckID(id, partition, sourceID string) error {
 	if id == "" {
 		return fmt.Errorf("a record of model %s has no id", m.Name)
@@ -92,5 +94,17 @@ func (m *Model) CheckID(id, partition, sourceID string) error {
 	if id != want {
 		return fmt.Errorf("record %s of model %s: partition and source id give the id %s", id, m.Name, want)
 	}
+	if place := m.ownPartition(id); m.IDIsSource && partition != place {
+		return fmt.Errorf("record %s of model %s: its partition must be %s", id, m.Name, place)
+	}
 	return nil
+}
+
+// ownPartition is the only partition of a record whose id is its source id: Validate sees
+// to it that the one rule has no hole but ${id}.
+func (m *Model) ownPartition(id string) string {
+	if len(m.Partition) == 0 {
+		return ""
+	}
+	return strings.ReplaceAll(m.Partition[0].Template, ident.Placeholder, id)
 }

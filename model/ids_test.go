@@ -1,6 +1,7 @@
 package model_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/morango-go/morango/ident"
@@ -54,9 +55,12 @@ func TestCheckID(t *testing.T) {
 	}
 	checkMessage(t, m.CheckID(id, "a:"+id, "s"), "partition and source id give the id")
 	checkMessage(t, m.CheckID("", "a", "s"), "has no id")
-	own := &model.Model{Name: "m", IDIsSource: true}
-	if err := own.CheckID(id, "anything", id); err != nil {
+	own := &model.Model{Name: "m", IDIsSource: true, Partition: []model.PartitionRule{{Template: "${id}:own"}}}
+	if err := own.CheckID(id, id+":own", id); err != nil {
 		t.Error(err)
 	}
-	checkMessage(t, own.CheckID(id, "anything", "s"), "give the id s")
+	checkMessage(t, own.CheckID(id, id+":own", "s"), "give the id s")
+	for _, elsewhere := range []string{"", "own", id, id + ":own:", "a:" + id + ":own", "${id}:own", strings.Repeat("0", 32) + ":own"} {
+		checkMessage(t, own.CheckID(id, elsewhere, id), "its partition must be "+id+":own")
+	}
 }

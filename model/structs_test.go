@@ -19,13 +19,18 @@ type class struct {
 	Above *class // not tagged: no column
 }
 
+type badge struct {
+	model.Row `morango:"badge; source=random; id=source; partition=${id}:badge"`
+	Colour    string `morango:"colour"`
+}
+
 type times struct {
 	Created time.Time  `morango:"created; default-now"`
 	Seen    *time.Time `morango:"seen; local"`
 }
 
 type pupil struct {
-	model.Row `morango:"pupil; source=uuid5:name:aaaaaaaa-aaaa-aaaa-aaaa-aaaaaaaaaaaa; id=source; partition=${class_id}:pupil; partition-when-null=class_id:none; where=kind:pupil; after=class"`
+	model.Row `morango:"pupil; source=uuid5:name:aaaaaaaa-aaaa-aaaa-aaaa-aaaaaaaaaaaa; partition=${class_id}:pupil; partition-when-null=class_id:none; where=kind:pupil; after=class"`
 	times
 
 	Name    string          `morango:"name"`
@@ -43,6 +48,12 @@ const schoolYAML = `
 profile: school
 scopes: [{id: all, read-write: "${x}"}]
 models:
+  - name: badge
+    table: badge
+    source: random
+    id: source
+    partition: "${id}:badge"
+    columns: [{name: colour, type: text}]
   - name: class
     table: school_class
     source: {column: title}
@@ -55,7 +66,6 @@ models:
   - name: pupil
     table: pupil
     source: {uuid5: name, namespace: aaaaaaaa-aaaa-aaaa-aaaa-aaaaaaaaaaaa}
-    id: source
     partition:
       - {when-null: class_id, template: none}
       - {template: "${class_id}:pupil"}
@@ -78,7 +88,7 @@ models:
 // Both ways of declaring end in the same value.
 func TestStructsAndYAMLAgree(t *testing.T) {
 	scopes := []model.ScopeDefinition{{ID: "all", Version: 1, ReadWriteTemplate: "${x}"}}
-	fromStructs, err := model.FromStructs("school", scopes, &pupil{}, class{})
+	fromStructs, err := model.FromStructs("school", scopes, badge{}, &pupil{}, class{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,9 +2,12 @@ package model
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/morango-go/morango/ident"
 )
 
 // Widths of the columns of Morango's tables that a profile's names end up in.
@@ -148,6 +151,7 @@ func (m *Model) check(p *Profile, f *findings) {
 	}
 	m.checkSource(p, f)
 	m.checkPartition(f)
+	m.checkOwnID(p, f)
 	m.checkMerge(f)
 }
 
@@ -176,11 +180,39 @@ func (m *Model) checkSource(p *Profile, f *findings) {
 	} else if m.Source.Namespace != "" {
 		f.add(at, "a namespace is only for uuid5")
 	}
-	if m.IDIsSource && m.Source.Kind == SourceTemplate {
-		f.add(place{model: m, key: "id"}, "the source id is to be the id, so it must be 32 hex digits: a template does not promise that")
+}
+
+// checkOwnID checks a model whose ids are its source ids. Such an id is 32 hex digits, and
+// it says nothing of the partition, as a hash does: a peer could write over the record
+// from any partition of its own. So the partition is made of the id and nothing else, and
+// no two such models have different ones.
+func (m *Model) checkOwnID(p *Profile, f *findings) {
+	if !m.IDIsSource {
+		return
 	}
-	if c, ok := m.Column(m.Source.Text); m.IDIsSource && m.Source.Kind == SourceColumn && ok && c.Type != UUID {
-		f.add(place{model: m, key: "id"}, "the source id is to be the id, so column %s must be of type uuid", c.Name)
+	at := place{model: m, key: "id"}
+	if m.Source.Kind == SourceTemplate {
+		f.add(at, "the source id is to be the id, so it must be 32 hex digits: a template does not promise that")
+	}
+	if c, ok := m.Column(m.Source.Text); m.Source.Kind == SourceColumn && ok && c.Type != UUID {
+		f.add(at, "the source id is to be the id, so column %s must be of type uuid", c.Name)
+	}
+	if len(m.Partition) == 0 {
+		return
+	}
+	template := m.Partition[0].Template
+	pieces, _ := parts(template)
+	foreign := func(piece part) bool { return piece.hole && piece.text != ColumnID }
+	if len(m.Partition) > 1 || !strings.Contains(template, ident.Placeholder) || slices.ContainsFunc(pieces, foreign) {
+		f.add(at, "the source id is to be the id, so the partition must be one template with ${id} and no other column in it: or a peer could write over the record from another partition")
+	}
+	for _, other := range p.Models {
+		if other == m {
+			return
+		}
+		if other.IDIsSource && len(other.Partition) > 0 && other.Partition[0].Template != template {
+			f.add(at, "its source id is the id, as model %s's, so its partition must be the same template: or a record of one could be written over by one of the other", other.Name)
+		}
 	}
 }
 
