@@ -22,7 +22,13 @@ import (
 	"github.com/morango-go/morango/server"
 )
 
-// The tables of the hub: rooms that all may read, and notes that belong to a user.
+// The tables of the hub: rooms and cards that all may read, and notes that belong to a
+// user. A card's id is its source id; each world has one, under the world's own id.
+type card struct {
+	model.Row `morango:"card; source=random; id=source; partition=${id}:all"`
+	Title     string `morango:"title"`
+}
+
 type room struct {
 	model.Row `morango:"room; source=random; partition=${world}:all"`
 	World     string  `morango:"world; type=uuid"`
@@ -79,7 +85,7 @@ func profile(t testing.TB) *morango.Profile {
 	p, err := model.FromStructs("things", []model.ScopeDefinition{
 		{ID: "world", Version: 1, PrimaryScopeParam: "world", ReadWriteTemplate: "${world}"},
 		{ID: "user", Version: 1, ReadTemplate: "${world}:all", ReadWriteTemplate: "${world}:user:${user}"},
-	}, room{}, note{})
+	}, card{}, room{}, note{})
 	must(t, err)
 	return p
 }
@@ -117,6 +123,7 @@ func newHub(t *testing.T, database string, limits server.Limits, quota server.Qu
 	h.world = root.ID
 	other, err := h.CreateRoot(t.Context(), "world", nil)
 	must(t, err)
+	h.do(`INSERT INTO card (id, _morango_source_id, _morango_partition, title) VALUES ($1, $2, $3, 'of the world')`, h.world, h.world, h.world+":all")
 	h.addRoom(h.world, "open to all")
 	for _, owner := range []string{"bob", "ann", "an", attackerName, "zoe"} {
 		text := "own " + owner
@@ -183,6 +190,7 @@ func (h *hub) outside(attacker string) string {
 		`SELECT * FROM morango_store WHERE substr(partition, 1, length($1)) <> $1 ORDER BY id`,
 		`SELECT * FROM note WHERE substr(_morango_partition, 1, length($1)) <> $1 ORDER BY id`,
 		`SELECT * FROM room WHERE $1 = $1 ORDER BY id`,
+		`SELECT * FROM card WHERE $1 = $1 ORDER BY id`,
 		`SELECT r.* FROM morango_recordmaxcounter r JOIN morango_store s ON s.id = r.store_model_id WHERE substr(s.partition, 1, length($1)) <> $1 ORDER BY 1, 2, 3`,
 		`SELECT * FROM morango_databasemaxcounter WHERE substr(partition, 1, length($1)) <> $1 ORDER BY 1, 2, 3`,
 		`SELECT * FROM morango_databaseidmodel WHERE $1 = $1 ORDER BY 1`,

@@ -71,6 +71,8 @@ func forgeries() map[string]func(s *scene, r *wire.BufferRecord) {
 		"of an unknown model":            func(_ *scene, r *wire.BufferRecord) { r.ModelName = "sqlite_master" },
 		"of another profile":             func(_ *scene, r *wire.BufferRecord) { r.Profile = "facilitydata" },
 		"of another transfer's history":  func(s *scene, r *wire.BufferRecord) { r.RMCBList[0].TransferSession = s.sent },
+		"of the world's card":            func(s *scene, r *wire.BufferRecord) { asCard(r, s.world) },
+		"of a card over bob's note":      func(s *scene, r *wire.BufferRecord) { asCard(r, s.victim()) },
 		"with a parent that is no id":    func(_ *scene, r *wire.BufferRecord) { r.SelfRef = "' OR 1=1 --" },
 		"with an instance that is no id": func(_ *scene, r *wire.BufferRecord) { r.LastSavedInstance = "'; DROP TABLE note" },
 		"with a history of no id":        func(_ *scene, r *wire.BufferRecord) { r.RMCBList[0].InstanceID = "%" },
@@ -89,10 +91,22 @@ func forgeries() map[string]func(s *scene, r *wire.BufferRecord) {
 	return all
 }
 
+// asCard makes a record one of the model whose ids are source ids, and so any id's: still
+// in the attacker's own partition.
+func asCard(r *wire.BufferRecord, id string) {
+	r.ModelName, r.ModelUUID, r.SourceID = "card", id, id
+	r.RMCBList[0].ModelUUID = id
+}
+
+// victim is the id of a note of bob's.
+func (s *scene) victim() string {
+	return strings.Trim(strings.SplitN(s.rows(`SELECT replace(CAST(id AS text), '-', '') FROM note WHERE owner = 'bob' ORDER BY id LIMIT 1`), "\n", 3)[1], "[]")
+}
+
 // A record in the own partition whose JSON is another's row: what the application gets
 // stays the attacker's own.
 func writeDisguised(t *testing.T, s *scene) {
-	victim := strings.Trim(strings.SplitN(s.rows(`SELECT replace(CAST(id AS text), '-', '') FROM note WHERE owner = 'bob' ORDER BY id LIMIT 1`), "\n", 3)[1], "[]")
+	victim := s.victim()
 	id := s.a.push(t, 2, noClaim)
 	inside := s.a.note(id, s.a.own, "disguised", random(t), 1)
 	inside.Serialized = fmt.Sprintf(`{"id": %q, "world": %q, "owner": "bob", "text": "stolen", "_morango_partition": %q, "_morango_source_id": "x", "_morango_dirty_bit": true}`, victim, s.world, s.bob.own)
