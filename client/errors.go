@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
+	"time"
 
 	"github.com/morango-go/morango/wire"
 )
@@ -19,6 +21,8 @@ var (
 	ErrCredentials = errors.New("the user or the password is wrong")
 	// ErrForbidden: the user is known but may not have the certificate asked for.
 	ErrForbidden = errors.New("the user may not have this certificate")
+	// ErrBusy: the peer asked to come again later.
+	ErrBusy = errors.New("the peer is busy")
 	// ErrNonce: the nonce was used or waited for too long; a new try gets a new one.
 	ErrNonce = errors.New("the nonce has expired or was used before")
 )
@@ -30,7 +34,10 @@ type StatusError struct {
 	Path    string // of the request, without host and query
 	Message string // the peer's own words; "" when it gave none
 	Hint    string // what to do; "" when there is nothing to say beyond the message
-	kind    error  // sentinel it belongs to, or nil
+	// RetryAfter is when the peer wants to be asked again, at most two minutes; 0 when it
+	// did not say.
+	RetryAfter time.Duration
+	kind       error // sentinel it belongs to, or nil
 }
 
 // Error says what was asked, what the peer answered, and what to do.
@@ -55,12 +62,29 @@ func IsNotFound(err error) bool {
 	return errors.As(err, &status) && status.Status == http.StatusNotFound
 }
 
-// refused makes the error of an answer. location is where a redirect points to.
-func refused(status int, method, path, location string, body []byte) error {
+// longestBusy bounds what a peer may ask us to wait.
+const longestBusy = 2 * time.Minute
+
+// retryAfter reads the header of that name, seconds or a moment.
+func retryAfter(text string, now time.Time) time.Duration {
+	var d time.Duration
+	if seconds, err := strconv.ParseUint(text, 10, 31); err == nil {
+		d = time.Duration(seconds) * time.Second
+	} else if at, err := http.ParseTime(text); err == nil {
+		d = at.Sub(now)
+	}
+	return min(max(d, 0), longestBusy)
+}
+
+// refused makes the error of an answer.
+func refused(status int, method, path string, header http.Header, body []byte) error {
 	e := &StatusError{Status: status, Method: method, Path: path, Message: wire.ErrorText(body)}
+	e.RetryAfter = retryAfter(header.Get("Retry-After"), time.Now())
 	switch {
 	case status >= 300 && status < 400:
-		e.Hint = "the address is not the peer's own: use the one it points to, " + quoted(location)
+		e.Hint = "the address is not the peer's own: use the one it points to, " + quoted(header.Get("Location"))
+	case status == http.StatusServiceUnavailable && header.Get("Retry-After") != "":
+		e.kind, e.Hint = ErrBusy, "try again later"
 	case status == http.StatusUnauthorized:
 		e.kind, e.Hint = ErrCredentials, "check the user's name and password on the peer"
 	case status == http.StatusForbidden && path == wire.PathCertificates:

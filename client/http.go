@@ -47,7 +47,7 @@ func (p *Peer) do(ctx context.Context, r request, limit int64, read func(io.Read
 	}
 	if answer.StatusCode/100 != 2 {
 		text, _ := wire.ReadAll(body, min(limit, maxSmall)) // what of it can be read is enough
-		return refused(answer.StatusCode, r.method, r.path, answer.Header.Get("Location"), text)
+		return refused(answer.StatusCode, r.method, r.path, answer.Header, text)
 	}
 	if read == nil {
 		// The connection is used again only when the body was read to its end.

@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -269,5 +270,24 @@ func TestContextEndsARequest(t *testing.T) {
 	}()
 	if _, err := p.Info(ctx); !errors.Is(err, context.Canceled) || errors.Is(err, client.ErrUnreachable) {
 		t.Errorf("cancelled: %v", err)
+	}
+}
+
+// A peer may ask for a pause in seconds or by a moment, of two minutes at most.
+func TestBusyPeersSayWhen(t *testing.T) {
+	soon := time.Now().Add(50 * time.Second).UTC().Format(http.TimeFormat)
+	for header, want := range map[string][2]time.Duration{
+		"10": {10 * time.Second, 10 * time.Second}, "86400": {2 * time.Minute, 2 * time.Minute}, "99999999999999999999": {0, 0}, "-5": {0, 0},
+		soon: {20 * time.Second, 50 * time.Second}, "Thu, 01 Jan 1970 00:00:00 GMT": {0, 0}, "soon": {0, 0},
+	} {
+		p := peerOf(t, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Retry-After", header)
+			answer(w, http.StatusServiceUnavailable, `{"detail": "Busy."}`)
+		})
+		_, err := p.Info(t.Context())
+		var status *client.StatusError
+		if !errors.Is(err, client.ErrBusy) || !errors.As(err, &status) || status.RetryAfter < want[0] || status.RetryAfter > want[1] {
+			t.Errorf("Retry-After %s: %v, after %v", header, err, status.RetryAfter)
+		}
 	}
 }

@@ -30,8 +30,9 @@ type Options struct {
 	ChunkSize     int              // records a request; 0 is DefaultChunkSize, or a stream of any length
 	Fresh         bool             // leave an interrupted sync with this peer aside
 	CertificateID string           // own certificate to use; "" finds one
-	// Retries is how often a connection that breaks during the sync is tried again,
-	// with growing pauses; 0 is DefaultRetries, less than 0 is never.
+	// Retries is how often a connection that breaks during the sync is tried again, with
+	// growing pauses, or a busy peer after the pause that it wishes; 0 is DefaultRetries,
+	// less than 0 is never.
 	Retries int
 
 	bound int64 // of records in one stream; 0 for none
@@ -98,10 +99,10 @@ func (s Syncer) Sync(ctx context.Context, o Options) (Result, error) {
 		case errors.Is(err, errGone) && !restarted:
 			// The peer has lost what was left of an interrupted sync: start that over.
 			o.Fresh, restarted = true, true
-		case errors.Is(err, ErrUnreachable) && r.SyncSession != "" && tries < o.Retries && ctx.Err() == nil:
-			o.Fresh = false
+		case tries < o.Retries && passes(err, r.SyncSession != "") && ctx.Err() == nil:
+			o.Fresh = o.Fresh && r.SyncSession == ""
 			s.Engine.Env().Emit(stage.Event{SyncSession: r.SyncSession, Err: err})
-			if waitErr := s.wait(ctx, s.pause(tries)); waitErr != nil {
+			if waitErr := s.wait(ctx, s.pause(tries, err)); waitErr != nil {
 				return r, errors.Join(err, waitErr)
 			}
 		default:
@@ -110,10 +111,27 @@ func (s Syncer) Sync(ctx context.Context, o Options) (Result, error) {
 	}
 }
 
-// pause grows from a quarter of a second to half a minute, and differs from client to
-// client, so that those whom one server lost do not all come back at once.
-func (s Syncer) pause(tries int) time.Duration {
+// passes says whether what went wrong may be over in a while: a connection that broke, but
+// not one that never came about, for then the address may be wrong; or a peer that asks
+// to come again.
+func passes(err error, connected bool) bool {
+	return errors.Is(err, ErrBusy) || errors.Is(err, ErrUnreachable) && connected
+}
+
+// pause grows from a quarter of a second to half a minute, or begins where the peer asked
+// for it; and it differs from client to client, so that those whom one server lost do not
+// all come back at once.
+func (s Syncer) pause(tries int, err error) time.Duration {
 	longest := min(500*time.Millisecond<<min(tries, 10), 30*time.Second)
+	var status *StatusError
+	if errors.As(err, &status) && status.RetryAfter > 0 {
+		return status.RetryAfter + s.chance(longest)
+	}
+	return s.chance(longest)
+}
+
+// chance is between half of the time and all of it.
+func (s Syncer) chance(longest time.Duration) time.Duration {
 	var b [2]byte
 	if _, err := io.ReadFull(s.Engine.Env().Rand, b[:]); err != nil {
 		return longest // without chance it is longer

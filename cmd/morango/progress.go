@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -10,6 +11,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/morango-go/morango"
+	"github.com/morango-go/morango/client"
 	"github.com/morango-go/morango/stage"
 )
 
@@ -71,7 +73,11 @@ type progress struct {
 func (p *progress) show(ev morango.Event) {
 	if ev.Err != nil && ev.Stage == "" {
 		p.finish()
-		fmt.Fprintln(p.w, "The connection broke; trying again.")
+		if errors.Is(ev.Err, client.ErrBusy) {
+			fmt.Fprintln(p.w, "The peer is busy; trying again when it said.")
+		} else {
+			fmt.Fprintln(p.w, "The connection broke; trying again.")
+		}
 		return
 	}
 	if ev.Stage == stage.Initializing || ev.Stage == stage.Cleanup {
