@@ -68,7 +68,7 @@ func conflicting(n int, fill string) (store map[string]stored, arrived []record.
 func TestManyConflictsByRule(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		env := tables.Env(t, d)
-		for _, size := range []struct{ records, text int }{{250, 10}, {5, 2 << 20}} {
+		for _, size := range []struct{ records, text int }{{250, 10}, {3, 3 << 19}} {
 			rule := withRule(t, &env, model.MergeRule{Kind: model.MergeNewest, By: "last_login"})
 			store, arrived := conflicting(size.records, strings.Repeat("x", size.text))
 			want := clone(store)
