@@ -36,8 +36,7 @@ type Engine struct {
 // NORMAL may lose the last commits. Foreign keys as Django has them. A page of
 // 16 KiB suits rows of JSON, and only takes effect on a new file.
 const (
-	common = "_busy_timeout=5000&_foreign_keys=on&_error_rc=1&_dqs=0" +
-		"&_pragma=temp_store(memory)"
+	common  = "_busy_timeout=5000&_foreign_keys=on&_error_rc=1&_dqs=0"
 	writing = common + "&_txlock=immediate&_pragma=page_size(16384)&_journal_mode=wal&_synchronous=full" +
 		"&_pragma=cache_size(-16000)&_pragma=wal_autocheckpoint(2000)&_pragma=journal_size_limit(67108864)"
 	reading = common + "&_query_only=1"
@@ -51,7 +50,7 @@ func Open(ctx context.Context, path string, readOnly, mustExist bool) (*Engine, 
 	}
 	e := &Engine{path: abs, readOnly: readOnly}
 	if !readOnly {
-		e.writer, err = sql.Open("sqlite", dsn(abs, writing))
+		e.writer, err = sql.Open("sqlite", dsn(abs, writing+temporary()))
 		if err != nil {
 			return nil, fmt.Errorf("open %s: %w", abs, err)
 		}
@@ -60,7 +59,7 @@ func Open(ctx context.Context, path string, readOnly, mustExist bool) (*Engine, 
 			return nil, errors.Join(err, e.writer.Close())
 		}
 	}
-	readMode := reading
+	readMode := reading + temporary()
 	if readOnly {
 		readMode += "&mode=ro"
 	}
@@ -74,6 +73,19 @@ func Open(ctx context.Context, path string, readOnly, mustExist bool) (*Engine, 
 		return nil, errors.Join(e.Explain(err), e.Close())
 	}
 	return e, nil
+}
+
+// temporary lets what SQLite puts aside go to a file that is deleted at once. The pages
+// that a statement has changed are the most of it, to take the statement back: kept in
+// memory they take 32 KiB for each row of a large table that one statement changes. Only
+// where no such file can be made they stay there.
+func temporary() string {
+	f, err := os.CreateTemp("", "morango-*")
+	if err != nil {
+		return "&_pragma=temp_store(memory)"
+	}
+	_, _ = f.Close(), os.Remove(f.Name())
+	return ""
 }
 
 // probe opens the writing connection, and makes sure that the file can be written
