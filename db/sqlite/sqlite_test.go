@@ -60,3 +60,26 @@ func TestBusyFile(t *testing.T) {
 		t.Error("an error that is not SQLite's was touched")
 	}
 }
+
+// Where no temporary file can be made, what is put aside stays in memory.
+func TestNoTemporaryFiles(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "x.db")
+	for folder, want := range map[string]int{t.TempDir(): 0, filepath.Join(t.TempDir(), "none"): 2} {
+		for _, name := range []string{"TMPDIR", "TMP", "TEMP"} {
+			t.Setenv(name, folder)
+		}
+		e, err := Open(t.Context(), path, false, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, connection := range []*sql.DB{e.writer, e.readers} {
+			var got int
+			if err := connection.QueryRowContext(t.Context(), "PRAGMA temp_store").Scan(&got); err != nil || got != want {
+				t.Errorf("temporary files in %s: temp_store is %d, %v", folder, got, err)
+			}
+		}
+		if err := e.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
