@@ -78,7 +78,13 @@ func (a asker) Ask(ctx context.Context, q verify.Question) (verify.Answer, error
 }
 
 func (c *conversation) digestRequest(q verify.Question) wire.DigestRequest {
-	body := wire.DigestRequest{SyncSessionID: c.sync.ID, Filter: q.Filter.String(), Claims: q.Claims, Brief: q.Brief, Whole: q.Whole}
+	body := wire.DigestRequest{SyncSessionID: c.sync.ID, Filter: q.Filter.String(), Claims: q.Claims, Brief: q.Brief, Whole: q.Whole, IDs: q.IDs}
+	if q.Covered != nil {
+		body.Covered = map[string]map[string]int64{}
+		for prefix, counters := range q.Covered {
+			body.Covered[prefix] = counters
+		}
+	}
 	for _, one := range q.Sums {
 		body.Sums = append(body.Sums, wire.DigestSpan{one.First, one.Last})
 	}
@@ -116,6 +122,7 @@ func answerOf(found wire.DigestAnswer) (a verify.Answer) {
 	for prefix, counters := range found.Claims {
 		a.Claims[prefix] = counters
 	}
+	a.Ahead = found.Ahead
 	if k := found.Kept; k != nil {
 		a.Kept = &verify.Kept{Digest: verify.NewDigest(k.Records, k.Sum), Partitions: k.Partitions, Complete: k.Complete}
 	}
@@ -147,7 +154,8 @@ func (c *conversation) closeCompared(ctx context.Context, o Options, r *Result) 
 		return err
 	}
 	closed := false
-	glance := verify.Glance{Profile: env.Profile.Name, Filter: filter, Start: start, Peer: c.sync.ServerInstanceID, Now: env.Now}
+	glance := verify.Glance{Profile: env.Profile.Name, Filter: filter, Start: start, Peer: c.sync.ServerInstanceID, Now: env.Now,
+		Unpulled: !o.Pull, Unpushed: !o.Push}
 	r.Compared, err = glance.Compare(ctx, env.DB, asker{c}, func(ctx context.Context, q verify.Question, ours []verify.Sum, kept *verify.Kept) (verify.Answer, error) {
 		body := c.digestRequest(q)
 		body.Kept = nil

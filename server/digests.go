@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/morango-go/morango/counter"
 	"github.com/morango-go/morango/db"
 	"github.com/morango-go/morango/partition"
 	"github.com/morango-go/morango/session"
@@ -82,6 +83,13 @@ func (s *Server) question(r *http.Request, asked wire.DigestRequest) (verify.Que
 	if q.Filter.Len() > maxFilter || strings.ContainsRune(asked.Filter, 0) {
 		return q, wire.FieldErrors{"filter": {fmt.Sprintf("Ensure there are no more than %d prefixes, without null characters.", maxFilter)}}
 	}
+	q.IDs = asked.IDs
+	if asked.Covered != nil {
+		q.Covered = counter.ByPartition{}
+		for prefix, counters := range asked.Covered {
+			q.Covered[prefix] = counters
+		}
+	}
 	for _, one := range asked.Sums {
 		q.Sums = append(q.Sums, verify.Span{First: one[0], Last: one[1]})
 	}
@@ -137,6 +145,7 @@ func keptOf(k *wire.DigestKept) *verify.Kept {
 
 // keptBody tells what is kept.
 func keptBody(body *wire.DigestAnswer, a verify.Answer) {
+	body.Ahead = a.Ahead
 	if k := a.Kept; k != nil {
 		body.Kept = &wire.DigestKept{Partitions: k.Partitions, Records: k.Records, Sum: k.Sum(), Complete: k.Complete}
 	}

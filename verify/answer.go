@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -20,7 +21,7 @@ const (
 	MaxSpans   = 512     // that may be asked after at once
 	MaxEntries = 2048    // that are listed in one answer
 	maxScanned = 250_000 // records that are read for one span
-	maxBrief   = 5_000   // when little work is wanted
+	maxBrief   = 2_000   // when little work is wanted
 	narrow     = 10_000  // records under a filter up to which they are found by their partition
 
 	maxAskedParts = 64    // digests of partitions that are compared at once
@@ -28,6 +29,9 @@ const (
 	maxLists      = 2     // of partitions that are listed at once
 	maxParts      = 1_024 // partitions in one list
 	maxPlace      = 4_096 // bytes of a partition
+	maxCovered    = 1_000 // claims to which a question restricts itself
+	maxIDs        = 1_024 // records that are wanted in any case
+	maxAhead      = 500   // records that are looked at to know whether one is ahead
 )
 
 // workTime is how long an answer works before it leaves the rest of the spans out.
@@ -46,6 +50,12 @@ type Question struct {
 	Claims  bool   // also what is claimed within the filter
 	Brief   bool   // little work is wanted: few records are read for each span
 	Whole   bool   // the filter's prefixes are partitions of which all is wanted
+
+	// Covered, unless it is nil, restricts sums and lists to records whose versions it
+	// covers: what the one who asks has, and believes that both have. Lists then hold the
+	// records of IDs too, whatever their versions.
+	Covered counter.ByPartition
+	IDs     []string
 
 	Kept    bool    // also what the digests sum up to that are kept of the filter's partitions
 	Parts   []Part  // digests to be compared with the kept ones
@@ -66,6 +76,13 @@ func (q Question) Check() error {
 	if len(q.Parts) > maxAskedParts || len(q.Ranges) > maxRanges || len(q.PartsOf) > maxLists {
 		return fmt.Errorf("%d partitions, %d ranges and %d lists of them are asked after; %d, %d and %d are allowed at once",
 			len(q.Parts), len(q.Ranges), len(q.PartsOf), maxAskedParts, maxRanges, maxLists)
+	}
+	pairs := 0
+	for _, counters := range q.Covered {
+		pairs += len(counters)
+	}
+	if len(q.Covered) > maxCovered || pairs > maxCovered || len(q.IDs) > maxIDs {
+		return fmt.Errorf("the question restricts itself to %d claims and %d records; %d and %d are allowed", pairs, len(q.IDs), maxCovered, maxIDs)
 	}
 	return q.checkPlaces()
 }
@@ -103,6 +120,9 @@ type Answer struct {
 	Kept   *Kept    // nil where no digests are kept
 	Parts  []Part   // those asked after that are kept and not the same, and those listed
 	Ranges []Digest // as many as were asked after
+	// Ahead says that records are here that are not covered by what was asked about, where
+	// few looks tell; only with Kept and Covered.
+	Ahead bool
 }
 
 // Sum is what there is in a span up to the id Last, which is the span's own unless that
@@ -154,11 +174,41 @@ func ask(ctx context.Context, tx *db.Tx, q Question, now func() time.Time) (Answ
 		if a.Claims, err = store.Claims(ctx, tx, q.Filter); err != nil {
 			return a, err
 		}
+		a.Claims = q.concerned(a.Claims)
 	}
 	if q.Kept {
 		err = answerParts(ctx, tx, q, &a)
 	}
 	return a, err
+}
+
+// concerned leaves of claims what is about instances that the question restricts itself
+// to: a large hub's are long.
+func (q Question) concerned(claims counter.ByPartition) counter.ByPartition {
+	if q.Covered == nil {
+		return claims
+	}
+	asked := map[string]bool{}
+	for _, counters := range q.Covered {
+		for instance := range counters {
+			asked[instance] = true
+		}
+	}
+	for _, counters := range claims {
+		maps.DeleteFunc(counters, func(instance string, _ int64) bool { return !asked[instance] })
+	}
+	return claims
+}
+
+// ahead reports whether there are records that the claims of a question do not cover,
+// where that is known without reading many: then whole partitions cannot be expected to
+// be the same.
+func ahead(ctx context.Context, tx *db.Tx, q Question) (bool, error) {
+	if q.Covered == nil {
+		return false, nil
+	}
+	ids, _, err := store.Lacking{Profile: q.Profile, Filter: q.Filter, Receiver: q.Covered}.Find(ctx, tx, maxAhead, -1)
+	return len(ids) > 0, err
 }
 
 // lists lists the records of spans, as many as are allowed in one answer.

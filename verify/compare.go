@@ -3,8 +3,10 @@ package verify
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
+	"github.com/morango-go/morango/counter"
 	"github.com/morango-go/morango/db"
 	"github.com/morango-go/morango/partition"
 )
@@ -47,6 +49,7 @@ const (
 	spanRecords  = 64_000 // that a span holds at first, about
 	listRecords  = 48     // up to which the records of a span are listed
 	listSpans    = 40     // asked after at once: as many lists fit into an answer
+	briefLists   = 5      // the same where little is to travel: less than 64 kB
 )
 
 // Compare compares what this database and a peer hold of a profile within a filter, in
@@ -74,8 +77,9 @@ type comparison struct {
 	filter  partition.Filter
 	peer    Asker
 	options CompareOptions
-	brief   bool // few questions, little work
-	whole   bool // the filter's prefixes are partitions of which all is wanted
+	brief   bool                // few questions, little work
+	whole   bool                // the filter's prefixes are partitions of which all is wanted
+	covered counter.ByPartition // the versions that are compared at first; nil: all
 	result  Comparison
 	noted   map[string]bool // ids of the differences found, where one may be found twice; nil elsewhere
 	wrong   []Difference    // those that no sync ends, as far as they are listed
@@ -118,11 +122,17 @@ func (c *comparison) run(ctx context.Context, spans []Span) error {
 		}
 		for len(lists) > 0 && !c.result.Stopped {
 			n := min(len(lists), listSpans)
+			if c.brief {
+				n = min(n, briefLists)
+			}
 			answered, err := c.list(ctx, lists[:n])
 			if err != nil {
 				return err
 			}
 			lists = lists[answered:]
+			if c.brief && c.result.Clean() && len(lists)+len(differing)+len(spans) > 0 {
+				return errEnough // what was looked at is explained; the rest has its turn another time
+			}
 		}
 		spans = append(splitAll(differing), spans...)
 	}
@@ -154,12 +164,12 @@ func (c *comparison) sums(ctx context.Context, spans []Span) (large, small, rest
 		after := Span{numberOf(sum.Last).plus(number{lo: 1}).id(), spans[i].Last}
 		rest = append([]Span{after}, rest...)
 	}
+	own, err := c.own(ctx, asked)
+	if err != nil {
+		return nil, nil, nil, err
+	}
 	for i, s := range asked {
-		ours, err := c.own(ctx, s)
-		if err != nil {
-			return nil, nil, nil, err
-		}
-		there := theirs.Sums[i].Digest
+		ours, there := own[i], theirs.Sums[i].Digest
 		c.result.Here, c.result.There = c.result.Here+ours.Records, c.result.There+there.Records
 		switch {
 		case ours == there:
@@ -173,19 +183,30 @@ func (c *comparison) sums(ctx context.Context, spans []Span) (large, small, rest
 	return large, small, rest, nil
 }
 
-// own sums up a span here, however long that takes.
-func (c *comparison) own(ctx context.Context, s Span) (total Digest, err error) {
-	for {
-		a, err := Ask(ctx, c.db, Question{Profile: c.profile, Filter: c.filter, Sums: []Span{s}}, time.Now)
+// own sums up spans here, however long that takes, many of them on one snapshot: to find
+// the records of a narrow filter takes as long for one span as for all.
+func (c *comparison) own(ctx context.Context, spans []Span) ([]Digest, error) {
+	sums := make([]Digest, len(spans))
+	left := "" // where the rest begins of a span of which a part is summed up
+	for at := 0; at < len(spans); {
+		q := Question{Profile: c.profile, Filter: c.filter, Brief: c.brief, Whole: c.whole, Covered: c.covered, Sums: slices.Clone(spans[at:])}
+		if left != "" {
+			q.Sums[0].First, left = left, ""
+		}
+		a, err := Ask(ctx, c.db, q, time.Now)
 		if err != nil {
-			return total, err
+			return nil, err
 		}
-		total = total.plus(a.Sums[0].Digest)
-		if a.Sums[0].Last == s.Last {
-			return total, nil
+		for i, sum := range a.Sums {
+			sums[at] = sums[at].plus(sum.Digest)
+			if sum.Last != q.Sums[i].Last {
+				left = numberOf(sum.Last).plus(number{lo: 1}).id()
+				break
+			}
+			at++
 		}
-		s.First = numberOf(a.Sums[0].Last).plus(number{lo: 1}).id()
 	}
+	return sums, nil
 }
 
 func (d Digest) plus(e Digest) Digest {
@@ -200,7 +221,7 @@ func (c *comparison) ask(ctx context.Context, q Question) (Answer, error) {
 	case c.result.Questions >= maxQuestions:
 		return Answer{}, fmt.Errorf("the peer has been asked %d times and still has not answered all", maxQuestions)
 	}
-	q.Profile, q.Filter, q.Brief, q.Whole = c.profile, c.filter, c.brief, c.whole
+	q.Profile, q.Filter, q.Brief, q.Whole, q.Covered = c.profile, c.filter, c.brief, c.whole, c.covered
 	c.result.Questions++
 	return c.peer.Ask(ctx, q)
 }

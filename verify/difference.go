@@ -4,10 +4,10 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/morango-go/morango/counter"
 	"github.com/morango-go/morango/db"
+	"github.com/morango-go/morango/store"
 )
 
 // Difference is a record that is not the same here and with a peer.
@@ -43,16 +43,25 @@ func (v Verdict) explained() bool { return v != LostHere && v != LostThere && v 
 // here is read first: then a record that arrives meanwhile can only look as if it had
 // not been synced yet.
 func (c *comparison) list(ctx context.Context, spans []Span) (answered int, err error) {
-	ours, err := c.ownLists(ctx, spans)
+	ours, err := c.ownLists(ctx, Question{Lists: spans, Claims: true})
 	if err != nil {
 		return 0, err
 	}
-	theirs, err := c.ask(ctx, Question{Lists: spans, Claims: true})
+	theirs, err := c.ask(ctx, Question{Lists: spans, Claims: true, IDs: c.named(ours.Lists, nil)})
 	if err != nil {
 		return 0, err
 	}
 	if len(theirs.Lists) == 0 || len(theirs.Lists) > len(spans) {
 		return 0, fmt.Errorf("the peer answered %d lists for %d ranges", len(theirs.Lists), len(spans))
+	}
+	if missing := c.named(theirs.Lists, ours.Lists); len(missing) > 0 {
+		// Of these a version may be here that is not covered. Should it have come since, it is
+		// newer than what the peer answered.
+		again, err := c.ownLists(ctx, Question{Lists: spans[:len(theirs.Lists)], IDs: missing})
+		if err != nil {
+			return 0, err
+		}
+		ours.Lists = again.Lists
 	}
 	for i := range theirs.Lists {
 		slices.SortFunc(theirs.Lists[i], byID)
@@ -68,25 +77,49 @@ func (c *comparison) list(ctx context.Context, spans []Span) (answered int, err 
 	return len(theirs.Lists), nil
 }
 
-// ownLists lists all the spans here, on one snapshot with the claims.
-func (c *comparison) ownLists(ctx context.Context, spans []Span) (Answer, error) {
+// named are the ids in lists that are not in others; none where all records are listed
+// anyway.
+func (c *comparison) named(lists, others [][]Entry) (ids []string) {
+	if c.covered == nil {
+		return nil
+	}
+	known := map[string]bool{}
+	for _, list := range others {
+		for _, e := range list {
+			known[e.ID] = true
+		}
+	}
+	for _, list := range lists {
+		for _, e := range list {
+			if !known[e.ID] && len(ids) < maxIDs {
+				ids = append(ids, e.ID)
+			}
+		}
+	}
+	return ids
+}
+
+// ownLists lists spans here, all of them, on one snapshot with the claims.
+func (c *comparison) ownLists(ctx context.Context, q Question) (Answer, error) {
+	q.Profile, q.Filter, q.Brief, q.Whole, q.Covered = c.profile, c.filter, c.brief, c.whole, c.covered
 	var a Answer
 	never := func() bool { return false }
 	err := c.db.Read(ctx, func(tx *db.Tx) error {
-		r, err := newReader(ctx, tx, Question{Profile: c.profile, Filter: c.filter, Lists: spans})
+		r, err := newReader(ctx, tx, q)
 		if err != nil {
 			return err
 		}
 		a = Answer{}
-		for _, s := range spans {
+		for _, s := range q.Lists {
 			lists, err := r.lists(ctx, []Span{s}, never)
 			if err != nil {
 				return err
 			}
 			a.Lists = append(a.Lists, lists...)
 		}
-		claims, err := ask(ctx, tx, Question{Profile: c.profile, Filter: c.filter, Claims: true}, time.Now)
-		a.Claims = claims.Claims
+		if q.Claims {
+			a.Claims, err = store.Claims(ctx, tx, q.Filter)
+		}
 		return err
 	})
 	return a, err

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/morango-go/morango/counter"
 	"github.com/morango-go/morango/db"
 	"github.com/morango-go/morango/partition"
 	"github.com/morango-go/morango/store"
@@ -21,16 +22,21 @@ type Glance struct {
 	Start   string // 32 hex digits
 	Peer    string // the peer's instance id, by which explained differences are remembered
 	Now     func() time.Time
+	// Unpulled says that nothing was pulled in this sync, so that the peer may have much that
+	// is not here; Unpushed the same the other way round. Then what only one side can have
+	// is left out from the first.
+	Unpulled, Unpushed bool
 }
 
-// The bounds of a glance.
+// The bounds of a glance. Where all differences are explained by claims it asks at most
+// two questions after the first, whose answers have less than 64 kB together.
 const (
 	glanceRecords   = 400 // looked at here: some milliseconds on each side
 	glanceQuestions = 12  // asked of the peer, more than one only where there are differences
 )
 
 // First asks the first question of a glance. sums are the sums here, and kept what the
-// peer's kept digests are expected to sum up to, nil where none are kept here.
+// peer's kept digests are expected to sum up to, nil where none are kept.
 type First func(ctx context.Context, q Question, sums []Sum, kept *Kept) (Answer, error)
 
 // Compare looks at the records, and at the kept digests of the partitions: those that are
@@ -39,15 +45,20 @@ type First func(ctx context.Context, q Question, sums []Sum, kept *Kept) (Answer
 // apart, the comparison is Stopped.
 func (g Glance) Compare(ctx context.Context, d *db.DB, peer Asker, first First) (*Comparison, error) {
 	c := &comparison{db: d, profile: g.Profile, filter: g.Filter, peer: peer, options: CompareOptions{Examples: DefaultExamples}, brief: true, noted: map[string]bool{}}
-	q := Question{Profile: g.Profile, Filter: g.Filter, Brief: true}
 	fresh, err := Keep(ctx, d, g.Filter, nil, g.Now)
 	if err != nil {
 		return nil, err
 	}
+	if c.covered, err = g.covered(ctx, d); err != nil {
+		return nil, err
+	}
+	q := Question{Profile: g.Profile, Filter: g.Filter, Brief: true, Kept: true}
+	if g.Unpulled || g.Unpushed {
+		q.Covered = c.covered
+	}
 	if q.Sums, err = g.spans(ctx, d); err != nil {
 		return nil, fmt.Errorf("choose records to compare: %w", err)
 	}
-	q.Kept = true
 	ours, err := Ask(ctx, d, q, time.Now)
 	if err != nil {
 		return nil, err
@@ -66,18 +77,7 @@ func (g Glance) Compare(ctx context.Context, d *db.DB, peer Asker, first First) 
 		return nil, fmt.Errorf("compare with the peer: %w", err)
 	}
 	c.result.Questions = 1
-	var differing []Span
-	for i := range min(len(q.Sums), len(theirs.Sums)) {
-		if theirs.Sums[i] == ours.Sums[i] {
-			c.result.Here, c.result.There = c.result.Here+ours.Sums[i].Records, c.result.There+theirs.Sums[i].Records
-		} else if s := (Span{q.Sums[i].First, theirs.Sums[i].Last}); s.Check() == nil {
-			differing = append(differing, s) // as far as the peer came
-		}
-	}
-	all := true
-	if err = c.run(ctx, differing); err == nil && ours.Kept != nil && !theirs.Agrees(expected) {
-		all, err = c.closer(ctx, ours, theirs)
-	}
+	explained, err := c.follow(ctx, q, ours, theirs, expected)
 	if errors.Is(err, errEnough) {
 		c.result.Stopped, err = true, nil
 	}
@@ -85,12 +85,64 @@ func (g Glance) Compare(ctx context.Context, d *db.DB, peer Asker, first First) 
 		return nil, fmt.Errorf("compare with the peer: %w", err)
 	}
 	result := c.finish()
-	if all && result.Clean() && !result.Stopped && !theirs.Kept.agree(expected) {
+	if explained && result.Clean() && !result.Stopped && !theirs.Kept.agree(expected) {
 		err = d.Write(ctx, func(tx *db.Tx) error {
 			return store.Explain(ctx, tx, g.Peer, g.scope(), ours.Kept.Sum(), theirs.Kept.Sum())
 		})
 	}
 	return &result, err
+}
+
+// covered are the versions that both sides should have after the transfers: those that we
+// claim, but for our own where nothing was pushed. Nil is all, where nothing is claimed,
+// or more than a question can tell.
+func (g Glance) covered(ctx context.Context, d *db.DB) (claims counter.ByPartition, err error) {
+	err = d.Read(ctx, func(tx *db.Tx) error {
+		if claims, err = store.Claims(ctx, tx, g.Filter); err != nil || !g.Unpushed {
+			return err
+		}
+		own, err := store.Instances(ctx, tx)
+		for _, counters := range claims {
+			for _, one := range own {
+				delete(counters, one.ID)
+			}
+		}
+		return err
+	})
+	if (Question{Covered: claims}).Check() != nil || len(claims) == 0 {
+		return nil, err
+	}
+	return claims, err
+}
+
+// follow looks closer at what the answer to the first question gives cause to: partitions
+// of this transfer that are not the same, else records among those looked at, else what
+// is kept of all partitions, unless one side is known to be ahead. What is wrong ends it
+// only when there is nothing more to look at. explained says whether all of what is kept
+// was looked at.
+func (c *comparison) follow(ctx context.Context, q Question, ours, theirs Answer, expected *Kept) (explained bool, err error) {
+	var differing []Span
+	for i := range min(len(q.Sums), len(theirs.Sums)) {
+		if theirs.Sums[i] == ours.Sums[i] {
+			c.result.Here, c.result.There = c.result.Here+ours.Sums[i].Records, c.result.There+theirs.Sums[i].Records
+		} else if s := (Span{q.Sums[i].First, theirs.Sums[i].Last}); s.Check() == nil {
+			differing = append(differing, s.split()...) // as far as the peer came
+		}
+	}
+	more := func() bool { return err == nil && (c.result.Questions == 1 || !c.result.Clean()) }
+	if len(theirs.Parts) == 0 {
+		err = c.run(ctx, differing)
+		if more() && ours.Kept != nil && !ours.Ahead && !theirs.Agrees(expected) {
+			return c.closer(ctx, ours, theirs)
+		}
+		return false, err
+	}
+	filter := c.filter
+	if explained, err = c.closer(ctx, ours, theirs); more() {
+		c.filter, c.whole = filter, false
+		err = c.run(ctx, differing)
+	}
+	return explained, err
 }
 
 // errEnough ends a glance that takes too many questions.

@@ -189,6 +189,9 @@ func answerParts(ctx context.Context, tx *db.Tx, q Question, a *Answer) (err err
 	if a.Kept, err = keptOf(ctx, tx, q.Filter); err != nil || a.Kept == nil {
 		return err
 	}
+	if a.Ahead, err = ahead(ctx, tx, q); err != nil {
+		return err
+	}
 	if len(q.Parts) > 0 {
 		theirs := map[string]Digest{}
 		var names []string

@@ -129,14 +129,42 @@ func keeps(t *testing.T, d *db.DB) (kept bool) {
 	return kept
 }
 
-// What is merely not synced yet is no alarm, and is looked at closely once only.
-func TestKeptDigestsRememberWhatIsExplained(t *testing.T) {
+// What is merely not synced yet is no alarm, and is not looked at closely: one question
+// more tells that the peer is ahead.
+func TestKeptDigestsWaitForWhatIsAhead(t *testing.T) {
 	us, them := dbtest.New(t), dbtest.Postgres(t)
 	const n = 3 * glanceRecords
 	claimed(t, us, n, 3)
 	claimed(t, them, n, 3)
 	id, place := victim(t, n)
 	execute(t, them, `UPDATE morango_store SET last_saved_counter = 2, serialized = '{}' WHERE id = $1`, id)
+	execute(t, them, `UPDATE morango_digest SET records = NULL WHERE partition = $1`, place)
+	if c := glanceFrom(t, us, them, id); !c.Clean() || c.Explained != 1 || c.Questions != 3 {
+		t.Errorf("at first, when what was summed up just now is looked at: %+v", c)
+	}
+	for range 2 {
+		if c := glanceFrom(t, us, them, id); !c.Clean() || c.Explained != 0 || c.Questions != 2 {
+			t.Errorf("then: %+v", c)
+		}
+	}
+	// What is lost besides is found among the records that are looked at, whoever is ahead.
+	execute(t, them, `DELETE FROM morango_store WHERE id = $1`, recordID(1))
+	if c := glanceFrom(t, us, them, before(recordID(1))); c.Lost != 1 || c.Differences[0].ID != recordID(1) {
+		t.Errorf("lost: %+v", c)
+	}
+}
+
+// A difference that nothing needs to end, here one content saved as two versions, is
+// looked at closely once only.
+func TestKeptDigestsRememberWhatIsExplained(t *testing.T) {
+	us, them := dbtest.New(t), dbtest.Postgres(t)
+	const n = 3 * glanceRecords
+	claimed(t, us, n, 3)
+	claimed(t, them, n, 3)
+	id, place := victim(t, n)
+	const another = "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
+	execute(t, us, `INSERT INTO morango_databasemaxcounter (instance_id, partition, counter) VALUES ($1, '', 1)`, another)
+	execute(t, them, `UPDATE morango_store SET last_saved_instance = $2 WHERE id = $1`, id, another)
 	execute(t, them, `UPDATE morango_digest SET records = NULL WHERE partition = $1`, place)
 	for range 2 { // at first only what was summed up just now is looked at
 		if c := glanceFrom(t, us, them, id); !c.Clean() || c.Explained != 1 || c.Questions > 8 {

@@ -27,7 +27,9 @@ func (k *Kept) agree(expected *Kept) bool {
 
 // Agrees is what a peer finds that is asked a question with expectations: whether its
 // answer gives no cause to look closer at partitions.
-func (a Answer) Agrees(expected *Kept) bool { return len(a.Parts) == 0 && a.Kept.agree(expected) }
+func (a Answer) Agrees(expected *Kept) bool {
+	return len(a.Parts) == 0 && (a.Ahead || a.Kept.agree(expected))
+}
 
 // remembered is what the peer's kept digests are expected to sum up to: the same as
 // ours, or what they were when the difference to these very ones was explained.
@@ -76,7 +78,16 @@ func (c *comparison) closer(ctx context.Context, ours, theirs Answer) (all bool,
 		return false, nil
 	}
 	c.filter, c.whole = partition.Of(chosen...), true
-	return all && passed == len(differing), c.run(ctx, []Span{Everything()})
+	return all && passed == len(differing), c.run(ctx, parted(records))
+}
+
+// parted cuts all ids into spans of so few of the records that they can be listed.
+func parted(records int64) []Span {
+	spans := []Span{Everything()}
+	for ; records > listRecords && len(spans) < splitParts*splitParts; records /= splitParts {
+		spans = splitAll(spans)
+	}
+	return spans
 }
 
 // asked is the prefix by which a partition is asked after: in a filter on the wire white
@@ -104,6 +115,9 @@ func (c *comparison) descend(ctx context.Context, kept *Kept) (found map[string]
 		if theirs.Kept == nil || len(theirs.Ranges) != len(ranges) {
 			return nil, false, fmt.Errorf("the peer answered %d sums for %d ranges of partitions", len(theirs.Ranges), len(ranges))
 		}
+		if theirs.Ahead {
+			return nil, false, nil
+		}
 		var differing []Range
 		for i, r := range ranges {
 			if theirs.Ranges[i] != sums[i] {
@@ -116,7 +130,7 @@ func (c *comparison) descend(ctx context.Context, kept *Kept) (found map[string]
 		all = len(ranges) == len(differing)
 	}
 	theirs, err := c.ask(ctx, Question{Kept: true, PartsOf: ranges})
-	if err != nil {
+	if err != nil || theirs.Ahead {
 		return nil, false, err
 	}
 	found, err = c.differing(ctx, ranges, theirs.Parts)

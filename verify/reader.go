@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/morango-go/morango/counter"
 	"github.com/morango-go/morango/db"
 	"github.com/morango-go/morango/partition"
 )
@@ -16,8 +17,10 @@ type reader struct {
 	tx      *db.Tx
 	profile string
 	filter  partition.Filter
-	all     bool    // whatever the profile and the filter
-	few     []Entry // when the filter is narrow
+	covered counter.ByPartition // versions that count; nil: all
+	ids     map[string]bool     // that count in any case
+	all     bool                // whatever the profile and the filter
+	few     []Entry             // when the filter is narrow
 	isFew   bool
 }
 
@@ -30,7 +33,10 @@ const (
 )
 
 func newReader(ctx context.Context, tx *db.Tx, q Question) (*reader, error) {
-	r := &reader{tx: tx, profile: q.Profile, filter: q.Filter}
+	r := &reader{tx: tx, profile: q.Profile, filter: q.Filter, covered: q.Covered, ids: map[string]bool{}}
+	for _, id := range q.IDs {
+		r.ids[id] = true
+	}
 	if q.Filter.Contains("") || len(q.Sums)+len(q.Lists) == 0 {
 		return r, nil
 	}
@@ -82,7 +88,7 @@ func (r *reader) read(ctx context.Context, s Span, limit int, enough func() bool
 }
 
 // query runs a query for records until one is refused. A record of another profile or
-// outside the filter comes with the zero Entry.
+// outside the filter, or that does not count, comes with the zero Entry.
 func (r *reader) query(ctx context.Context, query string, args []any, each func(id string, e Entry) bool) error {
 	rows, err := r.tx.Query(ctx, query, args...)
 	if err != nil {
@@ -98,7 +104,7 @@ func (r *reader) query(ctx context.Context, query string, args []any, each func(
 			return fmt.Errorf("read a record to sum it up: %w", err)
 		}
 		id := e.ID
-		if !r.all && (texts[0] != r.profile || !r.filter.Contains(e.Partition)) {
+		if !r.all && (texts[0] != r.profile || !r.filter.Contains(e.Partition) || !r.counts(e)) {
 			e = Entry{}
 		} else {
 			e.Content = content(append(texts[:], e.Partition), deleted, hard)
@@ -111,6 +117,11 @@ func (r *reader) query(ctx context.Context, query string, args []any, each func(
 		return fmt.Errorf("read records to sum them up: %w", err)
 	}
 	return nil
+}
+
+// counts says whether a record is meant, by its version.
+func (r *reader) counts(e Entry) bool {
+	return r.covered == nil || r.ids[e.ID] || r.covered.Covers(e.Partition, e.Version)
 }
 
 func byID(a, b Entry) int { return cmp.Compare(a.ID, b.ID) }

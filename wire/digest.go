@@ -24,6 +24,10 @@ type DigestRequest struct {
 	Claims        bool         `json:"claims,omitempty"` // also the database max counters around the filter
 	Brief         bool         `json:"brief,omitempty"`  // after a sync: few records are read
 	Whole         bool         `json:"whole,omitempty"`  // the filter's prefixes are partitions of which all is wanted
+	// Covered restricts sums and lists to records whose versions these claims cover; without
+	// it all are meant. Lists then hold the records of IDs too, whatever their versions.
+	Covered map[string]map[string]int64 `json:"covered,omitempty"` // partition to instance to counter
+	IDs     []string                    `json:"ids,omitempty"`
 	// Kept is what the client expects the server's kept digests of the filter's partitions
 	// to sum up to; null where the client keeps none, and then it asks for none.
 	Kept    *DigestKept       `json:"kept,omitempty"`
@@ -48,6 +52,9 @@ type DigestAnswer struct {
 	Kept   *DigestKept                 `json:"kept,omitempty"`   // absent where no digests are kept
 	Parts  []DigestPart                `json:"parts,omitempty"`  // those asked after that are not the same, and those listed
 	Ranges []DigestPartSum             `json:"ranges,omitempty"`
+	// Ahead says that records are here that the client does not have, by Covered: then sums
+	// of whole partitions that are not the same say nothing.
+	Ahead bool `json:"ahead,omitempty"`
 }
 
 // DigestKept is what the digests sum up to that a peer keeps of partitions.
@@ -103,7 +110,12 @@ func ParseDigestRequest(text []byte) (DigestRequest, error) {
 	if body.Lost < 0 || body.Damaged < 0 {
 		return body, FieldErrors{"lost": {"Ensure this value is greater than or equal to 0."}}
 	}
-	return body, errors.Join(checkSums(body.Expect), checkKept(body.Kept, body.Parts, nil))
+	for _, id := range body.IDs {
+		if !ident.Valid(id) {
+			return body, FieldErrors{"ids": {"Enter 32 hex digits each."}}
+		}
+	}
+	return body, errors.Join(checkSums(body.Expect), checkKept(body.Kept, body.Parts, nil), checkCounters(body.Covered))
 }
 
 // Check refuses an answer that is malformed.
@@ -118,7 +130,12 @@ func (a DigestAnswer) Check() error {
 			}
 		}
 	}
-	for _, counters := range a.Claims {
+	return checkCounters(a.Claims)
+}
+
+// checkCounters refuses claims that are none.
+func checkCounters(claims map[string]map[string]int64) error {
+	for _, counters := range claims {
 		for instance, n := range counters {
 			if !ident.Valid(instance) || n < 0 || n > maxCount {
 				return &FormatError{Reason: fmt.Sprintf("the claim about instance %.40q up to %d is none", instance, n)}
