@@ -143,8 +143,13 @@ func defaultFor(t model.Type, v any) any {
 // constraint checks what the profile demands of a value. As in the reference an
 // empty text passes everything but a least length.
 func constraint(c *model.Column, v any) error {
+	check := &c.Check
+	free := len(check.Choices) == 0 && check.Pattern == "" && check.Min == nil && check.Max == nil
 	text, isText := v.(string)
 	if isText {
+		if free && check.MinLength <= 0 && (c.Length <= 0 || len(text) <= c.Length) {
+			return nil // no longer in bytes than it may be in characters
+		}
 		length := utf8.RuneCountInString(text)
 		if c.Length > 0 && length > c.Length {
 			return fmt.Errorf("longer than %d characters", c.Length)
@@ -155,7 +160,14 @@ func constraint(c *model.Column, v any) error {
 		if text == "" {
 			return nil
 		}
-	} else {
+	}
+	if free {
+		return nil
+	}
+	if !isText {
+		if n, ok := v.(float64); ok && len(check.Choices) == 0 && check.Pattern == "" {
+			return inBounds(c, n)
+		}
 		text = fmt.Sprint(v)
 	}
 	if len(c.Check.Choices) > 0 && !slices.Contains(c.Check.Choices, text) {
@@ -182,6 +194,10 @@ func bounds(c *model.Column, text string) error {
 	if err != nil && !errors.Is(err, strconv.ErrRange) {
 		return fmt.Errorf("%s is not a number", quoteShort(text))
 	}
+	return inBounds(c, n)
+}
+
+func inBounds(c *model.Column, n float64) error {
 	if c.Check.Min != nil && n < *c.Check.Min {
 		return fmt.Errorf("less than %v", *c.Check.Min)
 	}

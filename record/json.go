@@ -27,11 +27,15 @@ type object []member
 // find returns the value of a key as it stands in the text. Keys mostly stand where the
 // columns do: it looks there first.
 func (o object) find(key string, likely int) (raw string, found bool) {
-	at := from(likely, o, func(m member) bool { return m.key == key })
-	if at < 0 {
-		return "", false
+	if likely < len(o) && o[likely].key == key {
+		return o[likely].raw, true
 	}
-	return o[at].raw, true
+	for i := range o {
+		if o[i].key == key {
+			return o[i].raw, true
+		}
+	}
+	return "", false
 }
 
 // from is the place of an item that is looked for, less than 0 when there is none. It
@@ -99,12 +103,15 @@ const manyMembers = 48
 
 func lastOfFew(list object) object {
 	kept := list[:0]
-	for _, m := range list {
-		if i := from(0, kept, func(k member) bool { return k.key == m.key }); i >= 0 {
-			kept[i].raw = m.raw
-			continue
+next:
+	for i := range list {
+		for k := range kept {
+			if kept[k].key == list[i].key {
+				kept[k].raw = list[i].raw
+				continue next
+			}
 		}
-		kept = append(kept, m)
+		kept = append(kept, list[i])
 	}
 	return kept
 }
@@ -120,8 +127,13 @@ func (s *scanner) fail(want string) error {
 }
 
 func (s *scanner) space() {
-	for s.pos < len(s.text) && strings.IndexByte(" \t\n\r", s.text[s.pos]) >= 0 {
-		s.pos++
+	for s.pos < len(s.text) {
+		switch s.text[s.pos] {
+		case ' ', '\t', '\n', '\r':
+			s.pos++
+		default:
+			return
+		}
 	}
 }
 
@@ -208,19 +220,21 @@ func (s *scanner) skip(depth int) error {
 	case c == '-' || c >= '0' && c <= '9':
 		return s.number()
 	}
-	for _, word := range []string{"true", "false", "null", "NaN", "Infinity"} {
-		if strings.HasPrefix(s.text[s.pos:], word) {
-			s.pos += len(word)
-			return nil
-		}
+	if word := words[s.peek()]; word != "" && strings.HasPrefix(s.text[s.pos:], word) {
+		s.pos += len(word)
+		return nil
 	}
 	return s.fail("a value")
 }
+
+// words are the values that are words, by how they begin.
+var words = [256]string{'t': "true", 'f': "false", 'n': "null", 'N': "NaN", 'I': "Infinity"}
 
 // str reads a string up to its closing quote.
 func (s *scanner) str() error {
 	for s.pos++; s.pos < len(s.text); s.pos++ {
 		switch c := s.text[s.pos]; {
+		case c >= ' ' && c != '"' && c != '\\':
 		case c == '"':
 			s.pos++
 			return nil

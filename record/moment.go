@@ -71,6 +71,9 @@ func ParseTime(t model.Type, text string) (time.Time, error) {
 
 // moment reads a moment in time.
 func moment(text string) (time.Time, error) {
+	if at, ok := plainMoment(text); ok {
+		return at, nil
+	}
 	if at, err := time.Parse(usualMoment, text); err == nil && at.Year() > 0 {
 		return at.Truncate(time.Microsecond), nil // what the reference writes, read ten times faster
 	}
@@ -87,6 +90,54 @@ func moment(text string) (time.Time, error) {
 		return build(text, parts[1:], nil, "")
 	}
 	return time.Time{}, fmt.Errorf("%s is not a date and time", quoteShort(text))
+}
+
+// plainMoment reads the form in which nearly all moments come, with all digits of date
+// and time, with a fraction or without, in UTC. It leaves other forms, and what is wrong.
+func plainMoment(text string) (at time.Time, ok bool) {
+	const form = "dddd-dd-dd dd:dd:dd"
+	if len(text) < len(form) {
+		return at, false
+	}
+	for i := range len(form) {
+		switch c := text[i]; form[i] {
+		case 'd':
+			if c < '0' || c > '9' {
+				return at, false
+			}
+		case ' ':
+			if c != ' ' && c != 'T' {
+				return at, false
+			}
+		default:
+			if c != form[i] {
+				return at, false
+			}
+		}
+	}
+	two := func(at int) int { return int(text[at]-'0')*10 + int(text[at+1]-'0') }
+	micros, rest := 0, strings.TrimSuffix(text[len(form):], "Z")
+	if rest != "" {
+		if rest[0] != '.' || len(rest) == 1 || len(rest) > len(".123456") {
+			return at, false
+		}
+		for i := 1; i < len(".123456"); i++ {
+			micros *= 10
+			if i < len(rest) {
+				if rest[i] < '0' || rest[i] > '9' {
+					return at, false
+				}
+				micros += int(rest[i] - '0')
+			}
+		}
+	}
+	year, month, day := two(0)*100+two(2), two(5), two(8)
+	hour, minute, second := two(11), two(14), two(17)
+	// On days that each month has; of others the calendar is asked.
+	if year < 1 || month < 1 || month > 12 || day < 1 || day > 28 || hour > 23 || minute > 59 || second > 59 {
+		return at, false
+	}
+	return time.Date(year, time.Month(month), day, hour, minute, second, micros*1000, time.UTC), true
 }
 
 // build puts the parts of a moment together, in UTC. day holds year, month and
