@@ -19,8 +19,9 @@ const orderVariable = "MORANGO_BENCH_ORDER"
 
 // order tells a process what to do.
 type order struct {
-	Role     string // "serve", "sync" or "stages"
+	Role     string // "serve", "sync", "small", "write" or "stages"
 	Project  string
+	Notes    bool // the rows are notes and not Kolibri's
 	Database string
 	Profile  string // file for a CPU profile; "" is none
 
@@ -33,6 +34,10 @@ type order struct {
 	// Of the stages alone.
 	Receiver string // database
 	Spool    string // file for what would be on its way
+
+	// Of who goes on beside others.
+	Name string // for the report
+	Idle string // a file that nobody else writes to, for comparison
 }
 
 // served is what a serving process tells when it is asked to stop.
@@ -102,25 +107,31 @@ func child(ctx context.Context, text string) error {
 	if err := json.Unmarshal([]byte(text), &o); err != nil {
 		return err
 	}
-	profile, err := loadProfile(o.Project)
+	k, err := loadKind(o.Project, o.Notes)
 	if err != nil {
 		return err
 	}
-	if o.Role == "stages" {
-		return runStages(ctx, o, profile)
+	switch o.Role {
+	case "stages":
+		return runStages(ctx, o, k.profile)
+	case "write":
+		return runWrite(ctx, o)
 	}
 	c := morango.Config{Logger: slog.New(slog.DiscardHandler)}
 	line := newLink(o.Delay, o.Rate)
 	if o.Role == "sync" {
 		c.Client = line.client()
 	}
-	node, err := morango.Open(ctx, o.Database, profile, c)
+	node, err := morango.Open(ctx, o.Database, k.profile, c)
 	if err != nil {
 		return err
 	}
 	run := runSync
-	if o.Role == "serve" {
+	switch o.Role {
+	case "serve":
 		run = runServe
+	case "small":
+		run = runSmall
 	}
 	return errors.Join(run(ctx, o, node, line), node.Close())
 }

@@ -38,6 +38,7 @@ func jobs() []job {
 		{name: "conflict", run: (*bench).conflict},
 		{name: "user", run: (*bench).user},
 		{name: "eight", apply: func(b *bench) bool { return b.n == b.sizes[0] }, run: (*bench).eight},
+		{name: "fair", apply: (*bench).slow, run: (*bench).fair},
 		{name: "delay", apply: (*bench).slow, run: (*bench).delay},
 		{name: "narrow", apply: (*bench).slow, run: (*bench).narrow},
 	}

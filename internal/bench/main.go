@@ -15,15 +15,11 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"strconv"
 	"strings"
 	"syscall"
-
-	"github.com/morango-go/morango"
-	"github.com/morango-go/morango/model"
 )
 
 func main() {
@@ -106,24 +102,9 @@ func list(text string, usual []string) []string {
 	return usual
 }
 
-// loadProfile reads Kolibri's profile, with triggers that capture changes, as is the
-// rule in the lean layout.
-func loadProfile(project string) (*morango.Profile, error) {
-	profile, err := morango.LoadProfile(filepath.Join(project, "testdata", "kolibri", "facilitydata.yaml"))
-	if err != nil {
-		return nil, fmt.Errorf("%w (run it in the project's folder)", err)
-	}
-	profile.Capture = model.CaptureTriggers
-	return profile, nil
-}
-
 // parent measures all that was asked for and shows it.
 func parent(ctx context.Context) (err error) {
 	o, err := parse()
-	if err != nil {
-		return err
-	}
-	profile, err := loadProfile(o.project)
 	if err != nil {
 		return err
 	}
@@ -139,7 +120,7 @@ func parent(ctx context.Context) (err error) {
 	}
 	report := &report{Machine: fmt.Sprintf("%s/%s, %d cores, %s", runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), runtime.Version())}
 	for _, engine := range o.engines {
-		if err = measure(ctx, o, engine, folder, profile, report); err != nil {
+		if err = measure(ctx, o, engine, folder, report); err != nil {
 			break
 		}
 	}
@@ -151,7 +132,7 @@ func parent(ctx context.Context) (err error) {
 }
 
 // measure runs the jobs on one engine, in all sizes.
-func measure(ctx context.Context, o options, engine, folder string, profile *morango.Profile, report *report) (err error) {
+func measure(ctx context.Context, o options, engine, folder string, report *report) (err error) {
 	p, err := newPlaces(ctx, engine, folder)
 	if err != nil {
 		return err
@@ -159,8 +140,10 @@ func measure(ctx context.Context, o options, engine, folder string, profile *mor
 	// Also after a Ctrl-C: a server that is not ours must not keep our databases.
 	defer func() { err = errors.Join(err, p.dropAll(context.WithoutCancel(ctx))) }()
 	for _, n := range o.sizes {
-		w := &world{places: p, profile: profile, n: n}
-		b := &bench{options: o, world: w, report: report}
+		b := &bench{options: o, report: report}
+		if b.world, err = newWorld(p, o.project, false, n); err != nil {
+			return err
+		}
 		if err := b.all(ctx); err != nil {
 			return fmt.Errorf("%s, %d rows: %w", engine, n, err)
 		}

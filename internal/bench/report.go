@@ -32,6 +32,7 @@ type result struct {
 	Turns    int64 `json:"round_trips"`
 
 	DatabaseBytes int64  `json:"database_bytes"` // of the hub
+	Waits         *waits `json:"waits,omitempty"`
 	Note          string `json:"note"`
 }
 

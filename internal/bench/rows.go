@@ -183,11 +183,13 @@ func (m *maker) insert(ctx context.Context, d *db.DB) error {
 	return err
 }
 
-// Seeds: the school, the learners of a database, and those of the clients of job eight.
+// Seeds: the school, the learners of a database, those of the clients of job eight, and those of job fair.
 const (
 	seedSchool   = 1
 	seedLearners = 2
 	seedEight    = 100
+	seedOther    = 200
+	seedSmall    = 201
 )
 
 // fill writes n rows of learners into a database, changed and not yet serialized.

@@ -20,11 +20,17 @@ import (
 // asked for. Jobs work on copies.
 type world struct {
 	*places
-	profile *morango.Profile
-	n       int // rows of learners
+	kind
+	n int // rows of learners, or notes
 
 	ready map[string]string // what was made, by name
 	root  string            // id of the dataset and of the root certificate
+}
+
+// newWorld makes no database yet. notes: with notes instead of learners' rows.
+func newWorld(p *places, project string, notes bool, n int) (*world, error) {
+	k, err := loadKind(project, notes)
+	return &world{places: p, kind: k, n: n}, err
 }
 
 // The databases to start from.
@@ -35,6 +41,10 @@ const (
 	clientFull   = "client with changed rows of the learners"
 	clientUser   = "client of one learner, empty"
 	clientSynced = "client with all that the full hub has"
+
+	clientOther      = "client with changed rows of other learners"
+	clientUserSynced = "client of one learner, with its rows"
+	clientSmall      = "client with the school and a few learners of its own"
 )
 
 // get returns a copy of one of the databases to start from.
@@ -75,10 +85,21 @@ func (w *world) template(ctx context.Context, name string) (string, error) {
 			err = w.fill(ctx, target, seedLearners, w.n, false)
 		}
 	case clientEmpty:
-		target, err = w.join(ctx, hubEmpty, "", morango.JoinOptions{ScopeDefinition: "full-facility"})
+		target, err = w.join(ctx, hubEmpty, "", morango.JoinOptions{ScopeDefinition: w.scope})
 	case clientUser:
 		target, err = w.join(ctx, hubEmpty, "", morango.JoinOptions{ScopeDefinition: "single-user",
 			Params: map[string]string{"user_id": firstLearner(w.profile, w.root)}})
+	case clientOther:
+		// A client of its own: copies of one would be found to be copies.
+		if target, err = w.join(ctx, hubEmpty, "", morango.JoinOptions{ScopeDefinition: w.scope}); err == nil {
+			err = w.fill(ctx, target, seedOther, w.n, false)
+		}
+	case clientSmall:
+		if target, err = w.join(ctx, hubEmpty, "", morango.JoinOptions{ScopeDefinition: w.scope}); err == nil {
+			err = w.fill(ctx, target, seedSmall, rowsOfUser, false)
+		}
+	case clientUserSynced:
+		target, err = w.join(ctx, hubFull, clientUser, morango.JoinOptions{})
 	case clientSynced:
 		target, err = w.join(ctx, hubFull, clientEmpty, morango.JoinOptions{})
 	}
@@ -103,15 +124,13 @@ func (w *world) makeHub(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	root, err := node.CreateRoot(ctx, "full-facility", nil)
+	root, err := node.CreateRoot(ctx, w.scope, nil)
 	if err = errors.Join(err, node.Close()); err != nil {
 		return err
 	}
 	w.root, w.ready[hubEmpty] = root.ID, target
 	return w.write(ctx, target, true, func(d *db.DB) error {
-		m := newMaker(w.profile, d.Kind(), w.root, seedSchool)
-		m.school()
-		if err := m.insert(ctx, d); err != nil {
+		if err := w.begin(ctx, d, w.root); err != nil {
 			return err
 		}
 		return d.Write(ctx, func(tx *db.Tx) error { return store.Claim(ctx, tx, w.bygone(), nil) })
@@ -132,7 +151,7 @@ func (w *world) bygone() counter.ByPartition {
 // fill adds n rows of learners to a database, and if it is told to its store.
 func (w *world) fill(ctx context.Context, target string, seed byte, n int, serialize bool) error {
 	return w.write(ctx, target, serialize, func(d *db.DB) error {
-		return fill(ctx, d, w.profile, w.root, seed, n)
+		return w.kind.fill(ctx, d, w.root, seed, n)
 	})
 }
 
