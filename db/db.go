@@ -41,6 +41,7 @@ type Options struct {
 type DB struct {
 	engine engine
 	kind   Kind
+	parts  *parts
 }
 
 // engine is what DB needs of an open database.
@@ -67,7 +68,7 @@ func Open(ctx context.Context, target string, o Options) (*DB, error) {
 		if err != nil {
 			return nil, err
 		}
-		return &DB{e, Postgres}, nil
+		return &DB{engine: e, kind: Postgres}, nil
 	case isURL && scheme != "sqlite":
 		return nil, fmt.Errorf("databases of the kind %q are not supported: "+
 			"give the path of a SQLite file or a postgres:// URL", scheme)
@@ -77,7 +78,7 @@ func Open(ctx context.Context, target string, o Options) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &DB{e, SQLite}, nil
+	return &DB{engine: e, kind: SQLite, parts: &parts{turn: make(chan struct{}, 1)}}, nil
 }
 
 // Close waits for running transactions and closes the database.

@@ -41,13 +41,26 @@ const (
 // those of first before others. It returns the digests that are new. Where nothing is to
 // be done it writes nothing, and in a layout without kept digests it does nothing.
 func Keep(ctx context.Context, d *db.DB, f partition.Filter, first []string, now func() time.Time) ([]Part, error) {
-	var stale bool
-	err := d.Read(ctx, func(tx *db.Tx) (err error) {
-		if stale, err = store.KeepsDigests(ctx, tx); err == nil && stale {
-			stale, err = store.AnyStale(ctx, tx, f)
+	var stale, total bool
+	err := d.Read(ctx, func(tx *db.Tx) error {
+		keeps, err := store.KeepsDigests(ctx, tx)
+		if err != nil || !keeps {
+			return err
 		}
+		if stale, err = store.AnyStale(ctx, tx, f); err != nil {
+			return err
+		}
+		total, err = store.NeedsTotal(ctx, tx, f)
 		return err
 	})
+	if err == nil && total {
+		err = d.Write(ctx, func(tx *db.Tx) error {
+			if err := tx.Lock(ctx, f, false); err != nil {
+				return err
+			}
+			return store.KeepTotal(ctx, tx, f)
+		})
+	}
 	if err != nil || !stale {
 		return nil, err
 	}
@@ -76,14 +89,15 @@ type keeper struct {
 
 // run takes page after page, each in a short transaction. It holds the locks that
 // writers of these partitions hold, and reads what it sums up on the snapshot in which
-// it writes: nobody can have written in between.
+// it writes: nobody can have written in between. It holds them exclusively, because two at
+// once would sum up the same partitions, and get in each other's way at the totals.
 func (k *keeper) run(ctx context.Context, among []string) error {
 	for k.budget > 0 && k.now().Before(k.end) {
 		var parts []Part
 		var read int
 		more := false
-		err := k.db.Write(ctx, func(tx *db.Tx) error {
-			if err := tx.Lock(ctx, k.filter, true); err != nil {
+		err := k.db.WritePart(ctx, func(tx *db.Tx) error {
+			if err := tx.Lock(ctx, k.filter, false); err != nil {
 				return err
 			}
 			page, err := store.StaleDigests(ctx, tx, k.filter, among, keepPage, keptRecords+1)
@@ -173,7 +187,7 @@ func keptOf(ctx context.Context, tx *db.Tx, f partition.Filter) (*Kept, error) {
 	if err != nil {
 		return nil, err
 	}
-	k := &Kept{Digest: Digest{Records: t.Records}, Partitions: t.Partitions, Complete: t.Stale == 0}
+	k := &Kept{Digest: Digest{Records: t.Records}, Partitions: t.Partitions, Complete: !t.Stale}
 	for _, sum := range t.Sums { // what one part carries over belongs to the part before it
 		n := number{k.hi, k.lo}.shifted().plus(number{lo: uint64(sum)})
 		k.hi, k.lo = n.hi, n.lo

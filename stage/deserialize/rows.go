@@ -59,7 +59,7 @@ func (r *run) batch(ctx context.Context, m *model.Model, items []item) error {
 func (r *run) batchWith(ctx context.Context, m *model.Model, items []item, rowByRow bool) error {
 	for len(items) > 0 {
 		var o *outcome
-		err := r.env.DB.Write(ctx, func(tx *db.Tx) error {
+		err := r.env.DB.WritePart(ctx, func(tx *db.Tx) error {
 			o = &outcome{settled: map[string]verdict{}, lacks: map[string]key{}, doomed: map[string]bool{}, rowByRow: rowByRow}
 			return r.apply(ctx, tx, m, items, o)
 		})
@@ -167,7 +167,8 @@ func (r *run) refuseOne(ctx context.Context, m *model.Model, id string, why erro
 	return nil
 }
 
-// apply writes items of rising depth, until the transaction has read its share.
+// apply writes items of rising depth, until the transaction has read its share, or taken
+// its time.
 func (r *run) apply(ctx context.Context, tx *db.Tx, m *model.Model, items []item, o *outcome) error {
 	if err := tx.Lock(ctx, r.filter, false); err != nil {
 		return err
@@ -175,7 +176,8 @@ func (r *run) apply(ctx context.Context, tx *db.Tx, m *model.Model, items []item
 	if err := tx.Capture(ctx, false); err != nil {
 		return err
 	}
-	for o.handled < len(items) && o.text < r.limits.text {
+	start := r.env.Now()
+	for o.handled < len(items) && (o.handled == 0 || o.text < r.limits.text && r.env.Now().Sub(start) < db.PartTime) {
 		p := &page{run: r, tx: tx, model: m, outcome: o}
 		n, err := p.read(ctx, items[o.handled:])
 		if err != nil {

@@ -37,10 +37,10 @@ func deletionsWait(ctx context.Context, tx *db.Tx, profile string) (bool, error)
 }
 
 // deletions takes pages of deletions, whatever the filter, until none is left
-// (true) or the budget is spent.
+// (true), the budget is spent or the time is over.
 func (p *pass) deletions(ctx context.Context) (bool, error) {
 	profile := p.run.env.Profile.Name
-	for p.budget > 0 {
+	for !p.spent() {
 		limit := min(p.budget, pageRows)
 		ids, err := idList(ctx, p.tx, fmt.Sprintf("%s ORDER BY id LIMIT %d", waiting, limit), profile)
 		if err != nil {

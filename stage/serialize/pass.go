@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/morango-go/morango/app"
 	"github.com/morango-go/morango/counter"
@@ -19,6 +20,7 @@ type pass struct {
 	tx     *db.Tx
 	at     position
 	budget int // rows that may still be read
+	end    time.Time
 	report Report
 
 	instance string // who stamps; "" until something is to be stamped
@@ -26,11 +28,11 @@ type pass struct {
 }
 
 // work takes pages of changed rows, model by model in dependency order, then of
-// deletions, until nothing is left or the budget is spent.
+// deletions, until nothing is left, the budget is spent or the time is over.
 func (p *pass) work(ctx context.Context) error {
 	models := p.run.env.Profile.Models
 	for p.at.model < len(models) {
-		if p.budget <= 0 {
+		if p.spent() {
 			return nil
 		}
 		m, limit := models[p.at.model], min(p.budget, pageRows)
@@ -51,6 +53,12 @@ func (p *pass) work(ctx context.Context) error {
 	var err error
 	p.at.finished, err = p.deletions(ctx)
 	return err
+}
+
+// spent reports whether the rest is for another transaction. Each reads some rows, if there
+// are any, however long it had to wait for its locks.
+func (p *pass) spent() bool {
+	return p.budget <= 0 || p.budget < transactionRows && !p.run.env.Now().Before(p.end)
 }
 
 // version makes sure that this transaction has a counter of its own. It is called

@@ -25,8 +25,8 @@ import (
 )
 
 const (
-	transactionRows = 5000 // well under a quarter of a second of lock
-	pageRows        = 1000
+	transactionRows = 5000 // or what can be done in db.PartTime
+	pageRows        = 500
 	problemsKept    = 100
 )
 
@@ -155,8 +155,8 @@ func (r *run) transaction(ctx context.Context) error {
 		return err
 	}
 	var p *pass
-	err = r.env.DB.Write(ctx, func(tx *db.Tx) error {
-		p = &pass{run: r, tx: tx, at: r.at, budget: transactionRows}
+	err = r.env.DB.WritePart(ctx, func(tx *db.Tx) error {
+		p = &pass{run: r, tx: tx, at: r.at, budget: transactionRows, end: r.env.Now().Add(db.PartTime)}
 		if err := tx.Lock(ctx, lock, false); err != nil {
 			return err
 		}
