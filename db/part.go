@@ -8,19 +8,26 @@ import (
 // On SQLite there is one writer, and programs that wait for their turn do not stand in a
 // queue: they look again after 1, 2, 5, 10, 15, 20, then 25 milliseconds, and after an
 // eighth of a second only every 50 and 100. Whoever writes one transaction after the
-// other would keep them out for as long as it likes. So a long job is done in parts of
-// about PartTime, and when parts have held the database for that long there is a pause
-// in which everybody who has waited for less than an eighth of a second looks once.
+// other keeps them out for as long as it likes. So a long job is done in parts of about
+// PartTime, and when parts have held the database for a while there is a pause, in which
+// everybody who has waited for less than an eighth of a second looks once. It is longer,
+// and comes sooner, where others have been writing lately: on a busy machine they oversleep.
 const (
-	PartTime  = 50 * time.Millisecond
-	partPause = 25 * time.Millisecond
+	PartTime     = 50 * time.Millisecond
+	heldAlone    = 75 * time.Millisecond
+	pauseAlone   = 25 * time.Millisecond
+	heldAmong    = 40 * time.Millisecond
+	pauseAmong   = 45 * time.Millisecond
+	othersLately = 10 * time.Second
 )
 
 // parts keeps the parts of long jobs apart.
 type parts struct {
-	turn  chan struct{} // whose it is holds the one place in it
-	held  time.Duration // how long parts wrote since the last pause
-	ended time.Time     // of the last part
+	turn    chan struct{} // whose it is holds the one place in it
+	held    time.Duration // how long parts wrote since the last pause
+	ended   time.Time     // of the last part
+	version int64         // changes when others write; 0 before the first part
+	others  time.Time     // when they were seen to have written
 }
 
 // WritePart is Write for one of the many transactions of a long job, each of which should
@@ -49,18 +56,40 @@ func (d *DB) WritePart(ctx context.Context, f func(*Tx) error) error {
 	}()
 	return d.Write(ctx, func(tx *Tx) error {
 		began = time.Now()
+		if err := p.look(ctx, tx); err != nil {
+			return err
+		}
 		return f(tx)
 	})
 }
 
+// look finds out whether others have written since the last part.
+func (p *parts) look(ctx context.Context, tx *Tx) error {
+	fresh := tx.fresh
+	var version int64
+	if err := tx.QueryRow(ctx, `PRAGMA data_version`).Scan(&version); err != nil {
+		return err
+	}
+	tx.fresh = fresh // nothing of the database was read
+	if p.version != 0 && p.version != version {
+		p.others = time.Now()
+	}
+	p.version = version
+	return nil
+}
+
 // pause waits until others have had their chance, if it is time for that.
 func (p *parts) pause(ctx context.Context) error {
-	rest := partPause - time.Since(p.ended)
+	most, least := heldAlone, pauseAlone
+	if time.Since(p.others) < othersLately {
+		most, least = heldAmong, pauseAmong
+	}
+	rest := least - time.Since(p.ended)
 	if rest <= 0 {
 		p.held = 0
 		return nil
 	}
-	if p.held < PartTime {
+	if p.held < most {
 		return nil
 	}
 	p.held = 0
