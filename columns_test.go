@@ -84,7 +84,7 @@ func eachOlder(t *testing.T, f func(t *testing.T, o *older, firstVersion bool)) 
 // backToFirst takes out of the database what its layout gained since the first version.
 func (o *older) backToFirst() {
 	for _, query := range []string{
-		`DROP TABLE morango_column`, `DROP TABLE morango_digest`, `DROP TABLE morango_compared`,
+		`DROP TABLE morango_column`, `DROP TABLE morango_digest`, `DROP TABLE morango_digest_total`, `DROP TABLE morango_compared`,
 		`DROP INDEX morango_store_fresh`, `DROP INDEX morango_store_refused`, `DROP INDEX morango_store_missed`,
 		`CREATE INDEX morango_store_dirty ON morango_store (profile, model_name, id) WHERE dirty_bit`,
 		`UPDATE morango_schema SET version = 1`,

@@ -129,9 +129,12 @@ func KeepDigests(ctx context.Context, tx *db.Tx, digests []PartitionDigest) erro
 			gone = append(gone, d.Partition)
 			continue
 		}
-		rows = append(rows, []any{d.Partition, d.Records, int64(d.Sum[0]), int64(d.Sum[1]), int64(d.Sum[2]), int64(d.Sum[3])})
+		rows = append(rows, []any{d.Partition, d.Records, max(d.Records, 0), int64(d.Sum[0]), int64(d.Sum[1]), int64(d.Sum[2]), int64(d.Sum[3])})
 	}
-	err := tx.InsertAll(ctx, keptRows, rows)
+	err := updateTotals(ctx, tx, digests)
+	if err == nil {
+		err = tx.InsertAll(ctx, keptRows, rows)
+	}
 	if err == nil && len(gone) > 0 {
 		_, err = tx.Exec(ctx, `DELETE FROM morango_digest WHERE partition IN `+tx.Texts(1), db.JSONList(gone))
 	}
@@ -142,8 +145,8 @@ func KeepDigests(ctx context.Context, tx *db.Tx, digests []PartitionDigest) erro
 }
 
 var keptRows = db.Insert{
-	Table: "morango_digest", Columns: []string{"partition", "records", "sum_1", "sum_2", "sum_3", "sum_4"},
-	Conflict: `ON CONFLICT (partition) DO UPDATE SET records = excluded.records,
+	Table: "morango_digest", Columns: []string{"partition", "records", "counted", "sum_1", "sum_2", "sum_3", "sum_4"},
+	Conflict: `ON CONFLICT (partition) DO UPDATE SET records = excluded.records, counted = excluded.counted,
 		sum_1 = excluded.sum_1, sum_2 = excluded.sum_2, sum_3 = excluded.sum_3, sum_4 = excluded.sum_4`,
 }
 
@@ -188,29 +191,6 @@ func eachDigest(ctx context.Context, tx *db.Tx, query string, args []any, each f
 		return fmt.Errorf("read digests of partitions: %w", err)
 	}
 	return nil
-}
-
-// KeptTotal is what the kept digests within a filter sum up to.
-type KeptTotal struct {
-	Partitions, Records int64
-	Sums                [4]int64 // the parts' sums, without what each carries over
-	Stale               int64    // partitions that have to be summed up first
-}
-
-// SumDigests sums up the kept digests within the filter; without a record that is read.
-func SumDigests(ctx context.Context, tx *db.Tx, f partition.Filter) (t KeptTotal, err error) {
-	cond, args := tx.PrefixCond("partition", f, 1)
-	query := `SELECT COUNT(*), CAST(COALESCE(SUM(records), 0) AS bigint), CAST(COALESCE(SUM(sum_1), 0) AS bigint),
-		CAST(COALESCE(SUM(sum_2), 0) AS bigint), CAST(COALESCE(SUM(sum_3), 0) AS bigint), CAST(COALESCE(SUM(sum_4), 0) AS bigint)
-		FROM morango_digest WHERE records > 0 AND ` + cond
-	err = tx.QueryRow(ctx, query, args...).Scan(&t.Partitions, &t.Records, &t.Sums[0], &t.Sums[1], &t.Sums[2], &t.Sums[3])
-	if err == nil {
-		err = tx.QueryRow(ctx, `SELECT COUNT(*) FROM morango_digest WHERE records IS NULL AND `+cond, args...).Scan(&t.Stale)
-	}
-	if err != nil {
-		return t, fmt.Errorf("sum up the digests of partitions: %w", err)
-	}
-	return t, nil
 }
 
 // Explained returns what a peer's digests summed up to over a scope when they were last
