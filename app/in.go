@@ -47,14 +47,39 @@ func Upsert(ctx context.Context, tx *db.Tx, m *model.Model, rows []Row) error {
 	return nil
 }
 
+// Insert writes rows that the table lacks (see Lacks) with their dirty bit clear. Where it
+// fails, the caller rolls back to before the call; Upsert may still be able to write them.
+// The caller turns capture off.
+func Insert(ctx context.Context, tx *db.Tx, m *model.Model, rows []Row) error {
+	into := db.Insert{Table: m.Table, RollsBack: true}
+	for _, c := range m.Columns {
+		into.Columns = append(into.Columns, c.Name)
+	}
+	var fixed []any
+	for _, where := range m.Where {
+		if _, listed := m.Column(where.Column); !listed {
+			into.Columns, fixed = append(into.Columns, where.Column), append(fixed, where.Value)
+		}
+	}
+	into.Columns = append(into.Columns, model.ColumnDirty)
+	all := make([][]any, len(rows))
+	for i, row := range rows {
+		all[i] = append(append(bindAll(tx.Kind(), m, row), fixed...), false)
+	}
+	if err := tx.InsertAll(ctx, into, all); err != nil {
+		return fmt.Errorf("write %d rows into table %s: %w", len(rows), m.Table, err)
+	}
+	return nil
+}
+
 // upsertAll is Upsert for a table that is the model's own, where there is nothing to
 // find out about each row: many rows a statement on PostgreSQL.
 func upsertAll(ctx context.Context, tx *db.Tx, m *model.Model, rows []Row) error {
 	into := db.Insert{Table: m.Table}
 	for _, c := range m.Columns {
-		into.Columns = append(into.Columns, db.Quote(c.Name))
+		into.Columns = append(into.Columns, c.Name)
 	}
-	into.Columns = append(into.Columns, db.Quote(model.ColumnDirty))
+	into.Columns = append(into.Columns, model.ColumnDirty)
 	into.Conflict = fmt.Sprintf("ON CONFLICT (%s) DO UPDATE SET %s", db.Quote(model.ColumnID), strings.Join(overwriting(m), ", "))
 	all := make([][]any, len(rows))
 	for i, row := range rows {

@@ -39,6 +39,10 @@ type dialect interface {
 	HasIndex(ctx context.Context, tx *sql.Tx, name string) (bool, error)
 	// Capture turns the capture of changes off and on.
 	Capture(ctx context.Context, tx *sql.Tx, on bool) error
+	// Mark marks the state that the transaction leaves behind; "" when it cannot tell.
+	Mark(ctx context.Context, tx *sql.Tx) (string, error)
+	// Unchanged reports whether the transaction began at the state of a mark.
+	Unchanged(ctx context.Context, tx *sql.Tx, mark string) (bool, error)
 }
 
 func dialectOf(kind Kind) dialect {
@@ -127,6 +131,39 @@ func (t *Tx) Capture(ctx context.Context, on bool) error {
 	}
 	t.quiet = !on
 	return nil
+}
+
+// Mark marks the state that this transaction leaves behind, as its last statement: a
+// later one of this process asks Unchanged whether anybody has written since. "" is no
+// state. Capture is on afterwards.
+func (t *Tx) Mark(ctx context.Context) (string, error) {
+	if t.adopted {
+		return "", nil // the caller may go on writing
+	}
+	if err := t.Capture(ctx, true); err != nil {
+		return "", err
+	}
+	mark, err := t.dialect.Mark(ctx, t.tx)
+	if err != nil {
+		return "", fmt.Errorf("mark the state of the database: %w", err)
+	}
+	return mark, nil
+}
+
+// Unchanged reports whether nobody, in this process or in another, has written into the
+// database between the transaction that took the mark, which was committed, and this one,
+// which has written nothing yet. It may say no when there was nothing, on a server that
+// others use as well, and never yes when there was something.
+func (t *Tx) Unchanged(ctx context.Context, mark string) (bool, error) {
+	if mark == "" {
+		return false, nil
+	}
+	t.fresh = false
+	same, err := t.dialect.Unchanged(ctx, t.tx, mark)
+	if err != nil {
+		return false, fmt.Errorf("look whether the database has changed: %w", err)
+	}
+	return same, nil
 }
 
 // Time is what to bind for a column that holds a moment in time.

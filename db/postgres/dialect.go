@@ -6,6 +6,7 @@ import (
 	"embed"
 	"fmt"
 	"io/fs"
+	"strconv"
 	"time"
 )
 
@@ -43,6 +44,29 @@ func (Dialect) Capture(ctx context.Context, tx *sql.Tx, on bool) error {
 	}
 	_, err := tx.ExecContext(ctx, "SELECT set_config('morango.applying', $1, TRUE)", applying)
 	return err
+}
+
+// Mark is the number of the transaction, if no other was under way when it began to read,
+// and none has come between that and its first write. Others' numbers count, whatever
+// they do and in whichever database of the server.
+func (Dialect) Mark(ctx context.Context, tx *sql.Tx) (mark string, err error) {
+	const state = `SELECT CASE WHEN pg_snapshot_xmin(seen) = pg_snapshot_xmax(seen) AND pg_snapshot_xmax(seen) = own
+		THEN own::text ELSE '' END FROM (SELECT pg_current_snapshot() AS seen, pg_current_xact_id() AS own) s`
+	err = tx.QueryRowContext(ctx, state).Scan(&mark)
+	return mark, err
+}
+
+// Unchanged reports whether the transaction of the mark is the last that there was, and
+// none is under way.
+func (Dialect) Unchanged(ctx context.Context, tx *sql.Tx, mark string) (same bool, err error) {
+	last, err := strconv.ParseUint(mark, 10, 64)
+	if err != nil {
+		return false, err
+	}
+	const state = `SELECT pg_snapshot_xmin(seen) = pg_snapshot_xmax(seen) AND pg_snapshot_xmax(seen)::text = $1
+		FROM pg_current_snapshot() seen`
+	err = tx.QueryRowContext(ctx, state, strconv.FormatUint(last+1, 10)).Scan(&same)
+	return same, err
 }
 
 //go:embed layout/django.sql

@@ -60,6 +60,19 @@ func (Dialect) Capture(ctx context.Context, tx *sql.Tx, on bool) error {
 	return err
 }
 
+// Mark tells the writing connection's own changes and those of others.
+func (Dialect) Mark(ctx context.Context, tx *sql.Tx) (mark string, err error) {
+	const state = `SELECT total_changes() || ' ' || data_version FROM pragma_data_version`
+	err = tx.QueryRowContext(ctx, state).Scan(&mark)
+	return mark, err
+}
+
+// Unchanged compares the state with that of a mark.
+func (d Dialect) Unchanged(ctx context.Context, tx *sql.Tx, mark string) (bool, error) {
+	now, err := d.Mark(ctx, tx)
+	return now == mark, err
+}
+
 //go:embed layout/django.sql
 var django string
 
