@@ -78,7 +78,7 @@ func Open(ctx context.Context, target string, o Options) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &DB{engine: e, kind: SQLite, parts: &parts{turn: make(chan struct{}, 1)}}, nil
+	return &DB{engine: e, kind: SQLite, parts: &parts{turn: make(chan struct{}, 1), jobs: map[any]bool{}}}, nil
 }
 
 // Close waits for running transactions and closes the database.

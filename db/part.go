@@ -25,15 +25,17 @@ const (
 type parts struct {
 	turn    chan struct{} // whose it is holds the one place in it
 	held    time.Duration // how long parts wrote since the last pause
+	jobs    map[any]bool  // whose parts these were
 	ended   time.Time     // of the last part
 	version int64         // changes when others write; 0 before the first part
 	others  time.Time     // when they were seen to have written
 }
 
 // WritePart is Write for one of the many transactions of a long job, each of which should
-// not take much longer than PartTime. On SQLite it lets other programs, and short
-// transactions of this one, write in between.
-func (d *DB) WritePart(ctx context.Context, f func(*Tx) error) error {
+// not take much longer than PartTime. On SQLite it lets other programs, short transactions
+// of this one, and other jobs, write in between. What the parts of a job have in common,
+// a pointer or an id, is job.
+func (d *DB) WritePart(ctx context.Context, job any, f func(*Tx) error) error {
 	if d.kind != SQLite {
 		return d.Write(ctx, f)
 	}
@@ -44,7 +46,7 @@ func (d *DB) WritePart(ctx context.Context, f func(*Tx) error) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	if err := p.pause(ctx); err != nil {
+	if err := p.pause(ctx, job); err != nil {
 		return err
 	}
 	var began time.Time
@@ -52,6 +54,7 @@ func (d *DB) WritePart(ctx context.Context, f func(*Tx) error) error {
 		p.ended = time.Now()
 		if !began.IsZero() {
 			p.held += p.ended.Sub(began)
+			p.jobs[job] = true
 		}
 	}()
 	return d.Write(ctx, func(tx *Tx) error {
@@ -78,21 +81,22 @@ func (p *parts) look(ctx context.Context, tx *Tx) error {
 	return nil
 }
 
-// pause waits until others have had their chance, if it is time for that.
-func (p *parts) pause(ctx context.Context) error {
+// pause waits until others have had their chance, if it is time for that. A job that has
+// done nothing since the last pause is one of those others.
+func (p *parts) pause(ctx context.Context, job any) error {
 	most, least := heldAlone, pauseAlone
 	if time.Since(p.others) < othersLately {
 		most, least = heldAmong, pauseAmong
 	}
 	rest := least - time.Since(p.ended)
-	if rest <= 0 {
-		p.held = 0
-		return nil
-	}
-	if p.held < most {
+	if rest > 0 && (p.held < most || !p.jobs[job]) {
 		return nil
 	}
 	p.held = 0
+	clear(p.jobs)
+	if rest <= 0 {
+		return nil
+	}
 	select {
 	case <-time.After(rest):
 		return nil

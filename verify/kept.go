@@ -96,7 +96,7 @@ func (k *keeper) run(ctx context.Context, among []string) error {
 		var parts []Part
 		var read int
 		more := false
-		err := k.db.WritePart(ctx, func(tx *db.Tx) error {
+		err := k.db.WritePart(ctx, k, func(tx *db.Tx) error {
 			if err := tx.Lock(ctx, k.filter, false); err != nil {
 				return err
 			}

@@ -54,6 +54,12 @@ func waitsOf(all []time.Duration, idle, bound time.Duration) waits {
 // has everything; and an application on each side that writes a row every few
 // milliseconds.
 func (b *bench) fair(ctx context.Context) ([]result, error) {
+	// All before the hub is copied: what it tells them its copy must know.
+	for _, name := range []string{clientOther, clientEmpty, clientUserSynced, clientSmall} {
+		if _, err := b.template(ctx, name); err != nil {
+			return nil, err
+		}
+	}
 	all, err := b.sync(ctx, setting{job: "fair push", hub: hubFull, client: clientOther, order: order{Push: true}, push: b.n, beside: b.beside(ctx)})
 	if err != nil {
 		return nil, err

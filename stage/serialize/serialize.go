@@ -155,7 +155,7 @@ func (r *run) transaction(ctx context.Context) error {
 		return err
 	}
 	var p *pass
-	err = r.env.DB.WritePart(ctx, func(tx *db.Tx) error {
+	err = r.env.DB.WritePart(ctx, r, func(tx *db.Tx) error {
 		p = &pass{run: r, tx: tx, at: r.at, budget: transactionRows, end: r.env.Now().Add(db.PartTime)}
 		if err := tx.Lock(ctx, lock, false); err != nil {
 			return err

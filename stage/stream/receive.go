@@ -35,7 +35,7 @@ type Merger func(ctx context.Context, tx *db.Tx, records []record.Record) error
 // transferring is complete; a chunk that comes after that is accepted and changes nothing.
 // ErrGap when records are missing before the chunk.
 func Receive(ctx context.Context, env stage.Env, have session.Transfer, c Chunk, merge Merger) (t session.Transfer, r Report, err error) {
-	err = env.DB.WritePart(ctx, func(tx *db.Tx) (err error) {
+	err = env.DB.WritePart(ctx, have.ID, func(tx *db.Tx) (err error) {
 		if err := tx.Lock(ctx, partition.Parse(have.Filter), false); err != nil {
 			return err
 		}
