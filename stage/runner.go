@@ -68,7 +68,7 @@ func (r Runner) Next(ctx context.Context, transferID string, to Stage) (session.
 	if err := r.mark(ctx, &t, s, status); err != nil {
 		return t, false, err
 	}
-	return t, status == Completed, nil
+	return t, status == Completed && s != to, nil
 }
 
 // step marks a stage that does work as started, so that a peer that asks sees it,

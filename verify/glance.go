@@ -31,7 +31,7 @@ type Glance struct {
 // The bounds of a glance. Where all differences are explained by claims it asks at most
 // two questions after the first, whose answers have less than 64 kB together.
 const (
-	glanceRecords   = 400 // looked at here: some milliseconds on each side
+	glanceRecords   = 200 // looked at here: a few milliseconds on each side, and as many pages of a disk
 	glanceQuestions = 12  // asked of the peer, more than one only where there are differences
 )
 

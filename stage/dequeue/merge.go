@@ -40,7 +40,18 @@ var (
 	highestID = strings.Repeat("f", 32)
 )
 
+// anything is false where nothing came, or all of it by a stream.
+const anything = `SELECT EXISTS (SELECT 1 FROM morango_buffer WHERE transfer_session_id = $1)
+	OR EXISTS (SELECT 1 FROM morango_recordmaxcounterbuffer WHERE transfer_session_id = $1)`
+
 func (m *merge) run(ctx context.Context) error {
+	var some bool
+	if err := m.tx.QueryRow(ctx, anything, m.session).Scan(&some); err != nil {
+		return fmt.Errorf("look into the buffer: %w", err)
+	}
+	if !some {
+		return nil
+	}
 	for _, query := range []string{makeKnown, indexKnown} {
 		if _, err := m.tx.Exec(ctx, query); err != nil {
 			return fmt.Errorf("make room for the classification: %w", err)
