@@ -189,7 +189,7 @@ func (e *Engine) deserialize(ctx context.Context, t *session.Transfer) (stage.St
 	if err != nil || s.producer {
 		return stage.Completed, err
 	}
-	out, in, err := e.apply(ctx, partition.Parse(t.Filter), e.tick(*t))
+	out, in, err := e.apply(ctx, partition.Parse(t.Filter), e.others(t.ID), e.tick(*t))
 	if err != nil {
 		return stage.Errored, err
 	}
@@ -204,7 +204,7 @@ func (e *Engine) deserialize(ctx context.Context, t *session.Transfer) (stage.St
 // a row of one transfer can wait for one of the next. It returns r, the report of the
 // latest, with what this added; what still waits is counted anew.
 func (e *Engine) Apply(ctx context.Context, filter partition.Filter, r Report) (Report, error) {
-	out, in, err := e.apply(ctx, filter, nil)
+	out, in, err := e.apply(ctx, filter, e.others(""), nil)
 	if err != nil {
 		return r, err
 	}
@@ -214,11 +214,11 @@ func (e *Engine) Apply(ctx context.Context, filter partition.Filter, r Report) (
 	return r, nil
 }
 
-func (e *Engine) apply(ctx context.Context, filter partition.Filter, tick func(done int64)) (out serialize.Report, in deserialize.Report, err error) {
+func (e *Engine) apply(ctx context.Context, filter partition.Filter, except []string, tick func(done int64)) (out serialize.Report, in deserialize.Report, err error) {
 	if out, err = serialize.Run(ctx, e.env, filter, nil); err != nil {
 		return out, in, err
 	}
-	in, err = deserialize.Run(ctx, e.env, filter, deserialize.Options{Sparing: true, Changed: out.Records > 0}, tick)
+	in, err = deserialize.Run(ctx, e.env, filter, deserialize.Options{Sparing: true, Changed: out.Records > 0, Except: except}, tick)
 	return out, in, err
 }
 

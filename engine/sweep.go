@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/morango-go/morango/buffer"
@@ -142,6 +143,11 @@ func (e *Engine) busy() (ids []string) {
 		ids = append(ids, id)
 	}
 	return ids
+}
+
+// others lists the transfer sessions that this process works on, but for one.
+func (e *Engine) others(id string) []string {
+	return slices.DeleteFunc(e.busy(), func(one string) bool { return one == id })
 }
 
 // KeepAlive notes activity on a transfer session now and then, until stop is called, so

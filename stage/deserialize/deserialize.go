@@ -35,6 +35,9 @@ type Options struct {
 	// Changed says that the store has gained rows since the last run by other ways than
 	// through this stage: the caller has serialized.
 	Changed bool
+	// Except are transfer sessions that are still on their way, and apply what they brought
+	// themselves: a small one need not wait until the rows of a large one are in place.
+	Except []string
 }
 
 // Report counts what a run did, in records.

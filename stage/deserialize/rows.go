@@ -2,6 +2,7 @@ package deserialize
 
 import (
 	"context"
+	"time"
 
 	"github.com/morango-go/morango/app"
 	"github.com/morango-go/morango/db"
@@ -176,8 +177,14 @@ func (r *run) apply(ctx context.Context, tx *db.Tx, m *model.Model, items []item
 	if err := tx.Capture(ctx, false); err != nil {
 		return err
 	}
-	start := r.env.Now()
-	for o.handled < len(items) && (o.handled == 0 || o.text < r.limits.text && r.env.Now().Sub(start) < db.PartTime) {
+	var start time.Time
+	if len(items) > r.limits.page {
+		start = r.env.Now()
+	}
+	for o.handled < len(items) {
+		if o.handled > 0 && (o.text >= r.limits.text || r.env.Now().Sub(start) >= db.PartTime) {
+			break
+		}
 		p := &page{run: r, tx: tx, model: m, outcome: o}
 		n, err := p.read(ctx, items[o.handled:])
 		if err != nil {

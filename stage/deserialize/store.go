@@ -47,7 +47,12 @@ func (r *run) scope(tx *db.Tx, first int) (cond string, args []any) {
 	if r.options.SkipErroring {
 		cond += " AND deserialization_error = ''"
 	}
-	return cond, append([]any{r.env.Profile.Name}, args...)
+	args = append([]any{r.env.Profile.Name}, args...)
+	if len(r.options.Except) > 0 {
+		args = append(args, db.JSONList(r.options.Except))
+		cond += fmt.Sprintf(" AND (last_transfer_session_id IS NULL OR last_transfer_session_id NOT IN %s)", tx.IDs(first+len(args)-1))
+	}
+	return cond, args
 }
 
 // which picks rows by their deleted flag.

@@ -55,10 +55,10 @@ func (p *pass) work(ctx context.Context) error {
 	return err
 }
 
-// spent reports whether the rest is for another transaction. Each reads some rows, if there
-// are any, however long it had to wait for its locks.
+// spent reports whether the rest is for another transaction. A page of rows is for each,
+// however long it had to wait for its locks: so few rows share one counter on any machine.
 func (p *pass) spent() bool {
-	return p.budget <= 0 || p.budget < transactionRows && !p.run.env.Now().Before(p.end)
+	return p.budget <= 0 || p.budget <= transactionRows-pageRows && !p.run.env.Now().Before(p.end)
 }
 
 // version makes sure that this transaction has a counter of its own. It is called
