@@ -35,27 +35,43 @@ const mostChanged = 200
 // Find lists the ids of the records, in order, where they are found without reading the
 // whole store. What the receiver claims throughout the filter says, for each instance,
 // above which counter there can be anything for it: if at most changed records are above,
-// the index by instance and counter finds them. If the filter holds fewer, or at most
-// under, the index by partition does. Limits below 0 rule a way out. ok says whether there
-// is a list; without one the whole store has to be read.
+// the index by instance and counter finds them. If the filter holds fewer, or very few, or
+// at most under, the index by partition does. Limits below 0 rule a way out. ok says
+// whether there is a list; without one the whole store has to be read.
 func (l Lacking) Find(ctx context.Context, tx *db.Tx, changed, under int64) (ids []string, ok bool, err error) {
-	above, n, err := l.changed(ctx, tx, changed)
-	if err == nil && n != 0 && !slices.Contains(orAll(l.Filter).Prefixes(), "") {
-		most := under
-		if n > 0 {
-			most = min(under, n)
-		}
-		ids, ok, err = l.under(ctx, tx, most)
-	}
-	if err == nil && !ok && n >= 0 {
-		ids, err = l.above(ctx, tx, above)
-		ok = true
-	}
+	ids, ok, err = l.find(ctx, tx, changed, under)
 	if err != nil {
 		return nil, false, fmt.Errorf("look for what the receiver lacks: %w", err)
 	}
 	slices.Sort(ids)
 	return ids, ok, nil
+}
+
+func (l Lacking) find(ctx context.Context, tx *db.Tx, changed, under int64) (ids []string, ok bool, err error) {
+	above, n, err := l.newer(ctx, tx, changed)
+	if err != nil || n == 0 {
+		return nil, err == nil, err
+	}
+	narrow := under >= 0 && !slices.Contains(orAll(l.Filter).Prefixes(), "")
+	if narrow {
+		if ids, ok, err = l.under(ctx, tx, min(under, few)); err != nil || ok {
+			return ids, ok, err
+		}
+	}
+	if n, err = l.changed(ctx, tx, above, changed); err != nil {
+		return nil, false, err
+	}
+	if narrow && under > few {
+		if n > 0 {
+			under = min(under, n)
+		}
+		ids, ok, err = l.under(ctx, tx, under)
+	}
+	if err == nil && !ok && n >= 0 {
+		ids, err = l.above(ctx, tx, above)
+		ok = true
+	}
+	return ids, ok, err
 }
 
 // The statements that look for records.
@@ -69,9 +85,9 @@ const (
 		FROM morango_store s WHERE (FILTER)`
 )
 
-// changed returns the counters above which instances have saved anything for the receiver,
-// and how many records that is; less than 0 for more than most, or where it is not known.
-func (l Lacking) changed(ctx context.Context, tx *db.Tx, most int64) (above counter.Counters, n int64, err error) {
+// newer returns the counters above which instances have saved anything for the receiver,
+// and of how many instances that is; less than 0 for too many, or where it is not known.
+func (l Lacking) newer(ctx context.Context, tx *db.Tx, most int64) (above counter.Counters, instances int64, err error) {
 	if most < 0 {
 		return nil, -1, nil
 	}
@@ -89,16 +105,25 @@ func (l Lacking) changed(ctx context.Context, tx *db.Tx, most int64) (above coun
 	if len(above) > mostChanged {
 		return nil, -1, nil
 	}
+	return above, int64(len(above)), nil
+}
+
+// changed returns how many records instances have saved above some counters; less than 0 for
+// more than most, or where the instances are not known.
+func (l Lacking) changed(ctx context.Context, tx *db.Tx, above counter.Counters, most int64) (n int64, err error) {
+	if above == nil {
+		return -1, nil
+	}
 	for instance, from := range above {
 		var found int64
 		if err := tx.QueryRow(ctx, countSaved, instance, from, most-n+1).Scan(&found); err != nil {
-			return nil, -1, err
+			return -1, err
 		}
 		if n += found; n > most {
-			return nil, -1, nil
+			return -1, nil
 		}
 	}
-	return above, n, nil
+	return n, nil
 }
 
 // above finds the records by who saved them last and when.
