@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/morango-go/morango/db"
 )
@@ -16,6 +17,12 @@ const (
 // PendingDeletions returns those of the ids whose deletion by the application
 // waits to be serialized.
 func PendingDeletions(ctx context.Context, tx *db.Tx, of []string) (map[string]bool, error) {
+	if len(of) == 0 {
+		return nil, nil
+	}
+	if some, err := Between(ctx, tx, deletedTable, slices.Min(of), slices.Max(of)); !some || err != nil {
+		return nil, err // mostly there are none
+	}
 	return set(ids(ctx, tx, deletedTable,
 		"SELECT id FROM "+deletedTable+" WHERE id IN "+tx.IDs(1), db.JSONList(of)))
 }

@@ -47,9 +47,12 @@ func Upsert(ctx context.Context, tx *db.Tx, m *model.Model, rows []Row) error {
 	return nil
 }
 
-// Insert writes rows that the table lacks (see Lacks) with their dirty bit clear. Where it
-// fails, the caller rolls back to before the call; Upsert may still be able to write them.
-// The caller turns capture off.
+// ErrTogether says that rows could not be inserted together, for what one of them holds or
+// for what the table is like. Upsert may be able to write them.
+var ErrTogether = errors.New("the rows could not be inserted together")
+
+// Insert writes rows that the table lacks, with their dirty bit clear. An error wraps
+// ErrTogether, and the caller rolls back to before the call. The caller turns capture off.
 func Insert(ctx context.Context, tx *db.Tx, m *model.Model, rows []Row) error {
 	into := db.Insert{Table: m.Table, RollsBack: true}
 	for _, c := range m.Columns {
@@ -67,7 +70,7 @@ func Insert(ctx context.Context, tx *db.Tx, m *model.Model, rows []Row) error {
 		all[i] = append(append(bindAll(tx.Kind(), m, row), fixed...), false)
 	}
 	if err := tx.InsertAll(ctx, into, all); err != nil {
-		return fmt.Errorf("write %d rows into table %s: %w", len(rows), m.Table, err)
+		return fmt.Errorf("write %d rows into table %s: %w: %w", len(rows), m.Table, ErrTogether, err)
 	}
 	return nil
 }
@@ -225,6 +228,14 @@ func Targets(ctx context.Context, tx *db.Tx, table string, of []string) (edited 
 		return nil, fmt.Errorf("read table %s: %w", table, err)
 	}
 	return edited, nil
+}
+
+// Between reports whether a table has a row whose id lies between two ids, or is one of
+// them.
+func Between(ctx context.Context, tx *db.Tx, table, first, last string) (bool, error) {
+	id := db.Quote(model.ColumnID)
+	found, err := ids(ctx, tx, table, fmt.Sprintf("SELECT %s FROM %s WHERE %s >= $1 ORDER BY %s LIMIT 1", id, db.Quote(table), id, id), first)
+	return len(found) > 0 && found[0] <= last, err
 }
 
 // mine is the condition that a row of a shared table is the model's, to be put
