@@ -95,14 +95,25 @@ type run struct {
 	dead    map[key]bool    // rows that this run has recorded as deleted, and whether hard
 	chosen  *chosen         // the rows to try; nil lists them
 
+	known   known           // targets that have been found
+	asked   int             // targets that the database was asked after
+	wanted  map[string]bool // tables that others refer to
+	careful map[string]bool // models of which rows were refused: each may clash with what is there
+
 	done, applied, deleted int64
 	clashes                chosen // rows that a constraint of their table refused
 	writing, removing      left
 }
 
 func newRun(env stage.Env, filter partition.Filter, o Options, tick func(done int64)) *run {
-	return &run{env: env, filter: filter, options: o, tick: tick, limits: usual,
-		settled: map[key]verdict{}, lacks: map[key]key{}, dead: map[key]bool{}}
+	r := &run{env: env, filter: filter, options: o, tick: tick, limits: usual,
+		settled: map[key]verdict{}, lacks: map[key]key{}, dead: map[key]bool{}, wanted: map[string]bool{}, careful: map[string]bool{}}
+	for _, m := range env.Profile.Models {
+		for _, c := range m.References() {
+			r.wanted[c.References.Table] = true
+		}
+	}
+	return r
 }
 
 func (r *run) report() Report {

@@ -3,6 +3,7 @@ package deserialize
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/morango-go/morango/app"
 	"github.com/morango-go/morango/db"
@@ -23,6 +24,7 @@ type page struct {
 	depth  int                // of the row that is being judged
 	fresh  []string           // rows of that depth that are as good as written
 	ready  []app.Row          // to be written at the end
+	absent []app.Row          // likewise, and the application has no such rows
 }
 
 // candidate is a row that is to be judged.
@@ -115,9 +117,16 @@ func (p *page) lookAtOwn(ctx context.Context) error {
 	for i, c := range p.rows {
 		ids[i] = c.row.id
 	}
-	edited, err := app.Targets(ctx, p.tx, p.model.Table, ids)
+	// Mostly all rows are new to it, and come in the order of their ids.
+	some, err := app.Between(ctx, p.tx, p.model.Table, slices.Min(ids), slices.Max(ids))
 	if err != nil {
 		return err
+	}
+	var edited map[string]bool
+	if some {
+		if edited, err = app.Targets(ctx, p.tx, p.model.Table, ids); err != nil {
+			return err
+		}
 	}
 	deleted, err := app.PendingDeletions(ctx, p.tx, ids)
 	if err != nil {
@@ -144,6 +153,11 @@ func (p *page) write(ctx context.Context) error {
 	}
 	// Without a savepoint: SQLite keeps a journal for one, which makes every
 	// further statement slower.
+	if len(p.absent) > 0 {
+		if err := app.Insert(ctx, p.tx, p.model, p.absent); err != nil {
+			return err
+		}
+	}
 	return app.Upsert(ctx, p.tx, p.model, p.ready)
 }
 
@@ -209,7 +223,9 @@ func (p *page) leave(w row, v verdict, text string) {
 // put writes a row, at once or with the others.
 func (p *page) put(ctx context.Context, c candidate) error {
 	r := app.Row{ID: c.row.id, Values: c.values}
-	if !p.outcome.rowByRow {
+	if !p.outcome.rowByRow && !c.present && !p.careful[p.model.Name] {
+		p.absent = append(p.absent, r)
+	} else if !p.outcome.rowByRow {
 		p.ready = append(p.ready, r)
 	} else if err := p.guarded(ctx, r); isRefusal(err) {
 		p.leave(c.row, refused, reasonText(err))

@@ -67,7 +67,7 @@ const inCircle = "it is its own ancestor: the parents form a circle"
 
 // isRefusal reports whether an error is about a row, not about the database.
 func isRefusal(err error) bool {
-	return db.IsConstraint(err) || errors.Is(err, app.ErrOtherModel) || errors.Is(err, errCircle)
+	return db.IsConstraint(err) || errors.Is(err, app.ErrOtherModel) || errors.Is(err, app.ErrTogether) || errors.Is(err, errCircle)
 }
 
 const reasonLength = 1000 // bytes of an error that are worth keeping

@@ -37,6 +37,7 @@ type outcome struct {
 	gone    gone            // recorded as deleted
 	remove  gone            // to be recorded as deleted when their application rows are removed
 	doomed  map[string]bool // those of gone and of remove: as good as deleted, and whether hard
+	mark    string          // see known
 }
 
 // gone are rows whose target was deleted, and so are deleted themselves.
@@ -66,6 +67,7 @@ func (r *run) batchWith(ctx context.Context, m *model.Model, items []item, rowBy
 		})
 		switch {
 		case isRefusal(err) && !rowByRow:
+			r.careful[m.Name] = true
 			n := min(len(items), o.handled)
 			if err := r.batchWith(ctx, m, items[:n], true); err != nil {
 				return err
@@ -95,6 +97,7 @@ func (r *run) batchWith(ctx context.Context, m *model.Model, items []item, rowBy
 
 // take adds what a committed transaction did to the run's own state.
 func (r *run) take(m *model.Model, o *outcome) {
+	r.known.mark = o.mark
 	r.applied += int64(len(o.applied))
 	r.deleted += int64(len(o.gone.soft) + len(o.gone.hard))
 	for _, id := range o.clashed {
@@ -174,6 +177,9 @@ func (r *run) apply(ctx context.Context, tx *db.Tx, m *model.Model, items []item
 	if err := tx.Lock(ctx, r.filter, false); err != nil {
 		return err
 	}
+	if err := r.known.begin(ctx, tx); err != nil {
+		return err
+	}
 	if err := tx.Capture(ctx, false); err != nil {
 		return err
 	}
@@ -201,7 +207,17 @@ func (r *run) apply(ctx context.Context, tx *db.Tx, m *model.Model, items []item
 	if err := r.record(ctx, tx, m, o.gone); err != nil {
 		return err
 	}
-	return r.settle(ctx, tx, m, o.applied)
+	if err := r.settle(ctx, tx, m, o.applied); err != nil {
+		return err
+	}
+	if r.wanted[m.Table] {
+		for _, id := range o.applied {
+			r.known.add(m.Table, keyOf(id))
+		}
+	}
+	var err error
+	o.mark, err = tx.Mark(ctx)
+	return err
 }
 
 // record notes rows as deleted by this peer, and their store rows as applied.

@@ -137,22 +137,21 @@ func (r *run) listPage(ctx context.Context, m *model.Model, w which, beyond, aft
 // all dirty rows for every page.
 const loadRows = `
 	SELECT id, source_id, partition, serialized, deleted, deserialization_error,
-		dirty_bit, profile, model_name FROM morango_store WHERE id IN %s`
+		dirty_bit AND profile = $2 AND model_name = $3 FROM morango_store WHERE id IN %s`
 
 // load reads those of the rows that are still dirty, and the model's. It stops
 // after so many bytes of JSON, and reports whether it came to the end.
 func (r *run) load(ctx context.Context, tx *db.Tx, m *model.Model, ids []string, budget int) (page map[string]row, complete bool, err error) {
-	rows, err := tx.Query(ctx, fmt.Sprintf(loadRows, tx.IDs(1)), db.JSONList(ids))
+	rows, err := tx.Query(ctx, fmt.Sprintf(loadRows, tx.IDs(1)), db.JSONList(ids), r.env.Profile.Name, m.Name)
 	if err != nil {
 		return nil, false, fmt.Errorf("read store rows: %w", err)
 	}
 	page, complete = make(map[string]row, len(ids)), true
 	_, err = scan(rows, func(rows *sql.Rows) (id string, err error) {
 		var w row
-		var dirty bool
-		var profile, name string
-		err = rows.Scan((*db.ID)(&w.id), &w.sourceID, &w.partition, &w.serialized, &w.deleted, &w.reason, &dirty, &profile, &name)
-		if dirty && profile == r.env.Profile.Name && name == m.Name {
+		var wanted bool
+		err = rows.Scan((*db.ID)(&w.id), &w.sourceID, &w.partition, &w.serialized, &w.deleted, &w.reason, &wanted)
+		if wanted {
 			page[w.id] = w
 		}
 		if budget -= len(w.serialized); budget < 0 {

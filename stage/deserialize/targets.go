@@ -32,7 +32,10 @@ func (p *page) verdictOn(w candidate) (missing string, doomed, hard bool) {
 		if c.References == nil || !ok {
 			continue
 		}
-		t := p.tables[c.References.Table][id]
+		t, asked := p.tables[c.References.Table][id]
+		if !asked {
+			continue // it is known to be here
+		}
 		dead, hardGone := p.going(id, &t)
 		going := t.deleted && t.mine && !t.edited && !p.stuck(id, p.outcome)
 		switch {
@@ -81,13 +84,16 @@ func (p *page) lookUp(ctx context.Context) error {
 			if w.values == nil {
 				continue
 			}
-			if id, ok := w.values[i].(string); ok {
+			if id, ok := w.values[i].(string); ok && !p.known.has(table, keyOf(id)) {
 				wanted[table][id] = true
 			}
 		}
 	}
 	p.tables = make(map[string]targets, len(wanted))
 	for table, ids := range wanted {
+		if len(ids) == 0 {
+			continue
+		}
 		known, err := p.lookUpTable(ctx, table, ids)
 		if err != nil {
 			return err
@@ -102,6 +108,7 @@ func (p *page) lookUpTable(ctx context.Context, table string, wanted map[string]
 	for id := range wanted {
 		ids = append(ids, id)
 	}
+	p.asked += len(ids)
 	scope, args := p.scope(p.tx, 2)
 	rows, err := p.tx.Query(ctx, fmt.Sprintf(storedTargets, scope, p.tx.IDs(1)), append([]any{db.JSONList(ids)}, args...)...)
 	if err != nil {
@@ -128,6 +135,9 @@ func (p *page) lookUpTable(ctx context.Context, table string, wanted map[string]
 		t := known[id]
 		t.present, t.edited = true, changed
 		known[id] = t
+		if t == (target{stored: true, present: true}) {
+			p.known.add(table, keyOf(id))
+		}
 	}
 	return known, nil
 }
