@@ -40,15 +40,10 @@ func (d *DB) WritePart(ctx context.Context, job any, f func(*Tx) error) error {
 		return d.Write(ctx, f)
 	}
 	p := d.parts
-	select {
-	case p.turn <- struct{}{}:
-		defer func() { <-p.turn }()
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	if err := p.pause(ctx, job); err != nil {
+	if err := p.enter(ctx, job); err != nil {
 		return err
 	}
+	defer func() { <-p.turn }()
 	var began time.Time
 	defer func() {
 		p.ended = time.Now()
@@ -81,26 +76,40 @@ func (p *parts) look(ctx context.Context, tx *Tx) error {
 	return nil
 }
 
-// pause waits until others have had their chance, if it is time for that. A job that has
-// done nothing since the last pause is one of those others.
-func (p *parts) pause(ctx context.Context, job any) error {
+// enter waits for the job's turn. It pauses before, so that others have their chance, if it
+// is time for that.
+func (p *parts) enter(ctx context.Context, job any) error {
+	for {
+		select {
+		case p.turn <- struct{}{}:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		rest := p.pause(job)
+		if rest <= 0 {
+			return nil
+		}
+		<-p.turn
+		select {
+		case <-time.After(rest):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// pause tells for how long a job has to wait now. One that has done nothing since the last
+// pause is one of those for whom the others wait.
+func (p *parts) pause(job any) time.Duration {
 	most, least := heldAlone, pauseAlone
 	if time.Since(p.others) < othersLately {
 		most, least = heldAmong, pauseAmong
 	}
 	rest := least - time.Since(p.ended)
 	if rest > 0 && (p.held < most || !p.jobs[job]) {
-		return nil
+		return 0
 	}
 	p.held = 0
 	clear(p.jobs)
-	if rest <= 0 {
-		return nil
-	}
-	select {
-	case <-time.After(rest):
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return rest
 }

@@ -17,6 +17,15 @@ func (e *Engine) Instance(ctx context.Context) (i store.Instance, err error) {
 	if err != nil {
 		return i, err
 	}
+	// As a rule there is one, and nobody has to wait for whoever writes.
+	var found bool
+	err = e.env.DB.Read(ctx, func(tx *db.Tx) error {
+		i, found, err = store.FindInstance(ctx, tx, e.env.Machine)
+		return err
+	})
+	if err == nil && found {
+		return i, nil
+	}
 	err = e.env.DB.Write(ctx, func(tx *db.Tx) error {
 		i, err = store.CurrentInstance(ctx, tx, e.env.Machine, func() string { return spare })
 		return err

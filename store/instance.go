@@ -42,6 +42,29 @@ func CurrentInstance(ctx context.Context, tx *db.Tx, m Machine, newID func() str
 	if err != nil {
 		return Instance{}, err
 	}
+	want, found, err := findInstance(ctx, tx, m, database)
+	if err != nil || found {
+		return want, err
+	}
+	if err := makeCurrent(ctx, tx, want); err != nil {
+		return Instance{}, fmt.Errorf("save instance %s as the current one: %w", want.ID, err)
+	}
+	return want, nil
+}
+
+// FindInstance is CurrentInstance where there is nothing to be made or brought up to date;
+// else found is false.
+func FindInstance(ctx context.Context, tx *db.Tx, m Machine) (i Instance, found bool, err error) {
+	database, err := DatabaseID(ctx, tx)
+	if err != nil || database == "" {
+		return i, false, err
+	}
+	return findInstance(ctx, tx, m, database)
+}
+
+// findInstance returns the instance of a machine and a database, and whether it stands so
+// in the database, as the current one.
+func findInstance(ctx context.Context, tx *db.Tx, m Machine, database string) (i Instance, found bool, err error) {
 	want := Instance{
 		ID: ident.Instance(database, m.SystemID, m.NodeID), DatabaseID: database,
 		SystemID: m.SystemID, NodeID: m.NodeID, Platform: m.Platform, Hostname: m.Hostname,
@@ -49,16 +72,10 @@ func CurrentInstance(ctx context.Context, tx *db.Tx, m Machine, newID func() str
 	}
 	have, current, err := instance(ctx, tx, want.ID)
 	if err != nil {
-		return Instance{}, err
+		return Instance{}, false, err
 	}
 	want.Counter = have.Counter
-	if current && have == want {
-		return have, nil
-	}
-	if err := makeCurrent(ctx, tx, want); err != nil {
-		return Instance{}, fmt.Errorf("save instance %s as the current one: %w", want.ID, err)
-	}
-	return want, nil
+	return want, current && have == want, nil
 }
 
 const selectDatabase = `SELECT id FROM morango_databaseidmodel WHERE current

@@ -25,6 +25,7 @@ type job struct {
 	name  string
 	apply func(b *bench) bool // whether it is measured at this size; nil: at each
 	run   func(b *bench, ctx context.Context) ([]result, error)
+	bare  bool // nothing of it is compared with the floor
 }
 
 // jobs are all there are, in the order in which they run.
@@ -38,6 +39,8 @@ func jobs() []job {
 		{name: "conflict", run: (*bench).conflict},
 		{name: "user", run: (*bench).user},
 		{name: "eight", apply: func(b *bench) bool { return b.n == b.sizes[0] }, run: (*bench).eight},
+		{name: "memory-push", run: (*bench).memoryPush, bare: true},
+		{name: "memory-pull", run: (*bench).memoryPull, bare: true},
 		{name: "fair", apply: (*bench).slow, run: (*bench).fair},
 		{name: "delay", apply: (*bench).slow, run: (*bench).delay},
 		{name: "narrow", apply: (*bench).slow, run: (*bench).narrow},
@@ -55,17 +58,19 @@ func names() []string {
 // slow says whether slow links are measured at this size: at one will do.
 func (b *bench) slow() bool { return b.n == 10_000 || len(b.sizes) == 1 }
 
-// all runs the jobs that were chosen, after the floor that they are compared with.
+// all runs the jobs that were chosen, after the floor that most are compared with.
 func (b *bench) all(ctx context.Context) error {
-	floor, err := b.measureFloor(ctx)
-	if err != nil {
-		return fmt.Errorf("floor: %w", err)
-	}
-	b.floor, b.floorCPU = floor.Seconds/float64(floor.Records), floor.cpu()/float64(floor.Records)
-	b.show(floor)
 	for _, j := range jobs() {
 		if !contains(b.jobs, j.name) || j.apply != nil && !j.apply(b) {
 			continue
+		}
+		if b.floor == 0 && !j.bare {
+			floor, err := b.measureFloor(ctx)
+			if err != nil {
+				return fmt.Errorf("floor: %w", err)
+			}
+			b.floor, b.floorCPU = floor.Seconds/float64(floor.Records), floor.cpu()/float64(floor.Records)
+			b.show(floor)
 		}
 		best, err := b.best(ctx, j)
 		if err != nil {

@@ -14,7 +14,7 @@ import (
 // kind is what databases are filled with.
 type kind struct {
 	profile *morango.Profile
-	notes   bool   // notes, and not Kolibri's rows
+	ofNotes bool   // notes, and not Kolibri's rows
 	scope   string // definition of the scope that has everything
 	// begin writes what is there before any other row, the same in all databases.
 	begin func(ctx context.Context, d *db.DB, root string) error
@@ -66,7 +66,7 @@ func noteKind() (kind, error) {
 	if err != nil {
 		return kind{}, err
 	}
-	return kind{profile: profile, notes: true, scope: scope,
+	return kind{profile: profile, ofNotes: true, scope: scope,
 		begin: func(context.Context, *db.DB, string) error { return nil },
 		fill:  fillNotes,
 	}, nil

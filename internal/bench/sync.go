@@ -77,7 +77,7 @@ type heat struct {
 func (b *bench) race(ctx context.Context, h *heat) error {
 	ctx, cancel := context.WithCancel(ctx) // whatever happens, no process stays
 	defer cancel()
-	server, err := start(ctx, order{Role: "serve", Project: b.project, Notes: b.notes, Database: h.hub, Profile: b.profileOf(h.job, "server")})
+	server, err := start(ctx, order{Role: "serve", Project: b.project, Notes: b.ofNotes, Database: h.hub, Profile: b.profileOf(h.job, "server")})
 	if err != nil {
 		return err
 	}
@@ -126,7 +126,7 @@ func (b *bench) race(ctx context.Context, h *heat) error {
 func (b *bench) line(ctx context.Context, orders []order, address string) ([]*process, error) {
 	running := make([]*process, len(orders))
 	for i, o := range orders {
-		o.URL, o.Project, o.Notes = address, b.project, b.notes
+		o.URL, o.Project, o.Notes = address, b.project, b.ofNotes
 		p, err := start(ctx, o)
 		if err != nil {
 			return nil, err

@@ -1,0 +1,89 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+)
+
+// These tests measure, as "make bench" does, with processes of their own: this program
+// built anew, for the race detector takes several times the memory and the time.
+func build(t *testing.T) (program string) {
+	t.Helper()
+	program = filepath.Join(t.TempDir(), "bench.exe")
+	run(t, exec.CommandContext(t.Context(), "go", "build", "-o", program, "."))
+	return program
+}
+
+func run(t *testing.T, cmd *exec.Cmd) {
+	t.Helper()
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	err := cmd.Run()
+	t.Logf("%s", out.Bytes())
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// measured runs jobs on SQLite and returns what they found.
+func measured(t *testing.T, jobs, rows string) []result {
+	t.Helper()
+	folder := t.TempDir()
+	path := filepath.Join(folder, "bench.json")
+	run(t, exec.CommandContext(t.Context(), build(t), "-jobs", jobs, "-n", rows, "-engines", "sqlite",
+		"-project", filepath.Join("..", ".."), "-dir", folder, "-json", path))
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var r report
+	if err := json.Unmarshal(text, &r); err != nil {
+		t.Fatal(err)
+	}
+	return r.Results
+}
+
+// 300,000 rows go from one process to another, and neither takes more memory than for
+// 10,000. "make bench BENCH=memory-push,memory-pull N=300000,1000000" pulls them too, and
+// does it on PostgreSQL.
+func TestMemory(t *testing.T) {
+	if peak() == 0 {
+		t.Log("this system does not tell how much memory a process has resident")
+		return
+	}
+	results := measured(t, "memory-push", "300000")
+	if len(results) != 1 || results[0].Records != 300_000 {
+		t.Fatalf("%+v", results)
+	}
+	for who, u := range map[string]usage{"sender": results[0].Client, "receiver": results[0].Server} {
+		if u.Memory <= 0 || u.Memory > mostMemory {
+			t.Errorf("the %s had %.1f MB resident, more than %d", who, float64(u.Memory)/(1<<20), mostMemory>>20)
+		}
+	}
+}
+
+// While 10,000 rows are pushed, and then pulled, others have their turn. The bounds of the
+// issue are those of a machine that has nothing else to do; here they are four times as
+// wide, and one wait in twenty may be beyond the narrow one.
+func TestFair(t *testing.T) {
+	const wide = 4
+	found := 0
+	for _, r := range measured(t, "fair", "10000") {
+		w := r.Waits
+		if w == nil {
+			continue
+		}
+		found++
+		if w.Count == 0 || w.Longest > wide*w.Bound || w.Over > 1+w.Count/20 {
+			t.Errorf("%s: of %d the longest took %.3f s, and %d more than %.2f s; with nobody else %.3f s",
+				r.Job, w.Count, w.Longest, w.Over, w.Bound, w.Idle)
+		}
+	}
+	if found != 8 {
+		t.Errorf("%d waits were measured instead of 8", found)
+	}
+}
