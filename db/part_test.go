@@ -1,0 +1,75 @@
+package db_test
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/morango-go/morango/db"
+	"github.com/morango-go/morango/db/dbtest"
+)
+
+// A program that waits for the database as SQLite does has its turn again and again while a
+// long job goes on. Without pauses it comes in about once, when it happens to look in
+// the moment between two transactions.
+func TestOthersWriteBetweenTheParts(t *testing.T) {
+	d := dbtest.New(t)
+	other, err := sql.Open("sqlite", d.Path()+"?_busy_timeout=60000&_txlock=immediate")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	write(t, d, func(tx *db.Tx) error {
+		_, err := tx.Exec(t.Context(), `CREATE TABLE other (n INTEGER); INSERT INTO other VALUES (0); CREATE TABLE ours (n INTEGER)`)
+		return err
+	})
+	const parts, length = 60, 20 * time.Millisecond
+	ctx, end := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() {
+		for {
+			_, err := other.ExecContext(ctx, `UPDATE other SET n = n + 1`)
+			if err != nil {
+				done <- err
+				return
+			}
+			select { // or it would keep us out in its turn
+			case <-ctx.Done():
+				done <- ctx.Err()
+				return
+			case <-time.After(time.Millisecond):
+			}
+		}
+	}()
+	turns, before := 0, 0
+	for range parts {
+		err := d.WritePart(t.Context(), t, func(tx *db.Tx) error {
+			var n int
+			if err := tx.QueryRow(t.Context(), `SELECT n FROM other`).Scan(&n); err != nil {
+				return err
+			}
+			if n > before {
+				turns, before = turns+1, n
+			}
+			for began := time.Now(); time.Since(began) < length; {
+				if _, err := tx.Exec(t.Context(), `INSERT INTO ours VALUES (1)`); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	end()
+	if err := <-done; !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+	// There is a pause after every second or third part.
+	if turns < parts/10 {
+		t.Errorf("the other had its turn in %d of %d gaps", turns, parts)
+	}
+}
