@@ -212,5 +212,15 @@ func (t *Tx) Damage(ctx context.Context, limit int) ([]string, error) {
 // "id IN " + tx.IDs(1).
 func (t *Tx) IDs(n int) string { return t.dialect.Unpack(n, true) }
 
+// Among is a condition that a column of text is among the texts in parameter $n, to be bound
+// with JSONList. Unlike "IN " + Texts it is found by an index on PostgreSQL, however few
+// values the column has: the texts are expected to be few.
+func (t *Tx) Among(column string, n int) string {
+	if t.kind == Postgres {
+		return column + " = ANY (ARRAY" + t.Texts(n) + ")"
+	}
+	return column + " IN " + t.Texts(n)
+}
+
 // Texts is a subselect of the texts in parameter $n, to be bound with JSONList.
 func (t *Tx) Texts(n int) string { return t.dialect.Unpack(n, false) }

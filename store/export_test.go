@@ -17,9 +17,13 @@ func FSICBy(ctx context.Context, tx *db.Tx, filter partition.Filter, producer, v
 const (
 	CountSaved = countSaved
 	ListSaved  = listSaved
-	CountUnder = countUnder
 	ListUnder  = listUnder
 )
+
+// CountUnderQuery counts the records under a prefix.
+func CountUnderQuery(tx *db.Tx, prefix string, limit int64) (string, []any) {
+	return countUnderQuery(tx, prefix, true, limit)
+}
 
 // Saved asks after the instances in parameter 1.
 func Saved(tx *db.Tx) string { return saved + tx.IDs(1) + ` i` }

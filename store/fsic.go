@@ -104,9 +104,10 @@ func stillCarried(ctx context.Context, tx *db.Tx, filter partition.Filter, claim
 	if len(claims) == 0 {
 		return claims, nil
 	}
-	n, condition, args, err := countUpTo(ctx, tx, searched(filter, claims), few)
+	under := searched(filter, claims)
+	n, err := CountUnder(ctx, tx, under, few)
 	if err != nil {
-		return nil, fmt.Errorf("count the rows under the claims: %w", err)
+		return nil, err
 	}
 	query := pastSavers
 	switch {
@@ -117,6 +118,7 @@ func stillCarried(ctx context.Context, tx *db.Tx, filter partition.Filter, claim
 	case producer:
 		query = lastSavers
 	}
+	condition, args := tx.PrefixCond("s.partition", under, 1)
 	rows, err := tx.Query(ctx, query+condition, args...)
 	if err != nil {
 		return nil, fmt.Errorf("read which instances saved the rows: %w", err)

@@ -78,6 +78,9 @@ func NeedsTotal(ctx context.Context, tx *db.Tx, f partition.Filter) (needs bool,
 		return false, nil
 	}
 	cond, args := tx.PrefixCond("partition", f, 2)
+	if f.Len() == 1 { // found by the index, as in countUnderQuery
+		cond += ` ORDER BY ` + tx.CodePoints("partition")
+	}
 	query := fmt.Sprintf(`SELECT NOT EXISTS (SELECT 1 FROM morango_digest_total WHERE filter = $1) AND
 		(SELECT COUNT(*) FROM (SELECT 1 FROM morango_digest WHERE %s LIMIT %d) few) = %[2]d`, cond, manyPartitions)
 	if err := tx.QueryRow(ctx, query, append([]any{f.String()}, args...)...).Scan(&needs); err != nil {

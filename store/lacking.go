@@ -80,7 +80,7 @@ const (
 		WHERE last_saved_instance = $1 AND last_saved_counter > $2 LIMIT $3) found`
 	listSaved = `SELECT id, profile, partition, last_saved_instance, last_saved_counter FROM morango_store
 		WHERE last_saved_instance = $1 AND last_saved_counter > $2`
-	countUnder = `SELECT COUNT(*) FROM (SELECT 1 FROM morango_store s WHERE (FILTER) LIMIT (LIMIT)) found`
+	countUnder = `SELECT COUNT(*) FROM (SELECT 1 FROM morango_store s WHERE (FILTER)(ORDER) LIMIT (LIMIT)) found`
 	listUnder  = `SELECT s.id, s.profile, s.partition, s.last_saved_instance, s.last_saved_counter
 		FROM morango_store s WHERE (FILTER)`
 )
@@ -138,21 +138,46 @@ func (l Lacking) above(ctx context.Context, tx *db.Tx, above counter.Counters) (
 
 // under finds the records by their partitions, where the filter holds at most so many.
 func (l Lacking) under(ctx context.Context, tx *db.Tx, most int64) (ids []string, ok bool, err error) {
-	n, condition, args, err := countUpTo(ctx, tx, l.Filter, most)
+	n, err := CountUnder(ctx, tx, l.Filter, most)
 	if err != nil || n > most {
 		return nil, false, err
 	}
+	condition, args := tx.PrefixCond("s.partition", l.Filter, 1)
 	ids, err = l.collect(ctx, tx, nil, strings.Replace(listUnder, "(FILTER)", condition, 1), args...)
 	return ids, err == nil, err
 }
 
-// countUpTo counts the records under a filter, up to one more than most, and returns the
-// condition by which it found them.
-func countUpTo(ctx context.Context, tx *db.Tx, filter partition.Filter, most int64) (n int64, condition string, args []any, err error) {
-	condition, args = tx.PrefixCond("s.partition", filter, 1)
-	query := strings.NewReplacer("(FILTER)", condition, "(LIMIT)", fmt.Sprint(max(most, 0)+1)).Replace(countUnder)
-	err = tx.QueryRow(ctx, query, args...).Scan(&n)
-	return n, condition, args, err
+// CountUnder counts the records under a filter, up to one more than most. The zero filter
+// stands for everything.
+func CountUnder(ctx context.Context, tx *db.Tx, filter partition.Filter, most int64) (n int64, err error) {
+	most = max(most, 0)
+	byIndex, err := tx.HasIndex(ctx, savedIndex) // in Django's layout PostgreSQL finds no prefix by an index
+	if err != nil {
+		return 0, err
+	}
+	for _, prefix := range widest(orAll(filter).Prefixes()) {
+		query, args := countUnderQuery(tx, prefix, byIndex, most-n+1)
+		var found int64
+		if err := tx.QueryRow(ctx, query, args...).Scan(&found); err != nil {
+			return 0, fmt.Errorf("count the records under a filter: %w", err)
+		}
+		if n += found; n > most {
+			break
+		}
+	}
+	return n, nil
+}
+
+// countUnderQuery counts the records under a prefix, up to a limit. In order, so that
+// PostgreSQL, which knows of prefixes only how many records they have on average, does not
+// read the table from its beginning until it meets as many.
+func countUnderQuery(tx *db.Tx, prefix string, byIndex bool, limit int64) (query string, args []any) {
+	condition, args := tx.PrefixCond("s.partition", partition.Of(prefix), 1)
+	order := ""
+	if byIndex && prefix != "" {
+		order = ` ORDER BY ` + tx.CodePoints("s.partition")
+	}
+	return strings.NewReplacer("(FILTER)", condition, "(ORDER)", order, "(LIMIT)", fmt.Sprint(limit)).Replace(countUnder), args
 }
 
 // collect adds the ids of those records that are lacking among those that a query finds.

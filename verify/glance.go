@@ -150,7 +150,7 @@ var errEnough = errors.New("enough was asked")
 
 const (
 	spanEnd    = `SELECT id FROM morango_store WHERE id >= $1 ORDER BY id LIMIT 1 OFFSET %d`
-	countAfter = `SELECT COUNT(*) FROM (SELECT 1 FROM morango_store WHERE id >= $1 LIMIT %d) few`
+	countAfter = `SELECT COUNT(*) FROM (SELECT 1 FROM morango_store WHERE id >= $1 ORDER BY id LIMIT %d) few`
 )
 
 // spans are the ids of the next records of the store from the start on, whether they lie

@@ -159,7 +159,7 @@ func sumParts(ctx context.Context, tx *db.Tx, names []string) (map[string]Digest
 		return sums, nil
 	}
 	r := &reader{tx: tx, all: true}
-	err := r.query(ctx, underPartition+`partition IN `+tx.Texts(1), []any{db.JSONList(names)}, func(_ string, e Entry) bool {
+	err := r.query(ctx, underPartition+tx.Among("partition", 1), []any{db.JSONList(names)}, func(_ string, e Entry) bool {
 		sum := sums[e.Partition]
 		sum.add(e)
 		sums[e.Partition] = sum

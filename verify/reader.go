@@ -8,6 +8,7 @@ import (
 	"github.com/morango-go/morango/counter"
 	"github.com/morango-go/morango/db"
 	"github.com/morango-go/morango/partition"
+	"github.com/morango-go/morango/store"
 )
 
 // reader reads the records of a profile under a filter, span by span. Where the filter
@@ -29,7 +30,6 @@ const (
 		deleted, hard_deleted, _self_ref_fk, serialized, conflicting_serialized_data`
 	underPartition = `SELECT ` + comparedColumns + ` FROM morango_store WHERE `
 	withinSpan     = `SELECT ` + comparedColumns + ` FROM morango_store WHERE id >= $1 AND id <= $2 ORDER BY id`
-	countUpTo      = `SELECT COUNT(*) FROM (SELECT 1 FROM morango_store WHERE %s LIMIT %d) few`
 )
 
 func newReader(ctx context.Context, tx *db.Tx, q Question) (*reader, error) {
@@ -40,18 +40,18 @@ func newReader(ctx context.Context, tx *db.Tx, q Question) (*reader, error) {
 	if q.Filter.Contains("") || len(q.Sums)+len(q.Lists) == 0 {
 		return r, nil
 	}
-	most := narrow
+	most := int64(narrow)
 	if q.Brief && !q.Whole {
 		most = glanceRecords
 	}
-	cond, args := tx.PrefixCond("partition", q.Filter, 1)
-	var n int
-	if err := tx.QueryRow(ctx, fmt.Sprintf(countUpTo, cond, most+1), args...).Scan(&n); err != nil {
-		return nil, fmt.Errorf("count the records under a filter: %w", err)
+	n, err := store.CountUnder(ctx, tx, q.Filter, most)
+	if err != nil {
+		return nil, err
 	}
 	if r.isFew = n <= most; !r.isFew {
 		return r, nil
 	}
+	cond, args := tx.PrefixCond("partition", q.Filter, 1)
 	return r, r.query(ctx, underPartition+cond, args, func(_ string, e Entry) bool {
 		if e.ID != "" {
 			r.few = append(r.few, e)
