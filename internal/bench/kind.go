@@ -72,14 +72,15 @@ func noteKind() (kind, error) {
 	}, nil
 }
 
-// fillNotes writes n notes, of which one in a thousand is long.
+// fillNotes writes n notes with texts of 64 bytes, of which one in a thousand is long.
 func fillNotes(ctx context.Context, d *db.DB, root string, seed byte, n int) error {
 	into := db.Insert{Table: "note", Columns: []string{"id", "world", "name", "text", model.ColumnSourceID, model.ColumnPartition, model.ColumnDirty}}
 	place := root + ":notes"
 	const atOnce = 10_000
 	rows := make([][]any, 0, atOnce)
 	for i := range n {
-		name, text := fmt.Sprintf("%d-%d", seed, i), "short"
+		name := fmt.Sprintf("%d-%d", seed, i)
+		text := ident.Record(name, "no program", "can make it") + ident.Record(name, "any", "shorter")
 		if i%1000 == 0 {
 			text = fmt.Sprintf("%020000d", i)
 		}
