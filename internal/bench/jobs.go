@@ -18,6 +18,7 @@ type bench struct {
 	// What the floor takes for a row on one side, in seconds: on the clock, and of CPU
 	// time, which tells more where the machine has other things to do.
 	floor, floorCPU float64
+	theirs          int64 // what the reference would send of all rows, once it was asked for
 }
 
 // job is one thing to measure.
@@ -122,12 +123,26 @@ func (b *bench) profileOf(job, who string) string {
 
 // push sends fresh rows to a hub that has none of them.
 func (b *bench) push(ctx context.Context) ([]result, error) {
-	return b.sync(ctx, setting{job: "push", hub: hubEmpty, client: clientFull, order: order{Push: true}, push: b.n})
+	return b.whole(ctx, setting{job: "push", hub: hubEmpty, client: clientFull, order: order{Push: true}, push: b.n})
 }
 
 // pull fetches the hub's rows into a client that has none of them.
 func (b *bench) pull(ctx context.Context) ([]result, error) {
-	return b.sync(ctx, setting{job: "pull", hub: hubFull, client: clientEmpty, order: order{Pull: true}, pull: b.n})
+	return b.whole(ctx, setting{job: "pull", hub: hubFull, client: clientEmpty, order: order{Pull: true}, pull: b.n})
+}
+
+// whole is a sync of all rows, whose bytes are compared with the reference's.
+func (b *bench) whole(ctx context.Context, s setting) ([]result, error) {
+	theirs, err := b.referenceBytes(ctx)
+	if err != nil {
+		return nil, err
+	}
+	all, err := b.sync(ctx, s)
+	for i, r := range all {
+		all[i].Reference = theirs
+		all[i].Note = fmt.Sprintf("bytes: %.2f of the reference's", float64(r.Sent+r.Received)/float64(theirs))
+	}
+	return all, err
 }
 
 // nothing syncs both ways where nothing is new.

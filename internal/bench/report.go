@@ -30,6 +30,8 @@ type result struct {
 	Sent     int64 `json:"bytes_sent"`
 	Received int64 `json:"bytes_received"`
 	Turns    int64 `json:"round_trips"`
+	// Reference is what the reference would send of the same records, as JSON with gzip 9.
+	Reference int64 `json:"reference_bytes,omitempty"`
 
 	DatabaseBytes int64  `json:"database_bytes"` // of the hub
 	Waits         *waits `json:"waits,omitempty"`
@@ -93,21 +95,21 @@ func whole(n int64) string {
 
 func megabytes(n int64) string { return decimal(float64(n)/(1<<20), 1) }
 
-// end says what follows from the results together.
+// usualRows is the number of rows with which the others are compared.
+const usualRows = 10_000
+
+// end says what follows from the results together: how the time of a row grows with their
+// number, on the clock and in CPU time.
 func (r *report) end(w io.Writer) {
 	fmt.Fprintln(w)
 	for _, one := range r.Results {
-		if one.Job != "push" && one.Job != "pull" {
+		small, ok := r.find(one.Engine, usualRows, one.Job)
+		if !ok || one.Rows <= usualRows || one.Sides == 0 || one.Records == 0 || small.Records == 0 {
 			continue
 		}
-		if theirs, ok := r.find(one.Engine, one.Rows, "stage send, as reference"); ok {
-			fmt.Fprintf(w, "%s, %d rows: bytes of a %s are %.2f of the reference's JSON with gzip 9\n", one.Engine, one.Rows, one.Job,
-				float64(max(one.Sent, one.Received))/float64(theirs.Sent))
-		}
-		if small, ok := r.find(one.Engine, 10_000, one.Job); ok && one.Rows == 1_000_000 {
-			fmt.Fprintf(w, "%s: time a row of a %s at 1,000,000 is %.2f of that at 10,000\n", one.Engine, one.Job,
-				one.Seconds/small.Seconds/100)
-		}
+		times := float64(one.Records) / float64(small.Records)
+		fmt.Fprintf(w, "%s: time a row of %s at %d rows is %.2f of that at %d, CPU time %.2f\n", one.Engine, one.Job, one.Rows,
+			one.Seconds/small.Seconds/times, usualRows, one.cpu()/small.cpu()/times)
 	}
 }
 

@@ -26,7 +26,6 @@ func TestSlowLines(t *testing.T) {
 	for name, l := range map[string]slowLine{
 		"delay":  {delay: oneWay},
 		"narrow": {rate: megabit},
-		"both":   {delay: oneWay, rate: megabit},
 		"thin":   {delay: oneWay, rate: megabit / 64},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -1,0 +1,59 @@
+package main
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"errors"
+
+	"github.com/morango-go/morango/db"
+	"github.com/morango-go/morango/model"
+	"github.com/morango-go/morango/partition"
+	"github.com/morango-go/morango/stage"
+	"github.com/morango-go/morango/stage/stream"
+	"github.com/morango-go/morango/wire"
+)
+
+// referenceBytes is what the reference would send of a full hub's rows: JSON, 500 records a
+// request, with gzip at the level that Python takes if it is not told. (It does so when it
+// pushes; what it pulls is not compressed at all.)
+func (b *bench) referenceBytes(ctx context.Context) (n int64, err error) {
+	if b.theirs > 0 {
+		return b.theirs, nil
+	}
+	full, err := b.template(ctx, hubFull)
+	if err != nil {
+		return 0, err
+	}
+	d, err := db.Open(ctx, full, db.Options{MustExist: true})
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, d.Close()) }()
+	if _, err := d.Attach(ctx); err != nil {
+		return 0, err
+	}
+	n, err = gzipped(ctx, d, b.profile)
+	b.theirs = n
+	return n, err
+}
+
+func gzipped(ctx context.Context, d *db.DB, profile *model.Profile) (n int64, err error) {
+	job := stream.Job{Profile: profile.Name, Filter: partition.All()}
+	err = stream.Pages(ctx, stage.Env{DB: d, Profile: profile}, job, chunk, func(p stream.Page) error {
+		size, err := gzipSize(wire.AppendBuffers(nil, chunkSession, p.Records))
+		n += size
+		return err
+	})
+	return n, err
+}
+
+func gzipSize(body []byte) (int64, error) {
+	var zipped bytes.Buffer
+	z, err := gzip.NewWriterLevel(&zipped, gzip.BestCompression)
+	if err != nil {
+		return 0, err
+	}
+	_, err = z.Write(body)
+	return int64(zipped.Len()), errors.Join(err, z.Close())
+}
