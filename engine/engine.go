@@ -65,6 +65,7 @@ type Engine struct {
 	running map[string]*task
 	alive   map[string]int // transfer sessions that KeepAlive keeps, how many times
 	reports map[string]Report
+	sides   map[string]side // by transfer session: those of the last maxSides at most
 	// Refused records, by client and content: see warned.
 	warnings map[[32]byte]bool
 	// When this database took new ids because of what peers claimed.
@@ -75,8 +76,11 @@ type Engine struct {
 func New(env stage.Env) *Engine {
 	ctx, cancel := context.WithCancel(context.Background())
 	return &Engine{env: env, ctx: ctx, cancel: cancel,
-		beat: beat, alive: map[string]int{}, running: map[string]*task{}, reports: map[string]Report{}}
+		beat: beat, alive: map[string]int{}, running: map[string]*task{}, reports: map[string]Report{}, sides: map[string]side{}}
 }
+
+// maxSides bounds what is remembered of transfer sessions that may have ended long ago.
+const maxSides = 1024
 
 // Env returns what the engine was made with.
 func (e *Engine) Env() stage.Env { return e.env }

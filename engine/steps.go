@@ -232,12 +232,37 @@ func (e *Engine) cleanup(ctx context.Context, t *session.Transfer) (stage.Status
 	})
 }
 
+// idle says of which stages this side has nothing to do, without being asked to note that it
+// begins with them: what arrives is the receiver's.
+func (e *Engine) idle(ctx context.Context, t session.Transfer, s stage.Stage) (bool, error) {
+	if s != stage.Dequeuing && s != stage.Deserializing {
+		return false, nil
+	}
+	own, err := e.side(ctx, t)
+	return own.producer, err
+}
+
+// side returns this peer's part in a transfer session, which never changes: all stages ask.
 func (e *Engine) side(ctx context.Context, t session.Transfer) (s side, err error) {
+	e.mu.Lock()
+	s, known := e.sides[t.ID]
+	e.mu.Unlock()
+	if known {
+		return s, nil
+	}
 	err = e.env.DB.Read(ctx, func(tx *db.Tx) error {
 		sync, err := session.GetSync(ctx, tx, t.SyncSessionID)
 		s = sideOf(t, sync)
 		return err
 	})
+	if err == nil {
+		e.mu.Lock()
+		if len(e.sides) >= maxSides {
+			clear(e.sides)
+		}
+		e.sides[t.ID] = s
+		e.mu.Unlock()
+	}
 	return s, err
 }
 

@@ -44,7 +44,7 @@ func (e *Engine) Advance(ctx context.Context, id string, to stage.Stage, terms T
 // Run takes the session through its stages up to to and returns when that is done,
 // or when the session waits for the peer. It stops at the end of ctx.
 func (e *Engine) Run(ctx context.Context, id string, to stage.Stage, terms Terms) (session.Transfer, error) {
-	r := stage.Runner{Env: e.env, Steps: e.steps(terms)}
+	r := stage.Runner{Env: e.env, Steps: e.steps(terms), Idle: e.idle}
 	for {
 		t, more, err := r.Next(ctx, id, to)
 		if err != nil || !more {
@@ -79,7 +79,7 @@ func (e *Engine) start(id string, to stage.Stage, terms Terms) (*task, error) {
 // drive runs stages until the task's goal, which may move while it runs.
 func (e *Engine) drive(id string, tk *task, terms Terms) {
 	defer e.KeepAlive(e.ctx, id)()
-	r := stage.Runner{Env: e.env, Steps: e.steps(terms)}
+	r := stage.Runner{Env: e.env, Steps: e.steps(terms), Idle: e.idle}
 	goal := e.goal(tk)
 	for {
 		more, err := e.next(r, id, goal)

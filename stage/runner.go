@@ -20,6 +20,9 @@ type Step func(ctx context.Context, t *session.Transfer) (Status, error)
 type Runner struct {
 	Env   Env
 	Steps map[Stage]Step // a stage without a step has nothing to do on this side
+	// Idle says of a stage that has a step whether it has nothing to do in this session.
+	// Nil is never.
+	Idle func(ctx context.Context, t session.Transfer, s Stage) (bool, error)
 }
 
 // Following returns the stage that the session has to run next, and false when all
@@ -78,6 +81,13 @@ func (r Runner) step(ctx context.Context, t *session.Transfer, s Stage) (Status,
 		return Errored, err
 	}
 	run, ok := r.Steps[s]
+	if ok && r.Idle != nil {
+		idle, err := r.Idle(ctx, *t, s)
+		if err != nil {
+			return Errored, err
+		}
+		ok = !idle
+	}
 	if !ok {
 		return Completed, nil
 	}
