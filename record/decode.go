@@ -38,10 +38,40 @@ func (e *FieldError) Error() string {
 // is an error. now and random fill defaults; random returns a fresh id. Any error
 // is a *FieldError.
 func Decode(m *model.Model, id, sourceID, partition, serialized string, now time.Time, random func() string) ([]any, error) {
-	list, err := members(serialized)
+	return NewDecoder(m).Decode(id, sourceID, partition, serialized, now, random)
+}
+
+// Decoder decodes many records of one model, one after the other.
+type Decoder struct {
+	model *model.Model
+	list  object           // of the record before
+	forms []*regexp.Regexp // of the model's columns; nil where there is none, or it is broken
+}
+
+// NewDecoder makes a decoder for a model's records.
+func NewDecoder(m *model.Model) *Decoder {
+	d := &Decoder{model: m, forms: make([]*regexp.Regexp, len(m.Columns))}
+	for i, c := range m.Columns {
+		if c.Check.Pattern != "" {
+			d.forms[i], _ = wholly(c.Check.Pattern) // said again when a text is to be matched
+		}
+	}
+	return d
+}
+
+// wholly compiles a pattern that a text must match as a whole.
+func wholly(pattern string) (*regexp.Regexp, error) {
+	return regexp.Compile(`\A(?:` + pattern + `)\z`)
+}
+
+// Decode is the function Decode for the decoder's model.
+func (d *Decoder) Decode(id, sourceID, partition, serialized string, now time.Time, random func() string) ([]any, error) {
+	m := d.model
+	list, err := split(serialized, d.list[:0])
 	if err != nil {
 		return nil, &FieldError{Reason: err.Error()}
 	}
+	d.list = list
 	if err := identityCheck(list, id, sourceID, partition); err != nil {
 		return nil, err
 	}
@@ -60,7 +90,7 @@ func Decode(m *model.Model, id, sourceID, partition, serialized string, now time
 			continue
 		}
 		raw, sent := list.find(c.Name, i)
-		v, err := column(c, raw, sent && !c.Local, now, random)
+		v, err := column(c, d.forms[i], raw, sent && !c.Local, now, random)
 		if err != nil {
 			return nil, &FieldError{Column: c.Name, Reason: err.Error()}
 		}
@@ -94,7 +124,7 @@ func identityCheck(list object, id, sourceID, partition string) error {
 }
 
 // column gives one column its value from the text, or its default.
-func column(c *model.Column, raw string, sent bool, now time.Time, random func() string) (any, error) {
+func column(c *model.Column, form *regexp.Regexp, raw string, sent bool, now time.Time, random func() string) (any, error) {
 	d := c.Default
 	if !sent || d != nil && d.WhenEmpty && (raw == "null" || raw == `""`) {
 		switch {
@@ -119,7 +149,7 @@ func column(c *model.Column, raw string, sent bool, now time.Time, random func()
 		}
 		return nil, nil
 	}
-	return v, constraint(c, v)
+	return v, constraint(c, form, v)
 }
 
 // nowFor is the moment in the canonical form of a type, with the microseconds
@@ -140,9 +170,9 @@ func defaultFor(t model.Type, v any) any {
 	return v
 }
 
-// constraint checks what the profile demands of a value. As in the reference an
-// empty text passes everything but a least length.
-func constraint(c *model.Column, v any) error {
+// constraint checks what the profile demands of a value, its pattern by the form that was
+// made of it. As in the reference an empty text passes everything but a least length.
+func constraint(c *model.Column, form *regexp.Regexp, v any) error {
 	check := &c.Check
 	free := len(check.Choices) == 0 && check.Pattern == "" && check.Min == nil && check.Max == nil
 	text, isText := v.(string)
@@ -174,8 +204,8 @@ func constraint(c *model.Column, v any) error {
 		return fmt.Errorf("%s is none of the choices", quoteShort(text))
 	}
 	if c.Check.Pattern != "" {
-		form, err := regexp.Compile(`\A(?:` + c.Check.Pattern + `)\z`)
-		if err != nil {
+		if form == nil {
+			_, err := wholly(c.Check.Pattern)
 			return fmt.Errorf("the profile's pattern is broken: %w", err)
 		}
 		if !form.MatchString(text) {

@@ -52,7 +52,10 @@ func from[T any](start int, list []T, is func(T) bool) int {
 // members splits the text of a JSON object. It reads what the reference reads:
 // JSON with NaN and Infinity, and with lone surrogates in escapes. Of a key that
 // stands twice the last value counts, at the place of the first.
-func members(text string) (object, error) {
+func members(text string) (object, error) { return split(text, make(object, 0, 32)) }
+
+// split is members, into the room of a list that is not needed any more.
+func split(text string, list object) (object, error) {
 	if !utf8.ValidString(text) {
 		return nil, errors.New("the JSON text is not valid UTF-8")
 	}
@@ -63,7 +66,6 @@ func members(text string) (object, error) {
 		}
 		return nil, errors.Join(errNotObject, s.end())
 	}
-	list := make(object, 0, 32)
 	err := s.group('}', func() error {
 		m, err := s.member(1)
 		if err == nil {
