@@ -4,11 +4,13 @@ import (
 	"context"
 	"database/sql"
 	"database/sql/driver"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/jackc/pgx/v5/stdlib"
 )
 
@@ -57,8 +59,7 @@ func (c *conn) BeginTx(ctx context.Context, o driver.TxOptions) (driver.Tx, erro
 func (c *conn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
 	if len(args) == 1 {
 		if copied, ok := args[0].Value.(copying); ok {
-			n, err := c.Conn.Conn().CopyFrom(ctx, pgx.Identifier{copied.table}, copied.columns, pgx.CopyFromRows(copied.rows))
-			return driver.RowsAffected(n), err
+			return c.copy(ctx, copied)
 		}
 	}
 	result, err := c.Conn.ExecContext(ctx, query, args)
@@ -66,6 +67,36 @@ func (c *conn) ExecContext(ctx context.Context, query string, args []driver.Name
 		c.spoilt = true
 	}
 	return result, err
+}
+
+// copy copies rows into a table. It makes ids of texts itself: the driver takes texts for
+// ids too, but only after it has tried other ways.
+func (c *conn) copy(ctx context.Context, from copying) (driver.Result, error) {
+	raw := c.Conn.Conn()
+	table := pgx.Identifier{from.table}
+	columns := make([]string, len(from.columns))
+	for i, column := range from.columns {
+		columns[i] = pgx.Identifier{column}.Sanitize()
+	}
+	like := "SELECT " + strings.Join(columns, ", ") + " FROM " + table.Sanitize()
+	described, err := raw.Prepare(ctx, like, like) // once a connection
+	if err != nil {
+		return nil, err
+	}
+	row := make([]any, len(from.columns))
+	n, err := raw.CopyFrom(ctx, table, from.columns, pgx.CopyFromSlice(len(from.rows), func(at int) ([]any, error) {
+		copy(row, from.rows[at])
+		for i := range described.Fields {
+			var id [16]byte
+			if text, ok := row[i].(string); ok && described.Fields[i].DataTypeOID == pgtype.UUIDOID && len(text) == 2*len(id) {
+				if _, err := hex.Decode(id[:], []byte(text)); err == nil {
+					row[i] = id
+				}
+			}
+		}
+		return row, nil
+	}))
+	return driver.RowsAffected(n), err
 }
 
 // copying is the argument of an Exec that is a COPY into a table.
