@@ -19,12 +19,13 @@ type page struct {
 	model   *model.Model
 	outcome *outcome
 
-	rows   []candidate        // what was read, in the order of the items
-	tables map[string]targets // what the rows refer to, by table
-	depth  int                // of the row that is being judged
-	fresh  []string           // rows of that depth that are as good as written
-	ready  []app.Row          // to be written at the end
-	absent []app.Row          // likewise, and the application has no such rows
+	decoder *record.Decoder
+	rows    []candidate        // what was read, in the order of the items
+	tables  map[string]targets // what the rows refer to, by table
+	depth   int                // of the row that is being judged
+	fresh   []string           // rows of that depth that are as good as written
+	ready   []app.Row          // to be written at the end
+	absent  []app.Row          // likewise, and the application has no such rows
 }
 
 // candidate is a row that is to be judged.
@@ -87,7 +88,7 @@ func (p *page) decode(w row) ([]any, error) {
 		}
 		return id
 	}
-	values, err := record.Decode(p.model, w.id, w.sourceID, w.partition, w.serialized, p.env.Now(), random)
+	values, err := p.decoder.Decode(w.id, w.sourceID, w.partition, w.serialized, p.env.Now(), random)
 	if err == nil {
 		err = broken
 	}

@@ -7,6 +7,7 @@ import (
 	"github.com/morango-go/morango/app"
 	"github.com/morango-go/morango/db"
 	"github.com/morango-go/morango/model"
+	"github.com/morango-go/morango/record"
 )
 
 // item is a row to write. In a tree it comes after the rows of lesser depth.
@@ -187,11 +188,12 @@ func (r *run) apply(ctx context.Context, tx *db.Tx, m *model.Model, items []item
 	if len(items) > r.limits.page {
 		start = r.env.Now()
 	}
+	decoder := record.NewDecoder(m)
 	for o.handled < len(items) {
 		if o.handled > 0 && (o.text >= r.limits.text || r.env.Now().Sub(start) >= db.PartTime) {
 			break
 		}
-		p := &page{run: r, tx: tx, model: m, outcome: o}
+		p := &page{run: r, tx: tx, model: m, outcome: o, decoder: decoder}
 		n, err := p.read(ctx, items[o.handled:])
 		if err != nil {
 			return err
