@@ -85,38 +85,12 @@ func travelling(m *model.Model) (places []int) {
 
 // rowPage reads up to limit rows of a model with ids greater than after, in id order.
 func rowPage(ctx context.Context, tx *db.Tx, m *model.Model, after string, limit int) ([]Row, error) {
-	cols := make([]string, len(m.Columns))
-	for i, c := range m.Columns {
-		cols[i] = db.Quote(c.Name)
-	}
 	if after == "" && tx.Kind() == db.Postgres {
 		after = strings.Repeat("0", 32) // an empty text is no uuid
 	}
 	args := []any{after}
 	where := "id > $1" + discriminator(m, &args)
-	return readRows(ctx, tx, m, fmt.Sprintf("SELECT id, %s FROM %s WHERE %s ORDER BY id LIMIT %d",
-		strings.Join(cols, ", "), db.Quote(m.Table), where, limit), args)
-}
-
-func readRows(ctx context.Context, tx *db.Tx, m *model.Model, query string, args []any) (rows []Row, err error) {
-	found, err := tx.Query(ctx, query, args...)
-	if err != nil {
-		return nil, fmt.Errorf("read the rows of table %s: %w", m.Table, err)
-	}
-	defer found.Close()
-	raw := make([]any, len(m.Columns)+1)
-	into := make([]any, len(raw))
-	for i := range raw {
-		into[i] = &raw[i]
-	}
-	for found.Next() {
-		if err := found.Scan(into...); err != nil {
-			return nil, fmt.Errorf("read a row of table %s: %w", m.Table, err)
-		}
-		rows = append(rows, rowOf(tx.Kind(), m, raw))
-	}
-	if err := found.Err(); err != nil {
-		return nil, fmt.Errorf("read the rows of table %s: %w", m.Table, err)
-	}
-	return rows, nil
+	rows, _, err := readRows(ctx, tx, m, fmt.Sprintf("SELECT id, %s FROM %s WHERE %s ORDER BY id LIMIT %d",
+		columnsOfTable(m), db.Quote(m.Table), where, limit), args)
+	return rows, err
 }

@@ -34,6 +34,9 @@ func FillIDs(ctx context.Context, tx *db.Tx, p *model.Profile, m *model.Model, r
 	}
 }
 
+// lacking is the condition that a row has no source id or no partition.
+const lacking = "(coalesce(" + model.ColumnSourceID + ", '') = '' OR coalesce(" + model.ColumnPartition + ", '') = '')"
+
 // unfilled reads a page of rows that lack a source id or a partition, in id order.
 func unfilled(ctx context.Context, tx *db.Tx, m *model.Model, after string) ([]Row, error) {
 	names := make([]string, len(m.Columns))
@@ -52,8 +55,7 @@ func unfilled(ctx context.Context, tx *db.Tx, m *model.Model, after string) ([]R
 	for _, w := range m.Where {
 		add(db.Quote(w.Column)+" = $%d", w.Value)
 	}
-	conds = append(conds, model.ColumnDirty, fmt.Sprintf("(coalesce(%s, '') = '' OR coalesce(%s, '') = '')",
-		model.ColumnSourceID, model.ColumnPartition))
+	conds = append(conds, model.ColumnDirty, lacking)
 	query := fmt.Sprintf("SELECT id, %s FROM %s WHERE %s ORDER BY id LIMIT %d",
 		quoteAll(names), db.Quote(m.Table), strings.Join(conds, " AND "), fillPage)
 	rows, err := tx.Query(ctx, query, args...)

@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/morango-go/morango/db"
@@ -16,25 +17,9 @@ import (
 // row with a value that its column's type cannot hold comes with its Fault.
 func DirtyPage(ctx context.Context, tx *db.Tx, m *model.Model, filter partition.Filter, after string, limit int) ([]Row, error) {
 	query, args := dirtyQuery(tx, m, filter, after, limit)
-	found, err := tx.Query(ctx, query, args...)
+	rows, _, err := readRows(ctx, tx, m, query, args)
 	if err != nil {
-		return nil, fmt.Errorf("read the changed rows of table %s: %w", m.Table, err)
-	}
-	defer found.Close()
-	raw := make([]any, len(m.Columns)+1)
-	into := make([]any, len(raw))
-	for i := range raw {
-		into[i] = &raw[i]
-	}
-	var rows []Row
-	for found.Next() {
-		if err := found.Scan(into...); err != nil {
-			return nil, fmt.Errorf("read a changed row of table %s: %w", m.Table, err)
-		}
-		rows = append(rows, rowOf(tx.Kind(), m, raw))
-	}
-	if err := found.Err(); err != nil {
-		return nil, fmt.Errorf("read the changed rows of table %s: %w", m.Table, err)
+		return nil, err
 	}
 	if len(rows) > 0 && rows[0].ID <= after {
 		return nil, fmt.Errorf("table %s: the id of row %q is no text; store ids as 32 lower-case hex digits", m.Table, rows[0].ID)
@@ -44,11 +29,6 @@ func DirtyPage(ctx context.Context, tx *db.Tx, m *model.Model, filter partition.
 
 // dirtyQuery builds the page's query: the id, then the columns.
 func dirtyQuery(tx *db.Tx, m *model.Model, filter partition.Filter, after string, limit int) (string, []any) {
-	cols := make([]string, 0, len(m.Columns)+1)
-	cols = append(cols, model.ColumnID)
-	for _, c := range m.Columns {
-		cols = append(cols, db.Quote(c.Name))
-	}
 	comes := ">"
 	if after == "" && tx.Kind() == db.Postgres {
 		after, comes = strings.Repeat("0", 32), ">=" // an empty text is no uuid
@@ -56,8 +36,51 @@ func dirtyQuery(tx *db.Tx, m *model.Model, filter partition.Filter, after string
 	cond, args := tx.PrefixCond(db.Quote(model.ColumnPartition), filter, 2)
 	args = append([]any{after}, args...)
 	cond += discriminator(m, &args)
-	return fmt.Sprintf("SELECT %s FROM %s WHERE %s AND id %s $1 AND %s ORDER BY id LIMIT %d",
-		strings.Join(cols, ", "), db.Quote(m.Table), db.Quote(model.ColumnDirty), comes, cond, limit), args
+	return fmt.Sprintf("SELECT id, %s FROM %s WHERE %s AND id %s $1 AND %s ORDER BY id LIMIT %d",
+		columnsOfTable(m), db.Quote(m.Table), db.Quote(model.ColumnDirty), comes, cond, limit), args
+}
+
+// columnsOfTable lists the model's columns.
+func columnsOfTable(m *model.Model) string {
+	cols := make([]string, len(m.Columns))
+	for i, c := range m.Columns {
+		cols[i] = c.Name
+	}
+	return quoteAll(cols)
+}
+
+// rowsTogether is how many rows get their room at once.
+const rowsTogether = 32
+
+// readRows runs a query for the place of rows and their columns, and returns the last
+// row's place as it is in the database.
+func readRows(ctx context.Context, tx *db.Tx, m *model.Model, query string, args []any) (rows []Row, last any, err error) {
+	found, err := tx.Query(ctx, query, args...)
+	if err != nil {
+		return nil, nil, fmt.Errorf("read the rows of table %s: %w", m.Table, err)
+	}
+	defer found.Close()
+	raw := make([]any, len(m.Columns)+1)
+	into := make([]any, len(raw))
+	for i := range raw {
+		into[i] = &raw[i]
+	}
+	id := slices.IndexFunc(m.Columns, func(c model.Column) bool { return c.Name == model.ColumnID }) + 1
+	var room []any
+	for found.Next() {
+		if err := found.Scan(into...); err != nil {
+			return nil, nil, fmt.Errorf("read a row of table %s: %w", m.Table, err)
+		}
+		if len(room) < len(m.Columns) {
+			room = make([]any, rowsTogether*len(m.Columns))
+		}
+		rows = append(rows, rowOf(tx.Kind(), m, raw[id], raw[1:], room[:len(m.Columns):len(m.Columns)]))
+		room = room[len(m.Columns):]
+	}
+	if err := found.Err(); err != nil {
+		return nil, nil, fmt.Errorf("read the rows of table %s: %w", m.Table, err)
+	}
+	return rows, raw[0], nil
 }
 
 // discriminator is the condition that picks the model's rows out of a shared
@@ -68,14 +91,17 @@ func discriminator(m *model.Model, args *[]any) string {
 	return cond
 }
 
-// rowOf makes a row of what was scanned: the id, then the columns.
-func rowOf(kind db.Kind, m *model.Model, raw []any) Row {
-	row := Row{ID: idText(kind, raw[0]), Values: make([]any, len(m.Columns))}
+// rowOf makes a row of what was scanned, in the given room.
+func rowOf(kind db.Kind, m *model.Model, rawID any, raw, room []any) Row {
+	row := Row{ID: idText(kind, rawID), Values: room}
 	if !ident.Valid(row.ID) {
 		return Row{ID: row.ID, Fault: fmt.Errorf("the id %q is not 32 lower-case hex digits", row.ID)}
 	}
+	if _, blob := rawID.([]byte); blob && kind == db.SQLite {
+		return Row{ID: row.ID, Fault: fmt.Errorf("the id %q is no text", row.ID)} // and is not equal to one
+	}
 	for i := range m.Columns {
-		v, err := FromDatabase(&m.Columns[i], raw[i+1])
+		v, err := FromDatabase(&m.Columns[i], raw[i])
 		if err != nil {
 			return Row{ID: row.ID, Fault: err}
 		}
@@ -97,23 +123,6 @@ func idText(kind db.Kind, raw any) string {
 		}
 	}
 	return text
-}
-
-// ClearDirty clears the dirty bits of exactly these rows, without the change
-// being captured. It leaves capture on.
-func ClearDirty(ctx context.Context, tx *db.Tx, m *model.Model, ids []string) error {
-	if len(ids) == 0 {
-		return nil
-	}
-	if err := tx.Capture(ctx, false); err != nil {
-		return err
-	}
-	_, err := tx.Exec(ctx, fmt.Sprintf("UPDATE %s SET %s = FALSE WHERE id IN %s",
-		db.Quote(m.Table), db.Quote(model.ColumnDirty), tx.IDs(1)), db.JSONList(ids))
-	if err != nil {
-		return fmt.Errorf("clear the dirty bits of table %s: %w", m.Table, err)
-	}
-	return tx.Capture(ctx, true)
 }
 
 // Existing returns those of the ids that the model's table holds, whichever model

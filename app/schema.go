@@ -45,10 +45,8 @@ func CreateTables(ctx context.Context, tx *db.Tx, p *model.Profile) error {
 		if t.plain {
 			continue // the application's own table: no index that its migrations do not know
 		}
-		query := fmt.Sprintf("CREATE INDEX IF NOT EXISTS %s ON %s (id) WHERE %s",
-			db.Quote(shorten("morango_dirty_"+t.name, maxName)), db.Quote(t.name), model.ColumnDirty)
-		if _, err := tx.Exec(ctx, query); err != nil {
-			return fmt.Errorf("make the index of dirty rows on the table %s: %w", t.name, err)
+		if err := t.indexDirty(ctx, tx); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -84,6 +82,35 @@ func (t *table) index(ctx context.Context, tx *db.Tx, c tableColumn) error {
 	}
 	return nil
 }
+
+// indexDirty makes the index by which a Walk finds dirty rows.
+func (t *table) indexDirty(ctx context.Context, tx *db.Tx) error {
+	const create = "CREATE INDEX IF NOT EXISTS %s ON %s (%s) WHERE %s"
+	queries := []string{fmt.Sprintf(create, db.Quote(dirtyIndex(t.name)), db.Quote(t.name), model.ColumnID, model.ColumnDirty)}
+	if tx.Kind() == db.SQLite {
+		numbered, err := hasRowNumbers(ctx, tx, t.name)
+		if err != nil {
+			return fmt.Errorf("look at the table %s: %w", t.name, err)
+		}
+		if numbered { // each index has the rows' numbers
+			queries = []string{
+				fmt.Sprintf(create, db.Quote(changedIndex(t.name)), db.Quote(t.name), model.ColumnDirty, model.ColumnDirty),
+				"DROP INDEX IF EXISTS " + db.Quote(dirtyIndex(t.name)), // of older databases
+			}
+		}
+	}
+	for _, query := range queries {
+		if _, err := tx.Exec(ctx, query); err != nil {
+			return fmt.Errorf("make the index of dirty rows on the table %s: %w", t.name, err)
+		}
+	}
+	return nil
+}
+
+// dirtyIndex and changedIndex are the names of a table's index of dirty rows, by their ids
+// and by their numbers.
+func dirtyIndex(table string) string   { return shorten("morango_dirty_"+table, maxName) }
+func changedIndex(table string) string { return shorten("morango_changed_"+table, maxName) }
 
 // definitions are the column definitions of CREATE TABLE, as Django writes them.
 // Unless the table is plain, columns also have defaults, so that a program that

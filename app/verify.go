@@ -49,7 +49,7 @@ func HeldPage(ctx context.Context, tx *db.Tx, m *model.Model, after string, limi
 		if err := found.Scan(into...); err != nil {
 			return nil, fmt.Errorf("read a row of table %s: %w", m.Table, err)
 		}
-		rows = append(rows, HeldRow{rowOf(tx.Kind(), m, raw), changed})
+		rows = append(rows, HeldRow{rowOf(tx.Kind(), m, raw[0], raw[1:], make([]any, len(m.Columns))), changed})
 	}
 	if err := found.Err(); err != nil {
 		return nil, fmt.Errorf("read the rows of table %s: %w", m.Table, err)

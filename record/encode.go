@@ -15,20 +15,32 @@ import (
 // int64, float64, bool or time.Time in UTC. A value that its column's type cannot
 // hold is an error that names model and column.
 func Encode(m *model.Model, values []any) (string, error) {
-	cols := m.Serialized()
-	if err := countCheck(m, cols, values); err != nil {
-		return "", err
-	}
-	text := make([]byte, 0, 64*len(cols))
-	text = append(text, '{')
-	for i, c := range cols {
-		text = appendKey(text, c.Name)
-		var err error
-		if text, err = appendCell(text, m, c, values[i]); err != nil {
-			return "", err
+	text, err := EncodeIn(make([]byte, 0, 64*len(m.Columns)), m, values)
+	return string(text), err
+}
+
+// EncodeIn is Encode in room that the caller has, from its beginning; the text lies
+// elsewhere when there is too little of it. With an error there is no text.
+func EncodeIn(room []byte, m *model.Model, values []any) ([]byte, error) {
+	text, next := append(room[:0], '{'), 0
+	for i := range m.Columns {
+		c := &m.Columns[i]
+		if c.Local {
+			continue
 		}
+		if next == len(values) {
+			return nil, countCheck(m, m.Serialized(), values)
+		}
+		var err error
+		if text, err = appendCell(appendKey(text, c.Name), m, c, values[next]); err != nil {
+			return nil, err
+		}
+		next++
 	}
-	return string(append(text, '}')), nil
+	if next < len(values) {
+		return nil, countCheck(m, m.Serialized(), values)
+	}
+	return append(text, '}'), nil
 }
 
 // Update returns old with our columns overwritten: a dict update. Keys keep their

@@ -38,15 +38,46 @@ func Claim(ctx context.Context, tx *db.Tx, claims counter.ByPartition, own map[s
 // the filter to that instance's counter; the zero filter stands for everything. Run
 // it under the locks of the filter, when nothing of it waits to be serialized.
 func ClaimOwn(ctx context.Context, tx *db.Tx, filter partition.Filter) error {
-	own, err := OwnInstances(ctx, tx)
+	claims, own, err := ownClaims(ctx, tx, filter)
 	if err != nil {
 		return err
+	}
+	return Claim(ctx, tx, claims, own)
+}
+
+// ownClaims is what ClaimOwn claims, and the counters of this database's instances.
+func ownClaims(ctx context.Context, tx *db.Tx, filter partition.Filter) (counter.ByPartition, map[string]int64, error) {
+	own, err := OwnInstances(ctx, tx)
+	if err != nil {
+		return nil, nil, err
 	}
 	claims := counter.ByPartition{}
 	for _, prefix := range orAll(filter).Prefixes() {
 		claims[prefix] = own
 	}
-	return Claim(ctx, tx, claims, own)
+	return claims, own, nil
+}
+
+// OwnClaimed reports whether all that ClaimOwn would claim is claimed already. It writes
+// nothing and needs no lock: what others claim meanwhile only adds to it.
+func OwnClaimed(ctx context.Context, tx *db.Tx, filter partition.Filter) (bool, error) {
+	claims, own, err := ownClaims(ctx, tx, filter)
+	if err != nil {
+		return false, err
+	}
+	found, err := claimsAtOrAbove(ctx, tx, orAll(filter))
+	if err != nil {
+		return false, err
+	}
+	held := index(found)
+	for prefix, counters := range worthClaiming(claims, own) {
+		for instance, n := range counters {
+			if max(held.above(prefix, instance), held.claims[prefix][instance]) < n {
+				return false, nil
+			}
+		}
+	}
+	return true, nil
 }
 
 // orAll is the filter, with the zero filter standing for everything.

@@ -85,7 +85,7 @@ func (c *conn) copy(ctx context.Context, from copying) (driver.Result, error) {
 	}
 	row := make([]any, len(from.columns))
 	n, err := raw.CopyFrom(ctx, table, from.columns, pgx.CopyFromSlice(len(from.rows), func(at int) ([]any, error) {
-		copy(row, from.rows[at])
+		copy(row[copy(row, from.same):], from.rows[at])
 		for i := range described.Fields {
 			var id [16]byte
 			if text, ok := row[i].(string); ok && described.Fields[i].DataTypeOID == pgtype.UUIDOID && len(text) == 2*len(id) {
@@ -103,12 +103,13 @@ func (c *conn) copy(ctx context.Context, from copying) (driver.Result, error) {
 type copying struct {
 	table   string
 	columns []string
+	same    []any // what all rows have in the first columns
 	rows    [][]any
 }
 
-// Copy copies rows into the columns of a table.
-func (Dialect) Copy(ctx context.Context, tx *sql.Tx, table string, columns []string, rows [][]any) error {
-	_, err := tx.ExecContext(ctx, "COPY "+table, copying{table, columns, rows})
+// Copy copies rows into the columns of a table, in the first of which all have the same.
+func (Dialect) Copy(ctx context.Context, tx *sql.Tx, table string, columns []string, same []any, rows [][]any) error {
+	_, err := tx.ExecContext(ctx, "COPY "+table, copying{table, columns, same, rows})
 	return err
 }
 

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/morango-go/morango/app"
@@ -16,12 +18,13 @@ import (
 
 // pass is the work of one transaction.
 type pass struct {
-	run    *run
-	tx     *db.Tx
-	at     position
-	budget int // rows that may still be read
-	end    time.Time
-	report Report
+	run     *run
+	tx      *db.Tx
+	at      position
+	budget  int // rows that may still be read
+	end     time.Time
+	careful bool // do not rely on what the store was found not to have
+	report  Report
 
 	instance string // who stamps; "" until something is to be stamped
 	counter  int64
@@ -30,24 +33,23 @@ type pass struct {
 // work takes pages of changed rows, model by model in dependency order, then of
 // deletions, until nothing is left, the budget is spent or the time is over.
 func (p *pass) work(ctx context.Context) error {
-	models := p.run.env.Profile.Models
-	for p.at.model < len(models) {
+	for p.at.walk < len(p.run.walks) {
 		if p.spent() {
 			return nil
 		}
-		m, limit := models[p.at.model], min(p.budget, pageRows)
-		rows, err := app.DirtyPage(ctx, p.tx, m, p.run.filter, p.at.after, limit)
+		walk, limit := p.run.walks[p.at.walk], min(p.budget, pageRows)
+		rows, last, err := walk.Page(ctx, p.tx, p.at.after, limit)
 		if err != nil {
 			return err
 		}
 		p.budget -= len(rows)
-		if err := p.rows(ctx, m, rows); err != nil {
+		if err := p.rows(ctx, rows, last); err != nil {
 			return err
 		}
 		if len(rows) == limit {
-			p.at.after = rows[limit-1].ID
+			p.at.after = last
 		} else {
-			p.at.model, p.at.after = p.at.model+1, ""
+			p.at.walk, p.at.after = p.at.walk+1, app.Place{}
 		}
 	}
 	var err error
@@ -93,22 +95,24 @@ type known struct {
 type entry struct {
 	id, partition, sourceID          string
 	serialized, conflicting, selfRef string
-	dirty                            bool // is to be deserialized
+	dirty                            bool   // is to be deserialized
+	again                            bool   // the store knows the record,
+	was                              string // in this partition
 }
 
-// rows serializes one page of a model's rows and clears their dirty bits.
-func (p *pass) rows(ctx context.Context, m *model.Model, rows []app.Row) error {
-	ids := make([]string, 0, len(rows))
+// rows serializes the page of rows from the position up to a place, and clears their
+// dirty bits.
+func (p *pass) rows(ctx context.Context, rows []app.Row, last app.Place) error {
+	walk, shape := p.run.walks[p.at.walk], p.run.shapes[p.at.walk]
+	m := walk.Model
 	good := make([]app.Row, 0, len(rows))
-	shape := shapeOf(p.run.env.Profile, m)
-	shape.rule = record.RuleOf(m, p.run.env.Merge[m.Name])
+	ids := make([]string, 0, len(rows))
 	for _, row := range rows {
 		if fault := shape.fault(row); fault != nil {
 			p.leaveOut(m, row, fault)
 			continue
 		}
-		good = append(good, row)
-		ids = append(ids, row.ID)
+		good, ids = append(good, row), append(ids, row.ID)
 	}
 	if len(good) == 0 {
 		return nil
@@ -131,19 +135,25 @@ func (p *pass) rows(ctx context.Context, m *model.Model, rows []app.Row) error {
 			continue
 		}
 		entries, ids = append(entries, e), append(ids, row.ID)
-		if again {
-			p.report.Changed++
-			if old.dirty {
-				p.report.Conflicts++
-			}
-		} else {
-			p.report.New++
-		}
+		p.count(old, again)
 	}
-	if err := p.write(ctx, m, entries, stored); err != nil {
+	if err := p.write(ctx, m, entries); err != nil {
 		return err
 	}
-	return app.ClearDirty(ctx, p.tx, m, ids)
+	return walk.Clear(ctx, p.tx, p.at.after, last, ids, len(ids) == len(rows))
+}
+
+// count adds a row to the report.
+func (p *pass) count(old known, again bool) {
+	switch {
+	case !again:
+		p.report.New++
+	case old.dirty:
+		p.report.Conflicts++
+		fallthrough
+	default:
+		p.report.Changed++
+	}
 }
 
 // leaveOut reports a row that stays as it is.
@@ -160,7 +170,8 @@ type shape struct {
 	model               *model.Model
 	rule                record.Rule
 	version             counter.Version
-	travels             []int // places of the serialized columns
+	travels             []int  // places of the serialized columns
+	room                []byte // for a text
 	sourceID, partition int
 	selfRef             int // place of the self-reference, -1 when there is none
 }
@@ -168,7 +179,7 @@ type shape struct {
 // shapeOf finds the places. A foreign key into the model's own table makes a tree
 // too when several models share the table.
 func shapeOf(profile *model.Profile, m *model.Model) shape {
-	s := shape{profile: profile.Name, model: m, selfRef: -1}
+	s := shape{profile: profile.Name, model: m, selfRef: -1, room: make([]byte, 0, 64*len(m.Columns))}
 	for i, c := range m.Columns {
 		if !c.Local {
 			s.travels = append(s.travels, i)
@@ -208,19 +219,22 @@ func (s shape) fault(row app.Row) error {
 // the model's rule; under the reference's it goes to the head of the conflicting texts,
 // and so it does under any when it is a deletion, for the row exists again.
 func (s shape) entry(row app.Row, old known, again bool) (entry, error) {
-	values := make([]any, len(s.travels))
-	for i, place := range s.travels {
-		values[i] = row.Values[place]
+	values := row.Values
+	if len(s.travels) < len(values) {
+		values = make([]any, len(s.travels))
+		for i, place := range s.travels {
+			values[i] = row.Values[place]
+		}
 	}
-	e := entry{id: row.ID, conflicting: old.Conflicting}
+	e := entry{id: row.ID, conflicting: old.Conflicting, again: again, was: old.place}
 	e.sourceID, _ = row.Values[s.sourceID].(string)
 	e.partition, _ = row.Values[s.partition].(string)
 	if s.selfRef >= 0 {
 		e.selfRef, _ = row.Values[s.selfRef].(string)
 	}
-	var err error
 	if !again {
-		e.serialized, err = record.Encode(s.model, values)
+		text, err := record.EncodeIn(s.room, s.model, values)
+		e.serialized = string(text)
 		return e, err
 	}
 	if old.dirty && !old.Deleted && !old.HardDeleted && !s.rule.IsReference() {
@@ -231,6 +245,7 @@ func (s shape) entry(row app.Row, old known, again bool) (entry, error) {
 	if old.dirty {
 		e.conflicting = old.Serialized + "\n" + old.Conflicting
 	}
+	var err error
 	e.serialized, err = s.rule.Update(old.Record, s.model, values, s.version)
 	return e, err
 }
@@ -259,46 +274,86 @@ func knownRows(ctx context.Context, tx *db.Tx, ids []string) (map[string]known, 
 	return stored, rows.Err()
 }
 
+// intoStore is how records are written that the store knows.
+func intoStore(profile, model string, v counter.Version) db.Insert {
+	return db.Insert{
+		Table: "morango_store", RollsBack: true,
+		Columns: []string{"id", "partition", "source_id", "serialized", "_self_ref_fk", "conflicting_serialized_data", "dirty_bit"},
+		Same: []db.Same{
+			{Column: "profile", Value: profile}, {Column: "model_name", Value: model},
+			{Column: "last_saved_instance", Value: v.Instance}, {Column: "last_saved_counter", Value: v.Counter},
+			{Column: "deleted", Value: false}, {Column: "hard_deleted", Value: false},
+			{Column: "deserialization_error", Value: ""}, {Column: "last_transfer_session_id", Value: nil},
+		},
+	}
+}
+
+// intoEmpty is how records are written that the store does not know: nothing conflicts and
+// nothing is to be deserialized.
+func intoEmpty(profile, model string, v counter.Version) db.Insert {
+	into := intoStore(profile, model, v)
+	into.Columns = into.Columns[:5]
+	into.Same = append(into.Same, db.Same{Column: "conflicting_serialized_data", Value: ""}, db.Same{Column: "dirty_bit", Value: false})
+	return into
+}
+
+// intoHistory is what is written of a record's history.
+func intoHistory(v counter.Version) db.Insert {
+	return db.Insert{
+		Table: "morango_recordmaxcounter", RollsBack: true,
+		Columns: []string{"store_model_id"},
+		Same:    []db.Same{{Column: "instance_id", Value: v.Instance}, {Column: "counter", Value: v.Counter}},
+	}
+}
+
 // Of a known record everything that follows from the row is overwritten; what it
 // was created with, and the reason why it could not be deserialized, stay.
-var (
-	intoStore = db.Insert{
-		Table: "morango_store",
-		Columns: []string{"id", "profile", "model_name", "partition", "source_id", "serialized",
-			"conflicting_serialized_data", "_self_ref_fk", "last_saved_instance", "last_saved_counter",
-			"deleted", "hard_deleted", "dirty_bit", "deserialization_error", "last_transfer_session_id"},
-		Conflict: `ON CONFLICT (id) DO UPDATE SET serialized = excluded.serialized,
-			conflicting_serialized_data = excluded.conflicting_serialized_data, _self_ref_fk = excluded._self_ref_fk,
-			last_saved_instance = excluded.last_saved_instance, last_saved_counter = excluded.last_saved_counter,
-			deleted = FALSE, hard_deleted = FALSE, dirty_bit = excluded.dirty_bit, last_transfer_session_id = NULL,
-			deserialization_error = CASE WHEN excluded.dirty_bit THEN '' ELSE morango_store.deserialization_error END`,
-	}
-	intoHistory = db.Insert{
-		Table:    "morango_recordmaxcounter",
-		Columns:  []string{"store_model_id", "instance_id", "counter"},
-		Conflict: `ON CONFLICT (store_model_id, instance_id) DO UPDATE SET counter = excluded.counter`,
-	}
+const (
+	overwrite = `ON CONFLICT (id) DO UPDATE SET serialized = excluded.serialized,
+		conflicting_serialized_data = excluded.conflicting_serialized_data, _self_ref_fk = excluded._self_ref_fk,
+		last_saved_instance = excluded.last_saved_instance, last_saved_counter = excluded.last_saved_counter,
+		deleted = FALSE, hard_deleted = FALSE, dirty_bit = excluded.dirty_bit, last_transfer_session_id = NULL,
+		deserialization_error = CASE WHEN excluded.dirty_bit THEN '' ELSE morango_store.deserialization_error END`
+	raise = `ON CONFLICT (store_model_id, instance_id) DO UPDATE SET counter = excluded.counter`
 )
 
-// write stamps records of a model with this transaction's version.
-func (p *pass) write(ctx context.Context, m *model.Model, entries []entry, stored map[string]known) error {
-	rows, histories := make([][]any, 0, len(entries)), make([][]any, 0, len(entries))
+// write stamps records of a model with this transaction's version, in the order of their
+// ids, which is that of most indexes.
+func (p *pass) write(ctx context.Context, m *model.Model, entries []entry) error {
+	slices.SortFunc(entries, func(a, b entry) int { return strings.Compare(a.id, b.id) })
+	var fresh, freshHistory, again, history [][]any
 	places := make([]string, 0, len(entries))
 	for _, e := range entries {
-		if old, again := stored[e.id]; again {
-			places = append(places, old.place)
+		row := []any{e.id, e.partition, e.sourceID, e.serialized, e.selfRef, e.conflicting, e.dirty}
+		if e.again {
+			again, history, places = append(again, row), append(history, row[:1]), append(places, e.was)
 		} else {
-			places = append(places, e.partition)
+			fresh, freshHistory, places = append(fresh, row[:5]), append(freshHistory, row[:1]), append(places, e.partition)
 		}
-		rows = append(rows, []any{e.id, p.run.env.Profile.Name, m.Name, e.partition, e.sourceID, e.serialized,
-			e.conflicting, e.selfRef, p.instance, p.counter, false, false, e.dirty, "", nil})
-		histories = append(histories, []any{e.id, p.instance, p.counter})
 	}
-	if err := p.tx.InsertAll(ctx, intoStore, rows); err != nil {
-		return fmt.Errorf("write %d records into the store: %w", len(rows), err)
+	profile, version := p.run.env.Profile.Name, counter.Version{Instance: p.instance, Counter: p.counter}
+	into, counters := intoEmpty(profile, m.Name, version), intoHistory(version)
+	if p.careful {
+		into.Conflict, counters.Conflict = overwrite, raise
 	}
-	if err := p.tx.InsertAll(ctx, intoHistory, histories); err != nil {
-		return fmt.Errorf("write the record max counters of %d records: %w", len(rows), err)
+	if err := p.insert(ctx, into, fresh, counters, freshHistory); err != nil {
+		return err
+	}
+	into, counters.Conflict = intoStore(profile, m.Name, version), raise
+	into.Conflict = overwrite
+	if err := p.insert(ctx, into, again, counters, history); err != nil {
+		return err
 	}
 	return store.Touch(ctx, p.tx, places)
+}
+
+// insert writes records and their histories.
+func (p *pass) insert(ctx context.Context, into db.Insert, rows [][]any, counters db.Insert, histories [][]any) error {
+	if err := p.tx.InsertAll(ctx, into, rows); err != nil {
+		return fmt.Errorf("write %d records into the store: %w", len(rows), err)
+	}
+	if err := p.tx.InsertAll(ctx, counters, histories); err != nil {
+		return fmt.Errorf("write the record max counters of %d records: %w", len(rows), err)
+	}
+	return nil
 }

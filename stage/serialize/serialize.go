@@ -20,6 +20,7 @@ import (
 	"github.com/morango-go/morango/db"
 	"github.com/morango-go/morango/model"
 	"github.com/morango-go/morango/partition"
+	"github.com/morango-go/morango/record"
 	"github.com/morango-go/morango/stage"
 	"github.com/morango-go/morango/store"
 )
@@ -69,6 +70,9 @@ func Run(ctx context.Context, env stage.Env, filter partition.Filter, tick func(
 			tick(r.report.Records)
 		}
 	}
+	if r.claimed {
+		return r.report, nil
+	}
 	err := env.DB.Write(ctx, func(tx *db.Tx) error {
 		if err := tx.Lock(ctx, filter, false); err != nil {
 			return err
@@ -83,17 +87,20 @@ func Run(ctx context.Context, env stage.Env, filter partition.Filter, tick func(
 
 // run is one run of the stage: how far it has come, and what it did.
 type run struct {
-	env    stage.Env
-	filter partition.Filter
-	at     position
-	report Report
+	env     stage.Env
+	filter  partition.Filter
+	walks   []*app.Walk // over the rows of each model
+	shapes  []shape     // of each
+	claimed bool        // nothing is to be done, and all is claimed already
+	at      position
+	report  Report
 }
 
-// position is where the next transaction goes on: rows of model after id after;
-// then, when all models are through, deletions.
+// position is where the next transaction goes on: rows of a walk after a place; then,
+// when all walks are through, deletions.
 type position struct {
-	model    int
-	after    string
+	walk     int
+	after    app.Place
 	finished bool
 }
 
@@ -101,31 +108,50 @@ type position struct {
 // application wrote without source id or partition get what the profile's rules
 // say, for until then no filter finds them.
 func (r *run) look(ctx context.Context) error {
-	var changed []*model.Model
-	deletions := false
+	var lacking []*model.Model
+	dirty, deletions := false, false
 	err := r.env.DB.Read(ctx, func(tx *db.Tx) (err error) {
-		changed = changed[:0]
-		for _, m := range r.env.Profile.Models {
-			rows, err := app.DirtyPage(ctx, tx, m, partition.Filter{}, "", 1)
+		if r.walks, err = app.Walks(ctx, tx, r.env.Profile, r.filter); err != nil {
+			return err
+		}
+		lacking, dirty = lacking[:0], false
+		for _, w := range r.walks {
+			if !w.Dirty {
+				continue
+			}
+			dirty = true
+			lacks, err := w.LacksIDs(ctx, tx)
 			if err != nil {
 				return err
 			}
-			if len(rows) > 0 {
-				changed = append(changed, m)
+			if lacks {
+				lacking = append(lacking, w.Model)
 			}
 		}
-		deletions, err = deletionsWait(ctx, tx, r.env.Profile.Name)
+		if deletions, err = deletionsWait(ctx, tx, r.env.Profile.Name); err != nil {
+			return err
+		}
+		if !dirty && !deletions {
+			r.claimed, err = store.OwnClaimed(ctx, tx, r.filter)
+		}
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	for _, m := range changed {
+	for _, m := range lacking {
 		if err := r.fillIDs(ctx, m); err != nil {
 			return fmt.Errorf("source ids and partitions of model %s: %w", m.Name, err)
 		}
 	}
-	r.at.finished = len(changed) == 0 && !deletions
+	if r.at.finished = !dirty && !deletions; r.at.finished {
+		return nil
+	}
+	for _, w := range r.walks {
+		s := shapeOf(r.env.Profile, w.Model)
+		s.rule = record.RuleOf(w.Model, r.env.Merge[w.Model.Name])
+		r.shapes = append(r.shapes, s)
+	}
 	return nil
 }
 
@@ -154,20 +180,29 @@ func (r *run) transaction(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var p *pass
-	err = r.env.DB.WritePart(ctx, r, func(tx *db.Tx) error {
-		p = &pass{run: r, tx: tx, at: r.at, budget: transactionRows, end: r.env.Now().Add(db.PartTime)}
-		if err := tx.Lock(ctx, lock, false); err != nil {
-			return err
-		}
-		return p.work(ctx)
-	})
+	p, err := r.try(ctx, lock, false)
+	if db.IsConstraint(err) { // somebody wrote a record that the page did not find
+		p, err = r.try(ctx, lock, true)
+	}
 	if err != nil {
 		return err
 	}
 	r.at = p.at
 	r.report.add(p.report)
 	return nil
+}
+
+// try does the piece of work in a transaction. careful: also of a record that the store
+// does not know something may be there.
+func (r *run) try(ctx context.Context, lock partition.Filter, careful bool) (p *pass, err error) {
+	err = r.env.DB.WritePart(ctx, r, func(tx *db.Tx) error {
+		p = &pass{run: r, tx: tx, at: r.at, budget: transactionRows, end: r.env.Now().Add(db.PartTime), careful: careful}
+		if err := tx.Lock(ctx, lock, false); err != nil {
+			return err
+		}
+		return p.work(ctx)
+	})
+	return p, err
 }
 
 // lock returns what the next transaction has to lock: the filter, or everything

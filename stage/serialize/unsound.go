@@ -27,8 +27,10 @@ func unsendable(profile string, m *model.Model, row app.Row, in, sourceID, selfR
 			return fmt.Errorf("column %s: %w", c.Name, err)
 		}
 	}
-	if _, err := app.Unfilled(m, row); err != nil {
-		return err
+	if sourceID == "" || in == "" {
+		if _, err := app.Unfilled(m, row); err != nil {
+			return err
+		}
 	}
 	r := record.Record{ID: row.ID, Profile: profile, Model: m.Name, Partition: in, SourceID: sourceID, SelfRef: selfRef}
 	r.Version.Instance = row.ID // of some instance: there is none yet
