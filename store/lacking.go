@@ -74,11 +74,31 @@ func (l Lacking) find(ctx context.Context, tx *db.Tx, changed, under int64) (ids
 	return ids, ok, err
 }
 
+// Any reports whether there are such records, where that is found among few: of each
+// instance that has saved something for the receiver, its latest.
+func (l Lacking) Any(ctx context.Context, tx *db.Tx, few int) (bool, error) {
+	above, _, err := l.newer(ctx, tx, int64(few))
+	for _, instance := range sortedKeys(above) {
+		var ids []string
+		if err == nil {
+			ids, err = l.collect(ctx, tx, nil, fmt.Sprintf(latestSaved, few), instance, above[instance])
+		}
+		if err != nil || len(ids) > 0 {
+			return err == nil, err
+		}
+	}
+	if err != nil {
+		return false, fmt.Errorf("look for what the receiver lacks: %w", err)
+	}
+	return false, nil
+}
+
 // The statements that look for records.
 const (
 	countSaved = `SELECT COUNT(*) FROM (SELECT 1 FROM morango_store
 		WHERE last_saved_instance = $1 AND last_saved_counter > $2 LIMIT $3) found`
-	listSaved = `SELECT id, profile, partition, last_saved_instance, last_saved_counter FROM morango_store
+	latestSaved = listSaved + ` ORDER BY last_saved_counter DESC LIMIT %d`
+	listSaved   = `SELECT id, profile, partition, last_saved_instance, last_saved_counter FROM morango_store
 		WHERE last_saved_instance = $1 AND last_saved_counter > $2`
 	countUnder = `SELECT COUNT(*) FROM (SELECT 1 FROM morango_store s WHERE (FILTER)(ORDER) LIMIT (LIMIT)) found`
 	listUnder  = `SELECT s.id, s.profile, s.partition, s.last_saved_instance, s.last_saved_counter

@@ -31,7 +31,7 @@ const (
 	maxPlace      = 4_096 // bytes of a partition
 	maxCovered    = 1_000 // claims to which a question restricts itself
 	maxIDs        = 1_024 // records that are wanted in any case
-	maxAhead      = 500   // records that are looked at to know whether one is ahead
+	maxAhead      = 100   // records of an instance that are looked at to know whether one is ahead
 )
 
 // workTime is how long an answer works before it leaves the rest of the spans out.
@@ -207,8 +207,7 @@ func ahead(ctx context.Context, tx *db.Tx, q Question) (bool, error) {
 	if q.Covered == nil {
 		return false, nil
 	}
-	ids, _, err := store.Lacking{Profile: q.Profile, Filter: q.Filter, Receiver: q.Covered}.Find(ctx, tx, maxAhead, -1)
-	return len(ids) > 0, err
+	return store.Lacking{Profile: q.Profile, Filter: q.Filter, Receiver: q.Covered}.Any(ctx, tx, maxAhead)
 }
 
 // lists lists the records of spans, as many as are allowed in one answer.

@@ -52,3 +52,51 @@ func TestGlanceEnds(t *testing.T) {
 		t.Errorf("%+v, %v", c, err)
 	}
 }
+
+// A peer that has many times more, because others push to it, costs one question after a
+// push, and two more at most where it changed what we have; and what it lost of ours is
+// found, and what it changed under its version.
+func TestGlanceAmongMuchElse(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, them *db.DB) {
+		us := dbtest.New(t)
+		claimed(t, us, glanceRecords, 3)
+		claimed(t, them, 4*glanceRecords, 3)
+		const another = "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
+		savedBy := func(instance string, from, to int) {
+			run(t, them, func(tx *db.Tx) (err error) {
+				for i := from; i < to && err == nil; i++ {
+					_, err = tx.Exec(t.Context(), `UPDATE morango_store SET last_saved_instance = $1 WHERE id = $2`, instance, recordID(i))
+				}
+				return err
+			})
+		}
+		savedBy(another, glanceRecords, 4*glanceRecords)
+		look := func() (Comparison, *other) {
+			start := time.Now()
+			still := func() time.Time { return start }
+			peer := &other{d: them, now: still}
+			g := Glance{Profile: "p", Filter: partition.Of("part:"), Start: saver, Peer: saver, Now: still, Unpulled: true}
+			c, err := g.Compare(t.Context(), us, peer, func(ctx context.Context, q Question, _ []Sum, _ *Kept) (Answer, error) {
+				q.Parts = nil // of partitions that others push to, too, the digests differ
+				return peer.Ask(ctx, q)
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return *c, peer
+		}
+		if c, peer := look(); !c.Clean() || c.Questions != 1 || c.Explained > 0 || c.Here != glanceRecords || c.There != c.Here {
+			t.Errorf("more elsewhere: %+v, %d told", c, peer.said)
+		}
+		savedBy(another, 0, glanceRecords/2)
+		if c, peer := look(); !c.Clean() || c.Questions > 3 || c.Explained == 0 || peer.said > 2*splitParts+briefLists*listRecords {
+			t.Errorf("changed elsewhere: %+v, %d told", c, peer.said)
+		}
+		savedBy(saver, 0, glanceRecords/2)
+		execute(t, them, `DELETE FROM morango_store WHERE id = $1`, recordID(3))
+		execute(t, them, `UPDATE morango_store SET serialized = '[]' WHERE id = $1`, recordID(5))
+		if c, _ := look(); c.Lost != 1 || c.Damaged != 1 || c.Questions > 3 {
+			t.Errorf("lost and damaged: %+v", c)
+		}
+	})
+}
