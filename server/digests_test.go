@@ -27,6 +27,8 @@ func TestDigestsAreForThoseWhoMayPull(t *testing.T) {
 		}
 		ask(http.StatusOK, `"sums":[{"records":`, digests(syncID, root, `, "sums": [`+span+`]`))
 		ask(http.StatusOK, `"lists":[[`, digests(syncID, root, `, "lists": [`+span+`], "claims": true`))
+		ask(http.StatusOK, `"lists":[[]]`, digests(syncID, root, `, "lists": [`+span+`], "covered": {"": {}}`)) // nothing is covered
+		ask(http.StatusOK, `"records":0`, digests(syncID, root, `, "sums": [`+span+`], "covered": {`+manyClaims(1000)+`}`))
 		before := p.dump(t)
 		for _, c := range []struct {
 			status int
@@ -46,6 +48,11 @@ func TestDigestsAreForThoseWhoMayPull(t *testing.T) {
 			{http.StatusBadRequest, digests(syncID, root, `, "sums": [["a"]]`)},
 			{http.StatusBadRequest, digests(syncID, root, `, "expect": [{"records": 1, "sum": "x", "last": "y"}]`)},
 			{http.StatusBadRequest, digests(syncID, root, `, "lost": -1`)},
+			{http.StatusBadRequest, digests(syncID, root, `, "covered": {"a": {"x": 1}}`)},
+			{http.StatusBadRequest, digests(syncID, root, `, "covered": {"a": {"`+root+`": -1}}`)},
+			{http.StatusBadRequest, digests(syncID, root, `, "covered": {`+manyClaims(1001)+`}`)},
+			{http.StatusBadRequest, digests(syncID, root, `, "ids": ["x"]`)},
+			{http.StatusBadRequest, digests(syncID, root, `, "ids": ["`+root+`"`+strings.Repeat(`, "`+root+`"`, 1024)+`]`)},
 			{http.StatusBadRequest, `{"sync_session_id": 7, "filter": []}`},
 			{http.StatusBadRequest, `[]`},
 			{http.StatusBadRequest, `{`},
@@ -67,6 +74,15 @@ func TestDigestsAreForThoseWhoMayPull(t *testing.T) {
 	onEngines(t, func(c *server.Config) { c.Hide = []wire.Capability{wire.PartitionDigests} }, func(t *testing.T, p *peer) {
 		p.want(t, http.StatusNotFound, "", http.MethodPost, wire.PathDigests, digests(syncID, root, ""))
 	})
+}
+
+// manyClaims are claims about partitions that nobody has.
+func manyClaims(n int) string {
+	var all []string
+	for i := range n {
+		all = append(all, fmt.Sprintf(`"none%d": {%q: 1}`, i, root))
+	}
+	return strings.Join(all, ", ")
 }
 
 // What is asked about kept digests is bounded and stays within what may be pulled too.
