@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"strings"
@@ -34,14 +35,58 @@ func Upsert(ctx context.Context, tx *db.Tx, m *model.Model, rows []Row) error {
 	}
 	defer statement.Close()
 	for _, row := range rows {
-		result, err := statement.ExecContext(ctx, append(bindAll(tx.Kind(), m, row), fixed...)...)
-		if err != nil {
+		if err := writeOwn(ctx, statement, append(bindAll(tx.Kind(), m, row), fixed...)); err != nil {
 			return fmt.Errorf("write row %s into table %s: %w", row.ID, m.Table, err)
 		}
-		if n, err := result.RowsAffected(); err != nil {
-			return fmt.Errorf("write row %s into table %s: %w", row.ID, m.Table, err)
-		} else if n == 0 {
-			return fmt.Errorf("write row %s into table %s: %w", row.ID, m.Table, ErrOtherModel)
+	}
+	return nil
+}
+
+// writeOwn runs a statement that writes one row, and none if that is another model's. Each
+// run under a context that can end costs SQLite's driver a goroutine, so we look ourselves.
+func writeOwn(ctx context.Context, statement *sql.Stmt, args []any) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	result, err := statement.ExecContext(context.WithoutCancel(ctx), args...)
+	if err != nil {
+		return err
+	}
+	if n, err := result.RowsAffected(); err != nil || n > 0 {
+		return err
+	}
+	return ErrOtherModel
+}
+
+// Overwrite is Upsert for rows that the table has. An error wraps ErrTogether, and the
+// caller rolls back to before the call: so SQLite need not prepare for taking each row
+// back by itself (see db.Insert).
+func Overwrite(ctx context.Context, tx *db.Tx, m *model.Model, rows []Row) error {
+	if tx.Kind() != db.SQLite || len(rows) == 0 {
+		return Upsert(ctx, tx, m, rows)
+	}
+	sets := []string{db.Quote(model.ColumnDirty) + " = FALSE"}
+	var places []int
+	for i, c := range m.Columns {
+		if !c.Local && c.Name != model.ColumnID {
+			places = append(places, i)
+			sets = append(sets, fmt.Sprintf("%s = $%d", db.Quote(c.Name), len(places)))
+		}
+	}
+	cond, fixed := mine(m, len(places)+2)
+	statement, err := tx.Prepare(ctx, fmt.Sprintf("UPDATE OR FAIL %s SET %s WHERE %s = $%d%s",
+		db.Quote(m.Table), strings.Join(sets, ", "), db.Quote(model.ColumnID), len(places)+1, cond))
+	if err != nil {
+		return fmt.Errorf("write into table %s: %w", m.Table, err)
+	}
+	defer statement.Close()
+	for _, row := range rows {
+		args := make([]any, 0, len(places)+1+len(fixed))
+		for _, i := range places {
+			args = append(args, Bind(tx.Kind(), &m.Columns[i], row.Values[i]))
+		}
+		if err := writeOwn(ctx, statement, append(append(args, row.ID), fixed...)); err != nil {
+			return fmt.Errorf("write row %s into table %s: %w: %w", row.ID, m.Table, ErrTogether, err)
 		}
 	}
 	return nil

@@ -24,8 +24,9 @@ type page struct {
 	tables  map[string]targets // what the rows refer to, by table
 	depth   int                // of the row that is being judged
 	fresh   []string           // rows of that depth that are as good as written
-	ready   []app.Row          // to be written at the end
-	absent  []app.Row          // likewise, and the application has no such rows
+	ready   []app.Row          // to be written at the end, whether the application has them or not
+	absent  []app.Row          // likewise, new to the application
+	present []app.Row          // likewise, in place of what it has
 }
 
 // candidate is a row that is to be judged.
@@ -159,6 +160,9 @@ func (p *page) write(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := app.Overwrite(ctx, p.tx, p.model, p.present); err != nil {
+		return err
+	}
 	return app.Upsert(ctx, p.tx, p.model, p.ready)
 }
 
@@ -224,16 +228,21 @@ func (p *page) leave(w row, v verdict, text string) {
 // put writes a row, at once or with the others.
 func (p *page) put(ctx context.Context, c candidate) error {
 	r := app.Row{ID: c.row.id, Values: c.values}
-	if !p.outcome.rowByRow && !c.present && !p.careful[p.model.Name] {
-		p.absent = append(p.absent, r)
-	} else if !p.outcome.rowByRow {
+	switch {
+	case !p.outcome.rowByRow && p.careful[p.model.Name]:
 		p.ready = append(p.ready, r)
-	} else if err := p.guarded(ctx, r); isRefusal(err) {
-		p.leave(c.row, refused, reasonText(err))
-		p.outcome.clashed = append(p.outcome.clashed, c.row.id)
-		return nil
-	} else if err != nil {
-		return err
+	case !p.outcome.rowByRow && c.present:
+		p.present = append(p.present, r)
+	case !p.outcome.rowByRow:
+		p.absent = append(p.absent, r)
+	default:
+		if err := p.guarded(ctx, r); isRefusal(err) {
+			p.leave(c.row, refused, reasonText(err))
+			p.outcome.clashed = append(p.outcome.clashed, c.row.id)
+			return nil
+		} else if err != nil {
+			return err
+		}
 	}
 	p.fresh = append(p.fresh, r.ID)
 	p.outcome.applied = append(p.outcome.applied, r.ID)
