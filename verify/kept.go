@@ -30,9 +30,9 @@ type Range struct{ From, To string }
 
 // The bounds of keeping digests.
 const (
-	keptRecords = 5_000  // in a partition, up to which its digest is kept
-	keepAtOnce  = 2_500  // records summed up in one transaction, about
-	keepRecords = 10_000 // summed up at one go; the rest later
+	keptRecords = 5_000 // in a partition, up to which its digest is kept
+	keepAtOnce  = 2_500 // records summed up in one transaction, about
+	keepRecords = 4_000 // summed up at one go, in some 40 ms; the rest later
 	keepTime    = 100 * time.Millisecond
 	keepPage    = 256 // partitions looked at in one statement
 )

@@ -12,8 +12,10 @@ import (
 	"github.com/morango-go/morango"
 	"github.com/morango-go/morango/counter"
 	"github.com/morango-go/morango/db"
+	"github.com/morango-go/morango/partition"
 	"github.com/morango-go/morango/server"
 	"github.com/morango-go/morango/store"
+	"github.com/morango-go/morango/verify"
 )
 
 // world makes the databases that jobs of one size start from, each when it is first
@@ -104,10 +106,30 @@ func (w *world) template(ctx context.Context, name string) (string, error) {
 		target, err = w.join(ctx, hubFull, clientEmpty, morango.JoinOptions{})
 	}
 	if err == nil {
+		err = sumUp(ctx, target)
+	}
+	if err == nil {
 		err = w.settle(ctx, target)
 	}
 	w.ready[name] = target
 	return target, err
+}
+
+// sumUp sums up all partitions, which later syncs would do by and by.
+func sumUp(ctx context.Context, target string) error {
+	d, err := db.Open(ctx, target, db.Options{})
+	if err != nil {
+		return err
+	}
+	for left := true; left && err == nil; {
+		if _, err = verify.Keep(ctx, d, partition.All(), nil, time.Now); err == nil {
+			err = d.Read(ctx, func(tx *db.Tx) (err error) {
+				left, err = store.AnyStale(ctx, tx, partition.All())
+				return err
+			})
+		}
+	}
+	return errors.Join(err, d.Close())
 }
 
 func (w *world) open(ctx context.Context, target string, create bool) (*morango.Node, error) {
