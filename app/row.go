@@ -46,6 +46,9 @@ func canonical(t model.Type, raw any) (any, error) {
 	switch t {
 	case model.UUID, model.DashedUUID:
 		if text, ok := raw.(string); ok {
+			if ident.Valid(text) {
+				return raw, nil // as it is, without a copy
+			}
 			return ident.Parse(text)
 		}
 	case model.Text, model.Decimal, model.DateTimeTZ, model.JSON:
@@ -53,7 +56,7 @@ func canonical(t model.Type, raw any) (any, error) {
 	case model.Integer, model.SmallInt, model.BigInt:
 		switch n := raw.(type) {
 		case int64:
-			return n, nil
+			return raw, nil
 		case float64:
 			if n == math.Trunc(n) && math.Abs(n) < 1<<53 {
 				return int64(n), nil
@@ -62,7 +65,7 @@ func canonical(t model.Type, raw any) (any, error) {
 	case model.Float:
 		switch n := raw.(type) {
 		case float64:
-			return n, nil
+			return raw, nil
 		case int64:
 			return float64(n), nil
 		}
@@ -94,7 +97,7 @@ func canonicalText(raw any) (any, error) {
 		if !utf8.ValidString(v) {
 			return nil, errors.New("the text is not valid UTF-8")
 		}
-		return v, nil
+		return raw, nil // as it is, without a copy
 	case int64:
 		return strconv.FormatInt(v, 10), nil
 	case float64:

@@ -25,6 +25,7 @@ type pass struct {
 	end     time.Time
 	careful bool // do not rely on what the store was found not to have
 	report  Report
+	touched []string // partitions in which records were written
 
 	instance string // who stamps; "" until something is to be stamped
 	counter  int64
@@ -322,13 +323,12 @@ const (
 func (p *pass) write(ctx context.Context, m *model.Model, entries []entry) error {
 	slices.SortFunc(entries, func(a, b entry) int { return strings.Compare(a.id, b.id) })
 	var fresh, freshHistory, again, history [][]any
-	places := make([]string, 0, len(entries))
 	for _, e := range entries {
 		row := []any{e.id, e.partition, e.sourceID, e.serialized, e.selfRef, e.conflicting, e.dirty}
 		if e.again {
-			again, history, places = append(again, row), append(history, row[:1]), append(places, e.was)
+			again, history, p.touched = append(again, row), append(history, row[:1]), append(p.touched, e.was)
 		} else {
-			fresh, freshHistory, places = append(fresh, row[:5]), append(freshHistory, row[:1]), append(places, e.partition)
+			fresh, freshHistory, p.touched = append(fresh, row[:5]), append(freshHistory, row[:1]), append(p.touched, e.partition)
 		}
 	}
 	profile, version := p.run.env.Profile.Name, counter.Version{Instance: p.instance, Counter: p.counter}
@@ -341,10 +341,7 @@ func (p *pass) write(ctx context.Context, m *model.Model, entries []entry) error
 	}
 	into, counters.Conflict = intoStore(profile, m.Name, version), raise
 	into.Conflict = overwrite
-	if err := p.insert(ctx, into, again, counters, history); err != nil {
-		return err
-	}
-	return store.Touch(ctx, p.tx, places)
+	return p.insert(ctx, into, again, counters, history)
 }
 
 // insert writes records and their histories.

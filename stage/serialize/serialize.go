@@ -200,7 +200,10 @@ func (r *run) try(ctx context.Context, lock partition.Filter, careful bool) (p *
 		if err := tx.Lock(ctx, lock, false); err != nil {
 			return err
 		}
-		return p.work(ctx)
+		if err := p.work(ctx); err != nil {
+			return err
+		}
+		return store.Touch(ctx, tx, p.touched)
 	})
 	return p, err
 }
