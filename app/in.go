@@ -103,16 +103,15 @@ func Insert(ctx context.Context, tx *db.Tx, m *model.Model, rows []Row) error {
 	for _, c := range m.Columns {
 		into.Columns = append(into.Columns, c.Name)
 	}
-	var fixed []any
+	into.Same = []db.Same{{Column: model.ColumnDirty, Value: false}}
 	for _, where := range m.Where {
 		if _, listed := m.Column(where.Column); !listed {
-			into.Columns, fixed = append(into.Columns, where.Column), append(fixed, where.Value)
+			into.Same = append(into.Same, db.Same{Column: where.Column, Value: where.Value})
 		}
 	}
-	into.Columns = append(into.Columns, model.ColumnDirty)
 	all := make([][]any, len(rows))
 	for i, row := range rows {
-		all[i] = append(append(bindAll(tx.Kind(), m, row), fixed...), false)
+		all[i] = bindAll(tx.Kind(), m, row)
 	}
 	if err := tx.InsertAll(ctx, into, all); err != nil {
 		return fmt.Errorf("write %d rows into table %s: %w: %w", len(rows), m.Table, ErrTogether, err)

@@ -42,7 +42,7 @@ type candidate struct {
 // are: fewer than a page when their texts are long.
 func (p *page) read(ctx context.Context, items []item) (int, error) {
 	n := min(len(items), p.limits.page)
-	var rows map[string]row
+	var rows []row
 	for {
 		ids := make([]string, n)
 		for i, it := range items[:n] {
@@ -58,9 +58,10 @@ func (p *page) read(ctx context.Context, items []item) (int, error) {
 		}
 		n /= 2
 	}
-	for _, it := range items[:n] {
-		w, stored := rows[it.id]
-		if !stored { // somebody else has applied it
+	p.rows = make([]candidate, 0, n)
+	for i, it := range items[:n] {
+		w := rows[i]
+		if w.id == "" { // somebody else has applied it
 			continue
 		}
 		c := candidate{row: w, item: it}

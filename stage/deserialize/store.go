@@ -139,26 +139,31 @@ const loadRows = `
 	SELECT id, source_id, partition, serialized, deleted, deserialization_error,
 		dirty_bit AND profile = $2 AND model_name = $3 FROM morango_store WHERE id IN %s`
 
-// load reads those of the rows that are still dirty, and the model's. It stops
-// after so many bytes of JSON, and reports whether it came to the end.
-func (r *run) load(ctx context.Context, tx *db.Tx, m *model.Model, ids []string, budget int) (page map[string]row, complete bool, err error) {
+// load reads those of the rows that are still dirty, and the model's, each into the place
+// of its id; the others stay empty. It stops after so many bytes of JSON, and reports
+// whether it came to the end.
+func (r *run) load(ctx context.Context, tx *db.Tx, m *model.Model, ids []string, budget int) (page []row, complete bool, err error) {
 	rows, err := tx.Query(ctx, fmt.Sprintf(loadRows, tx.IDs(1)), db.JSONList(ids), r.env.Profile.Name, m.Name)
 	if err != nil {
 		return nil, false, fmt.Errorf("read store rows: %w", err)
 	}
-	page, complete = make(map[string]row, len(ids)), true
-	_, err = scan(rows, func(rows *sql.Rows) (id string, err error) {
-		var w row
-		var wanted bool
+	places := make(map[string]int, len(ids))
+	for i, id := range ids {
+		places[id] = i
+	}
+	page, complete = make([]row, len(ids)), true
+	var w row // here, for what is scanned into moves to the heap
+	var wanted bool
+	_, err = scan(rows, func(rows *sql.Rows) (none struct{}, err error) {
 		err = rows.Scan((*db.ID)(&w.id), &w.sourceID, &w.partition, &w.serialized, &w.deleted, &w.reason, &wanted)
-		if wanted {
-			page[w.id] = w
+		if place, asked := places[w.id]; asked && wanted && err == nil {
+			page[place] = w
 		}
 		if budget -= len(w.serialized); budget < 0 {
 			complete = false
 			err = errors.Join(err, rows.Close())
 		}
-		return w.id, err
+		return none, err
 	})
 	if err != nil {
 		return nil, false, fmt.Errorf("read store rows: %w", err)
