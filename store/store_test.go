@@ -225,6 +225,44 @@ func TestClaimWritesNoMoreThanNeeded(t *testing.T) {
 	})
 }
 
+// OwnClaimed says whether ClaimOwn has nothing to write.
+func TestOwnClaimed(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		tables.Env(t, d)
+		tables.Load(t, d, 7, nil)
+		claimed := func(prefixes ...string) (all bool) {
+			tables.Write(t, d, func(tx *db.Tx) (err error) {
+				all, err = store.OwnClaimed(t.Context(), tx, partition.Of(prefixes...))
+				return err
+			})
+			return all
+		}
+		claim := func(prefixes ...string) {
+			tables.Write(t, d, func(tx *db.Tx) error { return store.ClaimOwn(t.Context(), tx, partition.Of(prefixes...)) })
+		}
+		long := strings.Repeat("é", 200) // a claim on it cannot be stored
+		claim("p")
+		for _, c := range []struct {
+			prefixes []string
+			want     bool
+		}{{[]string{"p"}, true}, {[]string{"p:narrow", long}, true}, {[]string{"p", "q"}, false}, {nil, false}} {
+			if got := claimed(c.prefixes...); got != c.want {
+				t.Errorf("%q is claimed: %v, want %v", c.prefixes, got, c.want)
+			}
+		}
+		tables.Write(t, d, func(tx *db.Tx) error {
+			_, err := store.NextCounter(t.Context(), tx, tables.Instance())
+			return err
+		})
+		if claimed("p") {
+			t.Error("a counter that has risen since is claimed")
+		}
+		if claim(); !claimed() {
+			t.Error("everything is claimed, and it says no")
+		}
+	})
+}
+
 // ClaimOwn claims every instance that this database used, under every prefix.
 func TestClaimOwn(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
