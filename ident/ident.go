@@ -30,8 +30,18 @@ var ErrInvalid = errors.New("not an id (32 hex digits)")
 // Hash returns the first 32 hex digits of SHA-256 over the parts joined by "::".
 // Every id of the system that is not random has this form.
 func Hash(parts ...string) string {
-	sum := sha256.Sum256([]byte(strings.Join(parts, "::")))
-	return hex.EncodeToString(sum[:Length/2])
+	var room [512]byte // each record that travels is hashed some times
+	text := room[:0]
+	for i, part := range parts {
+		if i > 0 {
+			text = append(text, "::"...)
+		}
+		text = append(text, part...)
+	}
+	sum := sha256.Sum256(text)
+	var digits [Length]byte
+	hex.Encode(digits[:], sum[:Length/2])
+	return string(digits[:])
 }
 
 // Record returns the id of a record. partition still holds Placeholder where the

@@ -1,7 +1,6 @@
 package wire
 
 import (
-	"bytes"
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
@@ -16,8 +15,8 @@ import (
 type recordDecoder struct {
 	profile                       string
 	models, partitions, instances []string
-	ids                           []string // that stand in texts
-	text                          []byte   // that is put together
+	ids                           []rawID // that stand in texts
+	text                          []byte  // that is put together
 
 	in      []byte // what is left of the frame
 	section []byte // what is left of the frame's ids
@@ -142,16 +141,24 @@ func (d *recordDecoder) counter() int64 {
 
 // id takes the next id of the frame's.
 func (d *recordDecoder) id() string {
-	const size = ident.Length / 2
-	if d.err == nil && len(d.section) < size {
-		d.fail("a frame has too few ids")
-	}
+	raw, _ := d.rawID()
 	if d.err != nil {
 		return ""
 	}
-	id := hex.EncodeToString(d.section[:size])
-	d.section = d.section[size:]
-	return id
+	var text [ident.Length]byte
+	hex.Encode(text[:], raw[:])
+	return string(text[:])
+}
+
+// rawID is id as it came; each gets a number where there is one left.
+func (d *recordDecoder) rawID() (id rawID, kept bool) {
+	if d.err == nil && len(d.section) < len(id) {
+		d.fail("a frame has too few ids")
+	}
+	if d.err == nil {
+		d.section = d.section[copy(id[:], d.section):]
+	}
+	return id, true
 }
 
 // spend takes a length from what the texts of a frame may have.
@@ -180,7 +187,7 @@ func (d *recordDecoder) paste(text []byte, values [4]string) string {
 	defer func() { d.in = rest }()
 	out := d.text[:0]
 	for d.in = text; d.err == nil; {
-		at := bytes.IndexAny(d.in, markers)
+		at := marker(d.in)
 		if at < 0 {
 			out = append(out, d.in...)
 			break
@@ -188,13 +195,11 @@ func (d *recordDecoder) paste(text []byte, values [4]string) string {
 		out = append(out, d.in[:at]...)
 		stands := d.in[at]
 		d.in = d.in[at+1:]
-		var value string
 		if stands == markID {
-			value = d.wordOf(&d.ids, MaxIDs, d.id)
-		} else {
-			value = values[stands-1]
-		}
-		if d.spend(len(value)) {
+			if id := wordOf(d, &d.ids, MaxIDs, d.rawID); d.spend(ident.Length) {
+				out = hex.AppendEncode(out, id[:])
+			}
+		} else if value := values[stands-1]; d.spend(len(value)) {
 			out = append(out, value...)
 		}
 	}
@@ -206,23 +211,27 @@ func (d *recordDecoder) paste(text []byte, values [4]string) string {
 
 // word reads a word of a table, or a new one with read.
 func (d *recordDecoder) word(table *[]string, read func() string) string {
-	return d.wordOf(table, MaxWords, read)
+	return wordOf(d, table, MaxWords, func() (string, bool) {
+		word := read()
+		return word, len(word) <= MaxWord
+	})
 }
 
-// wordOf is word of a table with so many numbers.
-func (d *recordDecoder) wordOf(table *[]string, most int, read func() string) string {
+// wordOf reads a word of a table with so many numbers, or a new one with read, which says
+// whether it gets one.
+func wordOf[T any](d *recordDecoder, table *[]T, most int, read func() (word T, kept bool)) (none T) {
 	n := d.number(uint64(most), "as the number of a word")
 	switch {
 	case d.err != nil:
-		return ""
+		return none
 	case n > uint64(len(*table)):
 		d.fail("word %d where there are %d", n, len(*table))
-		return ""
+		return none
 	case n > 0:
 		return (*table)[n-1]
 	}
-	word := read()
-	if d.err == nil && len(*table) < most && len(word) <= MaxWord {
+	word, kept := read()
+	if d.err == nil && kept && len(*table) < most {
 		*table = append(*table, word)
 	}
 	return word

@@ -3,7 +3,6 @@ package wire
 import (
 	"bytes"
 	"encoding/binary"
-	"encoding/hex"
 	"fmt"
 	"slices"
 	"strings"
@@ -14,19 +13,21 @@ import (
 
 // recordEncoder writes the records of one stream, each after the others.
 type recordEncoder struct {
-	models, partitions, instances, ids wordTable
-	section                            []byte // the ids of the frame
-	text                               []byte // of a record, while it is cut
+	models, partitions wordTable
+	instances, ids     idTable
+	section            []byte // the ids of the frame
+	text               []byte // of a record, while it is cut
 }
 
 // wordTable numbers the words of one kind on the sender's side.
 type wordTable struct {
-	most    int // of numbers; 0 stands for MaxWords
 	numbers map[string]uint64
 	order   []string
 }
 
-func newRecordEncoder() recordEncoder { return recordEncoder{ids: wordTable{most: MaxIDs}} }
+func newRecordEncoder() recordEncoder {
+	return recordEncoder{instances: newIDTable(MaxWords), ids: newIDTable(MaxIDs)}
+}
 
 // mark remembers how many words and ids there are.
 func (e *recordEncoder) mark() [5]int {
@@ -35,13 +36,19 @@ func (e *recordEncoder) mark() [5]int {
 
 // reset forgets what came after the mark.
 func (e *recordEncoder) reset(mark [5]int) {
+	e.models.reset(mark[0])
+	e.partitions.reset(mark[1])
+	e.instances.reset(mark[2])
+	e.ids.reset(mark[3])
 	e.section = e.section[:mark[4]]
-	for i, t := range []*wordTable{&e.models, &e.partitions, &e.instances, &e.ids} {
-		for _, word := range t.order[mark[i]:] {
-			delete(t.numbers, word)
-		}
-		t.order = t.order[:mark[i]]
+}
+
+// reset forgets all words but the first.
+func (t *wordTable) reset(first int) {
+	for _, word := range t.order[first:] {
+		delete(t.numbers, word)
 	}
+	t.order = t.order[:first]
 }
 
 // number finds a word's number, or 0 and gives it one.
@@ -49,11 +56,7 @@ func (t *wordTable) number(word string) uint64 {
 	if n, known := t.numbers[word]; known {
 		return n
 	}
-	most := t.most
-	if most == 0 {
-		most = MaxWords
-	}
-	if len(t.order) < most && len(word) <= MaxWord {
+	if len(t.order) < MaxWords && len(word) <= MaxWord {
 		if t.numbers == nil {
 			t.numbers = map[string]uint64{}
 		}
@@ -63,7 +66,7 @@ func (t *wordTable) number(word string) uint64 {
 	return 0
 }
 
-func (t *wordTable) appendText(dst []byte, word string) []byte {
+func (t *wordTable) append(dst []byte, word string) []byte {
 	n := t.number(word)
 	dst = binary.AppendUvarint(dst, n)
 	if n == 0 {
@@ -72,10 +75,10 @@ func (t *wordTable) appendText(dst []byte, word string) []byte {
 	return dst
 }
 
-func (e *recordEncoder) appendIDWord(dst []byte, t *wordTable, word string) []byte {
-	n := t.number(word)
+func (e *recordEncoder) appendIDWord(dst []byte, t *idTable, id rawID) []byte {
+	n := t.number(id)
 	if n == 0 {
-		e.id(word)
+		e.section = append(e.section, id[:]...)
 	}
 	return binary.AppendUvarint(dst, n)
 }
@@ -86,7 +89,8 @@ func appendString(dst []byte, text string) []byte {
 
 // id puts a valid id into the frame's.
 func (e *recordEncoder) id(id string) {
-	e.section, _ = hex.AppendDecode(e.section, []byte(id)) // it was looked at before
+	raw, _ := parseID(id) // it was looked at before
+	e.section = append(e.section, raw[:]...)
 }
 
 // append appends a record, and tells how many entries of its history stand there.
@@ -113,14 +117,14 @@ func (e *recordEncoder) append(dst []byte, r record.Record) ([]byte, int, error)
 	if flags&flagID != 0 {
 		e.id(r.ID)
 	}
-	dst = e.models.appendText(dst, r.Model)
-	dst = e.partitions.appendText(dst, partition)
+	dst = e.models.append(dst, r.Model)
+	dst = e.partitions.append(dst, partition)
 	if flags&flagSourceID != 0 {
 		e.id(r.SourceID)
 	} else {
 		dst = appendString(dst, r.SourceID)
 	}
-	dst = binary.AppendUvarint(e.appendIDWord(dst, &e.instances, r.Version.Instance), uint64(r.Version.Counter))
+	dst = e.appendVersion(dst, r.Version.Instance, r.Version.Counter)
 	if r.SelfRef != "" {
 		e.id(r.SelfRef)
 	}
@@ -159,9 +163,14 @@ func (e *recordEncoder) appendHistory(dst []byte, r record.Record, own, others [
 	}
 	dst = binary.AppendUvarint(dst, uint64(len(own)+len(others)))
 	for _, instance := range slices.Concat(own, others) {
-		dst = binary.AppendUvarint(e.appendIDWord(dst, &e.instances, instance), uint64(r.History[instance]))
+		dst = e.appendVersion(dst, instance, r.History[instance])
 	}
 	return dst
+}
+
+func (e *recordEncoder) appendVersion(dst []byte, instance string, n int64) []byte {
+	id, _ := parseID(instance) // it was looked at before
+	return binary.AppendUvarint(e.appendIDWord(dst, &e.instances, id), uint64(n))
 }
 
 // weight is how much of what a frame may hold a record takes when it is read again.
@@ -194,12 +203,9 @@ func encodable(r record.Record) error {
 // shortest is what is worth a byte in place of it.
 const shortest = 8
 
-// markers are the bytes that stand for something in a text that is cut; markID is the one
-// for any id.
-const (
-	markers = "\x01\x02\x03\x04\x05"
-	markID  = 5
-)
+// markID is the byte that stands for any id in a text that is cut. Those from 1 on stand
+// for what cuts returns.
+const markID = 5
 
 // cuts are what the bytes from 1 on stand for.
 func cuts(r record.Record) [4]string { return [4]string{r.ID, r.Partition, r.SourceID, r.SelfRef} }
@@ -209,7 +215,17 @@ var cutOrder = [4]int{1, 2, 0, 3}
 
 // cuttable says whether the record's texts have none of the bytes that stand for something.
 func cuttable(r record.Record) bool {
-	return !strings.ContainsAny(r.Serialized, markers) && !strings.ContainsAny(r.Conflicting, markers)
+	return marker(r.Serialized) < 0 && marker(r.Conflicting) < 0
+}
+
+// marker finds the first byte of a text that stands for something; less than 0 if none does.
+func marker[T string | []byte](text T) int {
+	for i := range len(text) {
+		if c := text[i]; c > 0 && c <= markID {
+			return i
+		}
+	}
+	return -1
 }
 
 // appendText appends a text of a record with its length.
@@ -241,10 +257,14 @@ func (e *recordEncoder) cutIDs(text []byte) []byte {
 		at++
 		out = append(out, from[:at]...)
 		from = from[at:]
-		if len(from) <= ident.Length || from[ident.Length] != '"' || !ident.Valid(string(from[:ident.Length])) {
+		if len(from) <= ident.Length || from[ident.Length] != '"' {
 			continue
 		}
-		out = e.appendIDWord(append(out, markID), &e.ids, string(from[:ident.Length]))
+		id, ok := parseID(from[:ident.Length])
+		if !ok {
+			continue
+		}
+		out = e.appendIDWord(append(out, markID), &e.ids, id)
 		from = from[ident.Length:]
 	}
 }

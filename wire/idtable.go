@@ -1,0 +1,89 @@
+package wire
+
+import (
+	"hash/maphash"
+
+	"github.com/morango-go/morango/ident"
+)
+
+// rawID is an id as its 16 bytes.
+type rawID [ident.Length / 2]byte
+
+// parseID reads an id in the one form that ident.Valid knows.
+func parseID[T string | []byte](text T) (id rawID, ok bool) {
+	if len(text) != ident.Length {
+		return id, false
+	}
+	wrong := byte(0)
+	for i := range id {
+		high, low := digit(text[2*i]), digit(text[2*i+1])
+		wrong |= high | low
+		id[i] = high<<4 | low&0xf
+	}
+	return id, wrong < 16
+}
+
+// digit is the value of a hex digit; more than 15 for what is none.
+func digit(c byte) byte {
+	switch {
+	case '0' <= c && c <= '9':
+		return c - '0'
+	case 'a' <= c && c <= 'f':
+		return c - 'a' + 10
+	default:
+		return 255
+	}
+}
+
+// idTable numbers ids on the sender's side. There can be very many, so they lie in it one
+// after the other: 24 to 32 bytes each, and nothing for the garbage collector to look at.
+type idTable struct {
+	most  int
+	order []rawID
+	slots []uint32 // numbers, in the place that an id's hash says, or after; 0 is free
+	seed  maphash.Seed
+}
+
+func newIDTable(most int) idTable { return idTable{most: most, seed: maphash.MakeSeed()} }
+
+// number finds an id's number, or 0 and gives it one.
+func (t *idTable) number(id rawID) uint64 {
+	if 2*len(t.order) >= len(t.slots) {
+		t.grow()
+	}
+	at := t.place(id)
+	if n := t.slots[at]; n > 0 {
+		return uint64(n)
+	}
+	if len(t.order) < t.most {
+		t.order = append(t.order, id)
+		t.slots[at] = uint32(len(t.order))
+	}
+	return 0
+}
+
+// place finds an id's slot, or the free one in which it belongs. At least half are free.
+func (t *idTable) place(id rawID) int {
+	last := len(t.slots) - 1 // a power of two, less one
+	for at := int(maphash.Bytes(t.seed, id[:])) & last; ; at = (at + 1) & last {
+		if n := t.slots[at]; n == 0 || t.order[n-1] == id {
+			return at
+		}
+	}
+}
+
+func (t *idTable) grow() {
+	t.slots = make([]uint32, max(64, 2*len(t.slots)))
+	for i, id := range t.order {
+		t.slots[t.place(id)] = uint32(i + 1)
+	}
+}
+
+// reset forgets all ids but the first. The last comes first: no other id had to go past
+// its slot.
+func (t *idTable) reset(first int) {
+	for i := len(t.order) - 1; i >= first; i-- {
+		t.slots[t.place(t.order[i])] = 0
+		t.order = t.order[:i]
+	}
+}
