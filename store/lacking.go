@@ -39,7 +39,17 @@ const mostChanged = 200
 // at most under, the index by partition does. Limits below 0 rule a way out. ok says
 // whether there is a list; without one the whole store has to be read.
 func (l Lacking) Find(ctx context.Context, tx *db.Tx, changed, under int64) (ids []string, ok bool, err error) {
-	ids, ok, err = l.find(ctx, tx, changed, under)
+	return l.find(ctx, tx, changed, under, false)
+}
+
+// FindSparse is Find for whoever can read the store as a whole, which is faster where much of
+// it is lacking: then there is no list either.
+func (l Lacking) FindSparse(ctx context.Context, tx *db.Tx, changed, under int64) (ids []string, ok bool, err error) {
+	return l.find(ctx, tx, changed, under, true)
+}
+
+func (l Lacking) find(ctx context.Context, tx *db.Tx, changed, under int64, sparse bool) (ids []string, ok bool, err error) {
+	ids, ok, err = l.look(ctx, tx, changed, under, sparse)
 	if err != nil {
 		return nil, false, fmt.Errorf("look for what the receiver lacks: %w", err)
 	}
@@ -47,7 +57,7 @@ func (l Lacking) Find(ctx context.Context, tx *db.Tx, changed, under int64) (ids
 	return ids, ok, nil
 }
 
-func (l Lacking) find(ctx context.Context, tx *db.Tx, changed, under int64) (ids []string, ok bool, err error) {
+func (l Lacking) look(ctx context.Context, tx *db.Tx, changed, under int64, sparse bool) (ids []string, ok bool, err error) {
 	above, n, err := l.newer(ctx, tx, changed)
 	if err != nil || n == 0 {
 		return nil, err == nil, err
@@ -61,6 +71,11 @@ func (l Lacking) find(ctx context.Context, tx *db.Tx, changed, under int64) (ids
 	if n, err = l.changed(ctx, tx, above, changed); err != nil {
 		return nil, false, err
 	}
+	if sparse && n > many {
+		if much, err := l.much(ctx, tx, n); much || err != nil {
+			return nil, false, err
+		}
+	}
 	if narrow && under > few {
 		if n > 0 {
 			under = min(under, n)
@@ -72,6 +87,25 @@ func (l Lacking) find(ctx context.Context, tx *db.Tx, changed, under int64) (ids
 		ok = true
 	}
 	return ids, ok, err
+}
+
+// many is how many records can be much of the store. Fewer are always worth a list.
+const many = 1000
+
+// much says whether much of the store seems to be lacking, of which n records are above the
+// counters that the receiver claims throughout the filter. It looks at counts alone, and so
+// not at claims that differ within the filter.
+func (l Lacking) much(ctx context.Context, tx *db.Tx, n int64) (bool, error) {
+	if !slices.Contains(orAll(l.Filter).Prefixes(), "") {
+		under, err := CountUnder(ctx, tx, l.Filter, n)
+		if n = min(n, under); n <= many || err != nil {
+			return false, err
+		}
+	}
+	var all int64
+	query := fmt.Sprintf(`SELECT COUNT(*) FROM (SELECT 1 FROM morango_store LIMIT %d) found`, 4*n)
+	err := tx.QueryRow(ctx, query).Scan(&all)
+	return all < 4*n, err
 }
 
 // Any reports whether there are such records, where that is found among few: of each

@@ -9,7 +9,7 @@ import (
 
 // PagesBy is Pages with lists of at most so many ids; less than 0 allows none.
 func PagesBy(ctx context.Context, env stage.Env, job Job, rows int, changed, under int64, yield func(Page) error) error {
-	return pages(ctx, env, job, rows, short{changed, under}, yield)
+	return pages(ctx, env, job, reading{short{changed, under}, rows, pageBytes}, yield)
 }
 
 // Versions is a query, for the test of its plan.

@@ -66,15 +66,59 @@ var highestID = strings.Repeat("f", 32)
 
 // Pages calls yield with page after page of up to rows records until everything has been
 // looked at, or yield returns an error, which is returned. Each page is one short read: what
-// others write in between is seen or not, as it happens.
+// others write in between is seen or not, as it happens. While yield works on a page the
+// next one is read.
 func Pages(ctx context.Context, env stage.Env, job Job, rows int, yield func(Page) error) error {
-	return pages(ctx, env, job, rows, short{maxChanged, maxUnder}, yield)
+	return pages(ctx, env, job, reading{short{maxChanged, maxUnder}, rows, pageBytes}, yield)
 }
 
-func pages(ctx context.Context, env stage.Env, job Job, rows int, s short, yield func(Page) error) error {
+// pageBytes ends a page: records may be of any length.
+const pageBytes = 512 << 10
+
+// reading says how the store is read: short lists, and pages of so many records, and bytes
+// of their texts.
+type reading struct {
+	short
+	rows, bytes int
+}
+
+func pages(ctx context.Context, env stage.Env, job Job, by reading, yield func(Page) error) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	ahead := make(chan Page) // without room: one page waits, and no more are read
+	var failed error
+	var broken any // a panic is for who called: nobody would catch it there
+	go func() {
+		defer close(ahead)
+		defer func() { broken = recover() }()
+		failed = readPages(ctx, env, job, by, func(p Page) error {
+			select {
+			case ahead <- p:
+				return nil
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		})
+	}()
+	for p := range ahead {
+		if err := yield(p); err != nil {
+			stop()
+			for range ahead { // until the reader has noticed
+			}
+			return err
+		}
+	}
+	if broken != nil {
+		panic(broken)
+	}
+	return failed
+}
+
+// readPages reads page after page.
+func readPages(ctx context.Context, env stage.Env, job Job, by reading, each func(Page) error) error {
 	var f found
 	err := env.DB.Read(ctx, func(tx *db.Tx) (err error) {
-		f, err = find(ctx, tx, job, s)
+		f, err = find(ctx, tx, job, by.short)
 		return err
 	})
 	if err != nil {
@@ -84,11 +128,9 @@ func pages(ctx context.Context, env stage.Env, job Job, rows int, s short, yield
 		var p Page
 		err := env.DB.Read(ctx, func(tx *db.Tx) (err error) {
 			if f.whole {
-				p, more, err = nextOfAll(ctx, tx, job, rows)
+				p, more, err = nextOfAll(ctx, tx, job, by)
 			} else {
-				n := min(rows, len(f.ids))
-				p, err = listed(ctx, tx, job, f.ids[:n])
-				f.ids, more = f.ids[n:], n < len(f.ids)
+				p, more, err = f.next(ctx, tx, job, by)
 			}
 			return err
 		})
@@ -99,7 +141,7 @@ func pages(ctx context.Context, env stage.Env, job Job, rows int, s short, yield
 			p.After = highestID
 		}
 		job.After = p.After
-		if err := yield(p); err != nil {
+		if err := each(p); err != nil {
 			return err
 		}
 	}
@@ -114,7 +156,7 @@ const columns = `s.id, s.profile, s.model_name, s.partition, s.source_id, s.seri
 const (
 	wholePage = `SELECT ` + columns + ` FROM morango_store s
 		WHERE s.profile || '' = $1 AND (FILTER) AND (ABOVE)(AFTER) ORDER BY s.id LIMIT (LIMIT)`
-	listedPage = `SELECT ` + columns + ` FROM morango_store s WHERE s.profile = $2 AND s.id IN `
+	listedPage = `SELECT ` + columns + ` FROM morango_store s WHERE s.profile = $2 AND s.id IN (IDS) ORDER BY s.id`
 )
 
 // wholeQuery is a page of the whole store.
@@ -129,50 +171,57 @@ func (j Job) wholeQuery(tx *db.Tx, rows int) (string, []any) {
 }
 
 // nextOfAll reads a page where the whole store is to be read.
-func nextOfAll(ctx context.Context, tx *db.Tx, job Job, rows int) (p Page, more bool, err error) {
-	query, args := job.wholeQuery(tx, rows)
-	records, err := scan(ctx, tx, query, args...)
+func nextOfAll(ctx context.Context, tx *db.Tx, job Job, by reading) (p Page, more bool, err error) {
+	query, args := job.wholeQuery(tx, by.rows)
+	records, full, err := scan(ctx, tx, by.bytes, query, args...)
 	if err != nil || len(records) == 0 {
 		return p, false, err
 	}
-	p.After, more = records[len(records)-1].ID, len(records) == rows
+	p.After, more = records[len(records)-1].ID, full || len(records) == by.rows
 	p.Records, err = complete(ctx, tx, job, records)
 	return p, more, err
 }
 
-// listed reads records by their ids.
-func listed(ctx context.Context, tx *db.Tx, job Job, ids []string) (p Page, err error) {
-	if len(ids) == 0 {
-		return p, nil
+// next reads a page of a list.
+func (f *found) next(ctx context.Context, tx *db.Tx, job Job, by reading) (p Page, more bool, err error) {
+	n := min(by.rows, len(f.ids))
+	if n == 0 {
+		return p, false, nil
 	}
-	records, err := scan(ctx, tx, listedPage+tx.IDs(1), db.JSONList(ids), job.Profile)
+	records, full, err := scan(ctx, tx, by.bytes, strings.Replace(listedPage, "(IDS)", tx.IDs(1), 1), db.JSONList(f.ids[:n]), job.Profile)
 	if err != nil {
-		return p, err
+		return p, false, err
 	}
-	slices.SortFunc(records, func(a, b record.Record) int { return strings.Compare(a.ID, b.ID) })
-	p.After = ids[len(ids)-1]
+	if full {
+		n, _ = slices.BinarySearch(f.ids, records[len(records)-1].ID)
+		n++
+	}
+	p.After, f.ids = f.ids[n-1], f.ids[n:]
 	p.Records, err = complete(ctx, tx, job, records)
-	return p, err
+	return p, len(f.ids) > 0, err
 }
 
-func scan(ctx context.Context, tx *db.Tx, query string, args ...any) ([]record.Record, error) {
+// scan reads records until their texts have so many bytes: full says that there may be more.
+func scan(ctx context.Context, tx *db.Tx, bytes int, query string, args ...any) (records []record.Record, full bool, err error) {
 	rows, err := tx.Query(ctx, query, args...)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	defer rows.Close()
-	var records []record.Record
 	for rows.Next() {
 		r := record.Record{History: counter.Counters{}}
 		var id, instance db.ID
 		if err := rows.Scan(&id, &r.Profile, &r.Model, &r.Partition, &r.SourceID, &r.Serialized, &r.Conflicting,
 			&r.SelfRef, &r.Deleted, &r.HardDeleted, &instance, &r.Version.Counter); err != nil {
-			return nil, err
+			return nil, false, err
 		}
 		r.ID, r.Version.Instance = string(id), string(instance)
 		records = append(records, r)
+		if bytes -= len(r.Serialized) + len(r.Conflicting); bytes <= 0 {
+			return records, true, nil
+		}
 	}
-	return records, rows.Err()
+	return records, false, rows.Err()
 }
 
 // complete leaves out what is not to travel, and reads the histories of the rest.

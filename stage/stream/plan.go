@@ -11,7 +11,7 @@ import (
 )
 
 // How long a list of the records that are to travel may be, and up to how many records
-// under a narrow filter one is made. See store.Lacking.Find.
+// under a narrow filter one is made. See store.Lacking.FindSparse.
 const (
 	maxChanged = 20_000
 	maxUnder   = 100_000
@@ -32,7 +32,7 @@ type short struct{ changed, under int64 }
 
 // find lists the records that are to travel, after the job's id.
 func find(ctx context.Context, tx *db.Tx, job Job, s short) (found, error) {
-	ids, ok, err := store.Lacking(job).Find(ctx, tx, s.changed, s.under)
+	ids, ok, err := store.Lacking(job).FindSparse(ctx, tx, s.changed, s.under)
 	return found{ids: ids, whole: !ok}, err
 }
 
