@@ -38,7 +38,32 @@ func Drop(ctx context.Context, tx *db.Tx, transferSessionID string) error {
 	return nil
 }
 
-// beforeAll is an id that no transfer session has.
+// endOfSome is where the first so many records of a buffer end.
+const endOfSome = `SELECT model_uuid FROM morango_buffer WHERE transfer_session_id = $1 AND model_uuid >= $2
+	ORDER BY model_uuid LIMIT 1 OFFSET $3`
+
+// DropSome removes the first so many records of the session's buffer, in the order of their
+// ids, with all counters up to there, and reports whether there are more. The last call
+// removes all that is left.
+func DropSome(ctx context.Context, tx *db.Tx, transferSessionID string, records int) (more bool, err error) {
+	var end db.ID
+	err = tx.QueryRow(ctx, endOfSome, transferSessionID, beforeAll, records).Scan(&end)
+	if errors.Is(err, sql.ErrNoRows) {
+		return false, Drop(ctx, tx, transferSessionID)
+	}
+	if err != nil {
+		return false, fmt.Errorf("look into the buffer of transfer session %s: %w", transferSessionID, err)
+	}
+	for _, table := range []string{"morango_recordmaxcounterbuffer", "morango_buffer"} {
+		query := "DELETE FROM " + table + " WHERE transfer_session_id = $1 AND model_uuid < $2"
+		if _, err := tx.Exec(ctx, query, transferSessionID, string(end)); err != nil {
+			return false, fmt.Errorf("drop a part of the buffer of transfer session %s: %w", transferSessionID, err)
+		}
+	}
+	return true, nil
+}
+
+// beforeAll is an id that no transfer session and no record has.
 const beforeAll = "00000000000000000000000000000000"
 
 // Next returns the least id after a given one, "" at the beginning, of a transfer

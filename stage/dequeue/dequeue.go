@@ -9,6 +9,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/morango-go/morango/buffer"
 	"github.com/morango-go/morango/counter"
 	"github.com/morango-go/morango/db"
 	"github.com/morango-go/morango/partition"
@@ -32,27 +33,20 @@ type Report struct {
 	New, FastForwards, Conflicts, Joined, Stale, Orphans int64
 }
 
-// Run merges the session's buffer into the store in one transaction, and raises the
-// claims in a second one. It can be run again after any interruption: once the first
-// is committed, the buffer is empty and only the claims are left to raise.
+// Run merges the session's buffer into the store, part by part in the order of record ids,
+// empties the buffer, and raises the claims in a last transaction. It can be run again
+// after any interruption: what is merged is known by then, and passed over. Until the
+// claims are raised the store holds versions that it does not claim, as while a stream
+// comes; see package stream.
 func Run(ctx context.Context, env stage.Env, job Job) (Report, error) {
-	return run(ctx, env, job, pageRows)
+	return run(ctx, env, job, paging{pageRows, pageRows})
 }
 
-func run(ctx context.Context, env stage.Env, job Job, rows int) (Report, error) {
+func run(ctx context.Context, env stage.Env, job Job, pages paging) (Report, error) {
 	env.Emit(event(job, stage.Started, Report{}))
-	var report Report
-	err := env.DB.Write(ctx, func(tx *db.Tx) error {
-		if err := tx.Lock(ctx, job.Filter, false); err != nil {
-			return err
-		}
-		m := &merge{tx: tx, env: env, session: job.TransferSession, rows: rows}
-		err := m.run(ctx)
-		report = m.report
-		return err
-	})
+	report, err := mergeAll(ctx, env, job, pages)
 	if err != nil {
-		return Report{}, fmt.Errorf("dequeue transfer session %s: %w", job.TransferSession, err)
+		return report, fmt.Errorf("dequeue transfer session %s: %w", job.TransferSession, err)
 	}
 	// A claim too early loses records, a claim that is missing only costs time: so it
 	// comes after the records, in a transaction of its own.
@@ -73,6 +67,50 @@ func run(ctx context.Context, env stage.Env, job Job, rows int) (Report, error) 
 	}
 	env.Emit(event(job, stage.Completed, report))
 	return report, nil
+}
+
+// dropRows is how many records leave the buffer in one transaction, if not all do.
+const dropRows = 5000
+
+// mergeAll merges the buffer part by part, and empties it.
+func mergeAll(ctx context.Context, env stage.Env, job Job, pages paging) (report Report, err error) {
+	parts := 0
+	for from := lowestID; from != ""; parts++ {
+		var m *merge
+		var next string
+		err := env.DB.WritePart(ctx, job.TransferSession, func(tx *db.Tx) (err error) {
+			if err := tx.Lock(ctx, job.Filter, false); err != nil {
+				return err
+			}
+			m = &merge{tx: tx, env: env, session: job.TransferSession, paging: pages, end: env.Now().Add(db.PartTime)}
+			next, err = m.run(ctx, from)
+			return err
+		})
+		if err != nil {
+			return report, err
+		}
+		report, from = report.plus(m.report), next
+	}
+	for more := parts > 1; more; {
+		err := env.DB.WritePart(ctx, job.TransferSession, func(tx *db.Tx) (err error) {
+			more, err = buffer.DropSome(ctx, tx, job.TransferSession, dropRows)
+			return err
+		})
+		if err != nil {
+			return report, err
+		}
+	}
+	return report, nil
+}
+
+func (r Report) plus(more Report) Report {
+	r.New += more.New
+	r.FastForwards += more.FastForwards
+	r.Conflicts += more.Conflicts
+	r.Joined += more.Joined
+	r.Stale += more.Stale
+	r.Orphans += more.Orphans
+	return r
 }
 
 func event(job Job, status stage.Status, r Report) stage.Event {

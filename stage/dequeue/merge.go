@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/morango-go/morango/buffer"
 	"github.com/morango-go/morango/counter"
@@ -16,17 +17,21 @@ import (
 
 // pageRows is how many records are classified and merged in one go, so that the
 // temporary table and what the engine sets aside for a statement stay small however
-// large the session is.
-const pageRows = 10000
+// large the session is. A transaction merges at least as many, if there are.
+const pageRows = 1000
 
-// merge is one run over a session's buffer, in one transaction.
+// paging says how many records there are in a page, and in a transaction at the least.
+type paging struct{ rows, least int }
+
+// merge is one part of a run over a session's buffer, in one transaction.
 type merge struct {
 	tx      *db.Tx
 	env     stage.Env
 	session string
-	rows    int             // in a page
-	stamp   counter.Version // of all conflicts of this run; zero until there is one
-	report  Report
+	paging
+	end    time.Time       // after which the rest is for another transaction
+	stamp  counter.Version // of all conflicts of this part; zero until there is one
+	report Report
 }
 
 // page is a range of record ids: lo <= id < hi, for the last one lo <= id <= hi.
@@ -44,35 +49,48 @@ var (
 const anything = `SELECT EXISTS (SELECT 1 FROM morango_buffer WHERE transfer_session_id = $1)
 	OR EXISTS (SELECT 1 FROM morango_recordmaxcounterbuffer WHERE transfer_session_id = $1)`
 
-func (m *merge) run(ctx context.Context) error {
+// run merges pages that begin at an id, until there are no more or the time is over. It
+// returns the id to go on with, "" at the end. What it merged from the beginning to the
+// end it takes out of the buffer.
+func (m *merge) run(ctx context.Context, from string) (string, error) {
 	var some bool
 	if err := m.tx.QueryRow(ctx, anything, m.session).Scan(&some); err != nil {
-		return fmt.Errorf("look into the buffer: %w", err)
+		return "", fmt.Errorf("look into the buffer: %w", err)
 	}
 	if !some {
-		return nil
+		return "", nil
 	}
 	for _, query := range []string{makeKnown, indexKnown} {
 		if _, err := m.tx.Exec(ctx, query); err != nil {
-			return fmt.Errorf("make room for the classification: %w", err)
+			return "", fmt.Errorf("make room for the classification: %w", err)
 		}
 	}
-	for p := (page{hi: lowestID}); !p.last; {
+	p := page{hi: from}
+	for seen := 0; !p.last && (seen == 0 || seen < m.least || m.env.Now().Before(m.end)); seen += m.rows {
 		var err error
 		if p, err = m.next(ctx, p.hi); err != nil {
-			return fmt.Errorf("page through the buffer: %w", err)
+			return "", fmt.Errorf("page through the buffer: %w", err)
 		}
 		if err := m.page(ctx, p); err != nil {
-			return err
+			return "", err
 		}
 	}
-	if err := m.orphans(ctx); err != nil {
-		return err
+	if p.last {
+		if err := m.orphans(ctx); err != nil {
+			return "", err
+		}
 	}
 	if _, err := m.tx.Exec(ctx, `DROP TABLE morango_dequeue_known`); err != nil {
-		return fmt.Errorf("clear the classification away: %w", err)
+		return "", fmt.Errorf("clear the classification away: %w", err)
 	}
-	return buffer.Drop(ctx, m.tx, m.session)
+	if !p.last {
+		return p.hi, nil
+	}
+	if from == lowestID { // all at once
+		err := buffer.Drop(ctx, m.tx, m.session)
+		return "", err
+	}
+	return "", nil
 }
 
 // next returns the page that begins at an id.
