@@ -17,7 +17,8 @@ import (
 const idleTimeout = time.Minute
 
 // PullStream has read read the records of a pull as a stream, compressed as it comes, from
-// after an id on ("" is the beginning). limit bounds their number, 0 does not.
+// after an id on ("" is the beginning). limit bounds their number, 0 does not. What read is
+// given can be closed, so that a Read of it returns.
 func (p *Peer) PullStream(ctx context.Context, transferID, after string, limit int64, read func(io.Reader) error) error {
 	query := url.Values{}
 	if after != "" {
@@ -29,9 +30,11 @@ func (p *Peer) PullStream(ctx context.Context, transferID, after string, limit i
 	r := request{method: http.MethodGet, path: wire.Item(wire.PathStreams, transferID), query: query, answers: wire.ContentStream}
 	var failed error // of ours, while the answer is fine
 	err := watch(ctx, func(ctx context.Context, moved func()) error {
+		ctx, end := context.WithCancel(ctx)
+		defer end()
 		return p.do(ctx, r, maxStream, func(body io.Reader) error {
-			seen := &moving{Reader: body, moved: moved}
-			if failed = read(seen); seen.err != nil {
+			seen := &moving{Reader: body, moved: moved, end: end}
+			if failed = read(seen); seen.err != nil && !seen.closed {
 				return seen.err
 			}
 			if failed == nil { // the connection is used again only when the body was read to its end
@@ -95,11 +98,22 @@ func watch(ctx context.Context, run func(ctx context.Context, moved func()) erro
 
 var errStill = fmt.Errorf("no byte has moved for %s", idleTimeout)
 
-// moving tells of every part that is read.
+// moving tells of every part that is read. Close ends a read that waits.
 type moving struct {
 	io.Reader
-	moved func()
-	err   error // but the end
+	moved  func()
+	end    func()
+	closed bool
+	err    error // but the end
+}
+
+// Close implements io.Closer.
+func (m *moving) Close() error {
+	m.closed = true
+	if m.end != nil {
+		m.end()
+	}
+	return nil
 }
 
 // Read implements io.Reader.

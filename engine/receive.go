@@ -33,7 +33,8 @@ type incoming struct {
 // here, and merges it chunk by chunk into the store, of at most records records each (0: as
 // suits the database). It returns the session as it is then, and how the stream ended; when
 // it broke off, what came of it is merged all the same. bytes tells what the session has
-// carried so far, each way; nil where nobody counts.
+// carried so far, each way; nil where nobody counts. The next chunk is read while one is
+// merged; when StreamIn returns an error, from is closed if it can be, to end that.
 //
 // Errors of what is in the stream are *wire.FormatError, wire.ErrTooLarge, wire.ErrOrder,
 // transfer.ErrInvalid and stream.ErrGap.
@@ -53,15 +54,15 @@ func (e *Engine) StreamIn(ctx context.Context, id string, from io.Reader, record
 		return t, end, err
 	}
 	defer unzip.Close()
-	end, err = in.read(ctx, unzip)
+	end, err = in.read(ctx, unzip, from)
 	if err != nil {
 		return in.t, end, fmt.Errorf("receive records of transfer session %s: %w", id, err)
 	}
 	return in.t, end, nil
 }
 
-// read reads the stream to its end.
-func (in *incoming) read(ctx context.Context, from io.Reader) (end wire.StreamEnd, err error) {
+// read reads the stream to its end. Raw is what it comes from.
+func (in *incoming) read(ctx context.Context, from, raw io.Reader) (end wire.StreamEnd, err error) {
 	r, err := wire.NewFrameReader(from)
 	if err != nil {
 		return end, err
@@ -70,24 +71,42 @@ func (in *incoming) read(ctx context.Context, from io.Reader) (end wire.StreamEn
 		return end, err
 	}
 	in.chunk.Before, in.chunk.After = r.Header().After, r.Header().After
+	next := in.readAhead(ctx, r, raw)
+	defer next.stop()
 	for {
-		f, err := r.Next()
-		if errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
-			return end, nil
+		p, err := next.take(ctx)
+		if err == nil {
+			err = in.takeAll(ctx, p.frames, &end)
 		}
-		if err != nil {
-			if errors.Is(err, io.ErrUnexpectedEOF) { // what is whole need not come again
-				err = errors.Join(err, in.flush(ctx, true))
+		switch {
+		case err != nil:
+			if !p.last() {
+				next.close()
 			}
 			return end, err
-		}
-		if err := in.take(ctx, f); err != nil {
-			return end, err
-		}
-		if f.End != nil {
-			end = *f.End
+		case p.broken != nil:
+			panic(p.broken)
+		case p.ended():
+			return end, nil
+		case errors.Is(p.err, io.ErrUnexpectedEOF): // what is whole need not come again
+			return end, errors.Join(p.err, in.flush(ctx, true))
+		case p.err != nil:
+			return end, p.err
 		}
 	}
+}
+
+// takeAll takes frames, and notes how the stream ends.
+func (in *incoming) takeAll(ctx context.Context, frames []checkedFrame, end *wire.StreamEnd) error {
+	for _, f := range frames {
+		if err := in.take(ctx, f); err != nil {
+			return err
+		}
+		if f.End != nil {
+			*end = *f.End
+		}
+	}
+	return nil
 }
 
 // begin holds the stream's header against the session. A claim that the sender had not told
@@ -119,21 +138,12 @@ func (in *incoming) begin(ctx context.Context, h wire.StreamHeader) error {
 }
 
 // take adds a frame to the chunk, and merges as much as is worth a transaction.
-func (in *incoming) take(ctx context.Context, f wire.Frame) error {
-	for i := range f.Records {
-		f.Records[i].Profile = in.e.env.Profile.Name
-		if !in.filter.Contains(f.Records[i].Partition) {
-			return fmt.Errorf("record %.40q lies outside the filter of the transfer: %w", f.Records[i].ID, transfer.ErrInvalid)
-		}
-	}
-	n := len(f.Records)
-	if n > 0 {
-		in.chunk.After = f.Records[n-1].ID
-	}
-	if err := in.leaveOut(ctx, &f); err != nil {
+func (in *incoming) take(ctx context.Context, f checkedFrame) error {
+	if err := in.leaveOut(ctx, f); err != nil {
 		return err
 	}
-	if n := len(f.Records); n > 0 {
+	if f.after != "" {
+		in.chunk.After = f.after
 		in.chunk.Records = append(in.chunk.Records, f.Records...)
 	}
 	if f.End != nil {
@@ -142,16 +152,14 @@ func (in *incoming) take(ctx context.Context, f wire.Frame) error {
 	return in.flush(ctx, f.End != nil || weight(in.chunk) > chunkBytes)
 }
 
-// leaveOut takes records out of a frame that this side does not take, and notes them, and
-// what the sender says it could not send. It claims nothing of either.
-func (in *incoming) leaveOut(ctx context.Context, f *wire.Frame) error {
-	sound, left := in.e.unsound(f.Records, in.filter)
-	if len(left) == 0 && len(f.LeftOut) == 0 {
+// leaveOut notes the records of a frame that this side does not take, and what the sender
+// says it could not send. It claims nothing of either.
+func (in *incoming) leaveOut(ctx context.Context, f checkedFrame) error {
+	if len(f.left) == 0 && len(f.LeftOut) == 0 {
 		return nil
 	}
-	f.Records = sound
 	return in.e.env.DB.Write(ctx, func(tx *db.Tx) error {
-		return doWithout(ctx, tx, in.t, in.side, left, f.LeftOut)
+		return doWithout(ctx, tx, in.t, in.side, f.left, f.LeftOut)
 	})
 }
 
@@ -192,7 +200,6 @@ func (in *incoming) merge(ctx context.Context, c stream.Chunk) error {
 	if in.bytes != nil {
 		in.t.BytesSent, in.t.BytesReceived = in.bytes()
 	}
-	start := in.e.env.Now()
 	var conflicts dequeue.Report
 	t, r, err := stream.Receive(ctx, in.e.env, in.t, c, func(ctx context.Context, tx *db.Tx, records []record.Record) (err error) {
 		conflicts, err = dequeue.Merge(ctx, tx, in.e.env, in.t.ID, records)
@@ -202,7 +209,7 @@ func (in *incoming) merge(ctx context.Context, c stream.Chunk) error {
 		return err
 	}
 	in.t = t
-	in.pace.took(len(c.Records), in.e.env.Now().Sub(start))
+	in.pace.took(len(c.Records), r.Took)
 	conflicts.New += r.New
 	conflicts.FastForwards += r.FastForwards
 	conflicts.Stale += r.Stale

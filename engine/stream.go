@@ -38,7 +38,7 @@ type StreamOptions struct {
 // last for more than half a minute.
 const StreamTime = 20 * time.Second
 
-// pageRows is how many records are read at a time.
+// pageRows is how many records are read at a time, if they are not long.
 const pageRows = 500
 
 // errEnough ends the reading of pages.
@@ -240,7 +240,7 @@ func (e *Engine) Cursor(ctx context.Context, t session.Transfer) (cursor string,
 }
 
 // chunkBytes is about how much of a stream a chunk may hold in memory.
-const chunkBytes = 4 << 20
+const chunkBytes = 2 << 20
 
 // A chunk is as large as can be merged in chunkTime, for as long nobody else writes.
 const (

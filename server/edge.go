@@ -78,17 +78,24 @@ func (e *bodyError) Error() string { return "the body did not arrive: " + e.caus
 
 func (e *bodyError) Unwrap() error { return e.cause }
 
-// control is the key of a request's http.ResponseController.
+// control is the key of a request's connection.
 type control struct{}
 
+// connection is what can be done about a request's connection: its deadlines, and the
+// headers of its answer.
+type connection struct {
+	*http.ResponseController
+	header http.Header
+}
+
 func withControl(w http.ResponseWriter, r *http.Request) *http.Request {
-	return r.WithContext(context.WithValue(r.Context(), control{}, http.NewResponseController(w)))
+	return r.WithContext(context.WithValue(r.Context(), control{}, &connection{http.NewResponseController(w), w.Header()}))
 }
 
 // allow puts the connection's deadlines off: the answer may take as long as wait, and
 // a minute more to be written. The body must have been read.
 func allow(r *http.Request, wait time.Duration) {
-	if c, ok := r.Context().Value(control{}).(*http.ResponseController); ok {
+	if c, ok := r.Context().Value(control{}).(*connection); ok {
 		end := time.Now().Add(wait + time.Minute)
 		// The reading one too, for net/http ends the request's context when it passes.
 		_, _ = c.SetWriteDeadline(end), c.SetReadDeadline(end)

@@ -300,12 +300,15 @@ func (s *Server) forgetEnded(ctx context.Context, holder string) error {
 
 // charged counts the bytes of a push that comes as a stream, as they travel.
 type charged struct {
-	from io.Reader
+	from io.ReadCloser
 	s    *Server
 	r    *http.Request
 	t    session.Transfer
 	due  int64
 }
+
+// Close ends a Read that waits.
+func (c *charged) Close() error { return c.from.Close() }
 
 // Read implements io.Reader.
 func (c *charged) Read(p []byte) (int, error) {

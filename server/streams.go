@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/morango-go/morango/engine"
@@ -28,7 +29,7 @@ func (s *Server) getStream(r *http.Request) (answer, error) {
 		return answer{}, badRequest([]string{engine.ErrNotReady.Error()})
 	}
 	return answer{status: http.StatusOK, content: wire.ContentStream, stream: func(w io.Writer) error {
-		out := &counted{to: progressing{w, r, s.limits.Idle}}
+		out := &counted{to: &progressing{over: w, r: r, idle: s.limits.Idle}}
 		end, err := s.engine.StreamOut(r.Context(), t.ID, o, out)
 		if err == nil {
 			err = s.engine.Sent(r.Context(), t.ID, end.Records, out.bytes)
@@ -48,7 +49,7 @@ func (s *Server) postStream(r *http.Request) (answer, error) {
 		return answer{}, err
 	}
 	defer s.engine.KeepAlive(r.Context(), t.ID)()
-	body := &charged{progressing{r.Body, r, s.limits.Idle}, s, r, t, 0}
+	body := &charged{&progressing{over: r.Body, r: r, idle: s.limits.Idle}, s, r, t, 0}
 	if t, _, err = s.engine.StreamIn(r.Context(), t.ID, body, s.limits.Chunk, nil); err != nil {
 		return answer{}, err
 	}
@@ -116,23 +117,58 @@ type progressing struct {
 	over any // io.Reader or io.Writer
 	r    *http.Request
 	idle time.Duration
+
+	mu              sync.Mutex
+	reading, closed bool
 }
 
 // Read implements io.Reader.
-func (p progressing) Read(b []byte) (int, error) {
-	p.goOn()
-	return p.over.(io.Reader).Read(b)
+func (p *progressing) Read(b []byte) (int, error) {
+	p.mu.Lock()
+	closed := p.closed
+	if p.reading = !closed; p.reading {
+		p.goOn()
+	}
+	p.mu.Unlock()
+	if closed {
+		return 0, http.ErrBodyReadAfterClose
+	}
+	n, err := p.over.(io.Reader).Read(b)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.reading = false; p.closed {
+		p.goOn() // net/http ends the request's context when the deadline passes
+	}
+	return n, err
 }
 
 // Write implements io.Writer.
-func (p progressing) Write(b []byte) (int, error) {
+func (p *progressing) Write(b []byte) (int, error) {
 	p.goOn()
 	return p.over.(io.Writer).Write(b)
 }
 
-func (p progressing) goOn() {
-	if c, ok := p.r.Context().Value(control{}).(*http.ResponseController); ok {
+func (p *progressing) goOn() {
+	if c, ok := p.r.Context().Value(control{}).(*connection); ok {
 		end := time.Now().Add(p.idle)
 		_, _ = c.SetWriteDeadline(end), c.SetReadDeadline(end)
 	}
+}
+
+// Close ends a Read that another goroutine waits in, and all later ones. The answer can
+// still be written, and is the last on this connection then: net/http takes a deadline that
+// passed for the connection's end. It belongs to who writes the answer.
+func (p *progressing) Close() error {
+	p.mu.Lock()
+	p.closed = true
+	waits := p.reading
+	if c, ok := p.r.Context().Value(control{}).(*connection); ok && waits {
+		c.header.Set("Connection", "close")
+		_ = c.SetReadDeadline(time.Now()) // where there is none, closing is enough
+	}
+	p.mu.Unlock()
+	if c, ok := p.over.(io.Closer); ok && waits {
+		return c.Close()
+	}
+	return nil
 }

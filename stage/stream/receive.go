@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/morango-go/morango/db"
 	"github.com/morango-go/morango/partition"
@@ -23,8 +24,11 @@ type Chunk struct {
 }
 
 // Report counts what became of a chunk's records. The conflicting ones are counted by
-// who merged them.
-type Report struct{ New, FastForwards, Stale int64 }
+// who merged them. Took is how long nobody else could write because of it.
+type Report struct {
+	New, FastForwards, Stale int64
+	Took                     time.Duration
+}
 
 // Merger merges records into the store that are in conflict with what it holds, or differ
 // from it in nothing but their version, in the transaction of the chunk.
@@ -35,7 +39,9 @@ type Merger func(ctx context.Context, tx *db.Tx, records []record.Record) error
 // transferring is complete; a chunk that comes after that is accepted and changes nothing.
 // ErrGap when records are missing before the chunk.
 func Receive(ctx context.Context, env stage.Env, have session.Transfer, c Chunk, merge Merger) (t session.Transfer, r Report, err error) {
+	var began time.Time
 	err = env.DB.WritePart(ctx, have.ID, func(tx *db.Tx) (err error) {
+		began = env.Now() // and not before: it may have had to wait
 		if err := tx.Lock(ctx, partition.Parse(have.Filter), false); err != nil {
 			return err
 		}
@@ -62,6 +68,7 @@ func Receive(ctx context.Context, env stage.Env, have session.Transfer, c Chunk,
 	if err != nil {
 		return have, Report{}, fmt.Errorf("merge %d records of transfer session %s: %w", len(c.Records), have.ID, err)
 	}
+	r.Took = env.Now().Sub(began)
 	return t, r, nil
 }
 
