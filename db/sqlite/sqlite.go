@@ -38,7 +38,7 @@ type Engine struct {
 const (
 	common  = "_busy_timeout=5000&_foreign_keys=on&_error_rc=1&_dqs=0"
 	writing = common + "&_txlock=immediate&_pragma=page_size(16384)&_journal_mode=wal&_synchronous=full" +
-		"&_pragma=cache_size(-16000)&_pragma=wal_autocheckpoint(2000)&_pragma=journal_size_limit(67108864)"
+		"&_pragma=cache_size(-8000)&_pragma=wal_autocheckpoint(2000)&_pragma=journal_size_limit(67108864)"
 	reading = common + "&_query_only=1"
 )
 
