@@ -72,7 +72,7 @@ func TestStreamGivenUp(t *testing.T) {
 		return errors.Join(err, session.MarkStream(ctx, tx, row),
 			session.SetStage(ctx, tx, row.ID, string(stage.Queuing), string(stage.Completed), noon))
 	})
-	in := func(t *testing.T, after string, meanwhile func(*line)) (err error, panicked any) {
+	in := func(t *testing.T, after string, meanwhile func(*line)) (panicked any, err error) {
 		t.Helper()
 		from, to := io.Pipe()
 		l := &line{PipeReader: from}
@@ -109,15 +109,15 @@ func TestStreamGivenUp(t *testing.T) {
 		if _, err := to.Write([]byte{0}); !errors.Is(err, io.ErrClosedPipe) {
 			t.Errorf("the sender may go on: %v", err)
 		}
-		return err, panicked
+		return panicked, err
 	}
-	if err, _ := in(t, testID(5), nil); !errors.Is(err, stream.ErrGap) {
+	if _, err := in(t, testID(5), nil); !errors.Is(err, stream.ErrGap) {
 		t.Errorf("with records missing: %v", err)
 	}
-	if err, _ := in(t, "", nil); !errors.Is(err, context.Canceled) {
+	if _, err := in(t, "", nil); !errors.Is(err, context.Canceled) {
 		t.Errorf("cancelled: %v", err)
 	}
-	if _, panicked := in(t, "", func(l *line) { l.broken.Store(true) }); panicked != "the line is broken" {
+	if panicked, _ := in(t, "", func(l *line) { l.broken.Store(true) }); panicked != "the line is broken" {
 		t.Errorf("where reading panics: %v", panicked)
 	}
 }

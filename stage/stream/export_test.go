@@ -7,9 +7,10 @@ import (
 	"github.com/morango-go/morango/stage"
 )
 
-// PagesBy is Pages with lists of at most so many ids; less than 0 allows none.
-func PagesBy(ctx context.Context, env stage.Env, job Job, rows int, changed, under int64, yield func(Page) error) error {
-	return pages(ctx, env, job, reading{short{changed, under}, rows, pageBytes}, yield)
+// PagesBy is Pages with lists of at most so many ids; less than 0 allows none. Pages end
+// when their texts have so many bytes.
+func PagesBy(ctx context.Context, env stage.Env, job Job, rows, bytes int, changed, under int64, yield func(Page) error) error {
+	return pages(ctx, env, job, reading{short{changed, under}, rows, bytes}, yield)
 }
 
 // Versions is a query, for the test of its plan.

@@ -120,7 +120,11 @@ func TestPages(t *testing.T) {
 			lists := rapid.SampledFrom([][2]int64{{-1, -1}, {-1, 100}, {100, -1}, {3, 3}}).Draw(r, "lists")
 			var got []record.Record
 			after, rows := job.After, rapid.IntRange(1, 5).Draw(r, "rows")
-			err := stream.PagesBy(t.Context(), env, job, rows, lists[0], lists[1], func(p stream.Page) error {
+			bytes := rapid.SampledFrom([]int{1, 10, 1 << 20}).Draw(r, "bytes")
+			err := stream.PagesBy(t.Context(), env, job, rows, bytes, lists[0], lists[1], func(p stream.Page) error {
+				if beyond := len(p.Records) - 1; beyond > 0 && beyond*len(`{"a": 1}`) >= bytes {
+					r.Errorf("page of %d records where %d bytes are enough", len(p.Records), bytes)
+				}
 				if len(p.Records) > rows || len(p.Records) > 0 && (p.Records[0].ID <= after || p.Records[len(p.Records)-1].ID > p.After) {
 					r.Errorf("page of %d records after %s to %s", len(p.Records), after, p.After)
 				}
@@ -162,7 +166,7 @@ func TestPagesEnd(t *testing.T) {
 	load(t, d, records)
 	for _, lists := range [][2]int64{{-1, -1}, {100, 100}} {
 		pages := 0
-		err := stream.PagesBy(t.Context(), env, stream.Job{Profile: "facilitydata"}, 3, lists[0], lists[1], func(stream.Page) error {
+		err := stream.PagesBy(t.Context(), env, stream.Job{Profile: "facilitydata"}, 3, 1<<20, lists[0], lists[1], func(stream.Page) error {
 			pages++
 			return enough
 		})

@@ -1,0 +1,51 @@
+package wire
+
+import (
+	"encoding/hex"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/morango-go/morango/ident"
+)
+
+// An idTable numbers like a map with a list, also after some were taken back.
+func TestIDTable(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		most := rapid.IntRange(0, 300).Draw(t, "most")
+		table, numbers, order := newIDTable(most), map[rawID]uint64{}, []rawID(nil)
+		for range rapid.IntRange(0, 40).Draw(t, "steps") {
+			if rapid.IntRange(0, 3).Draw(t, "back") == 0 {
+				first := rapid.IntRange(0, len(order)).Draw(t, "first")
+				table.reset(first)
+				for _, id := range order[first:] {
+					delete(numbers, id)
+				}
+				order = order[:first]
+			}
+			for range rapid.IntRange(0, 30).Draw(t, "ids") {
+				id := rawID{byte(rapid.IntRange(0, 250).Draw(t, "id"))}
+				want := numbers[id]
+				if want == 0 && len(order) < most {
+					order = append(order, id)
+					numbers[id] = uint64(len(order))
+				}
+				if got := table.number(id); got != want {
+					t.Fatalf("id %x: number %d instead of %d", id[:1], got, want)
+				}
+			}
+		}
+	})
+}
+
+// parseID takes what ident.Valid takes, and nothing else.
+func TestParseID(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		text := rapid.OneOf(rapid.StringMatching(`[0-9a-f]{32}`), rapid.StringMatching(`[0-9a-f]{31}[^0-9a-f]`),
+			rapid.StringMatching(`[0-9a-fA-F]{30,34}`), rapid.StringN(32, 32, 32)).Draw(t, "text")
+		id, ok := parseID(text)
+		if ok != ident.Valid(text) || ok && hex.EncodeToString(id[:]) != text {
+			t.Errorf("%q: %x, %v", text, id, ok)
+		}
+	})
+}
