@@ -21,7 +21,7 @@ func TestKnown(t *testing.T) {
 		for range rapid.IntRange(1, 3).Draw(t, "rounds") {
 			first, step := rapid.IntRange(0, 1000).Draw(t, "first"), rapid.SampledFrom([]int{1, 3, 1 << 20}).Draw(t, "step")
 			table := rapid.SampledFrom(tables).Draw(t, "table")
-			for i := range rapid.IntRange(1, 1500).Draw(t, "rows") {
+			for i := range rapid.IntRange(1, 800).Draw(t, "rows") {
 				id := idOf(first + i*step)
 				k.add(table, keyOf(id))
 				added[table+id] = true
@@ -31,7 +31,7 @@ func TestKnown(t *testing.T) {
 			}
 		}
 		lost := 0
-		for i := range 2000 {
+		for i := range 1000 {
 			for _, table := range tables {
 				switch id := idOf(i); {
 				case k.has(table, keyOf(id)) && !added[table+id]:

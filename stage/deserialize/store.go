@@ -177,10 +177,15 @@ func (r *run) settle(ctx context.Context, tx *db.Tx, m *model.Model, ids []strin
 	if len(ids) == 0 {
 		return nil
 	}
-	query := "UPDATE morango_store SET dirty_bit = FALSE WHERE id IN " + tx.IDs(1)
+	query := "morango_store SET dirty_bit = FALSE"
 	if m.SelfReference() != nil {
-		query = "UPDATE morango_store SET dirty_bit = FALSE, deserialization_error = '' WHERE id IN " + tx.IDs(1)
+		query += ", deserialization_error = ''"
 	}
+	verb := "UPDATE "
+	if tx.Kind() == db.SQLite {
+		verb = "UPDATE OR FAIL " // the transaction ends then: no page is copied first, to take this back
+	}
+	query = verb + query + " WHERE id IN " + tx.IDs(1)
 	if _, err := tx.Exec(ctx, query, db.JSONList(ids)); err != nil {
 		return fmt.Errorf("mark store rows as applied: %w", err)
 	}
