@@ -33,8 +33,8 @@ func KeepsDigests(ctx context.Context, tx *db.Tx) (bool, error) { return tx.HasI
 // that their digests are computed again before anybody relies on them. Whoever writes a
 // row's version, text, flags or place calls it, once for all rows of a statement or page,
 // with the partition that a row had and that which it gets. The row of a digest is
-// written even when it is stale already: then whoever computes it from an older snapshot
-// fails on PostgreSQL, and starts again.
+// written on PostgreSQL even when it is stale already: then whoever computes it from an
+// older snapshot fails there, and starts again.
 func Touch(ctx context.Context, tx *db.Tx, partitions []string) error {
 	if len(partitions) == 0 {
 		return nil
@@ -48,7 +48,11 @@ func Touch(ctx context.Context, tx *db.Tx, partitions []string) error {
 	for i, one := range sorted {
 		rows[i] = []any{one, nil}
 	}
-	if err := tx.InsertAll(ctx, touched, rows); err != nil {
+	into := touched
+	if tx.Kind() == db.SQLite { // whoever computes a digest has no older snapshot there
+		into.Conflict += ` WHERE morango_digest.records IS NOT NULL`
+	}
+	if err := tx.InsertAll(ctx, into, rows); err != nil {
 		return fmt.Errorf("note that the records of %d partitions change: %w", len(rows), err)
 	}
 	return nil
