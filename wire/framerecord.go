@@ -215,13 +215,18 @@ var cutOrder = [4]int{1, 2, 0, 3}
 
 // cuttable says whether the record's texts have none of the bytes that stand for something.
 func cuttable(r record.Record) bool {
-	return marker(r.Serialized) < 0 && marker(r.Conflicting) < 0
+	for c := byte(1); c <= markID; c++ {
+		if strings.IndexByte(r.Serialized, c) >= 0 || strings.IndexByte(r.Conflicting, c) >= 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // marker finds the first byte of a text that stands for something; less than 0 if none does.
-func marker[T string | []byte](text T) int {
-	for i := range len(text) {
-		if c := text[i]; c > 0 && c <= markID {
+func marker(text []byte) int {
+	for i, c := range text {
+		if c-1 < markID { // 0 wraps around
 			return i
 		}
 	}

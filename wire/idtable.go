@@ -36,7 +36,7 @@ func digit(c byte) byte {
 }
 
 // idTable numbers ids on the sender's side. There can be very many, so they lie in it one
-// after the other: 24 to 32 bytes each, and nothing for the garbage collector to look at.
+// after the other: 24 to 36 bytes each, and nothing for the garbage collector to look at.
 type idTable struct {
 	most  int
 	order []rawID
@@ -48,7 +48,7 @@ func newIDTable(most int) idTable { return idTable{most: most, seed: maphash.Mak
 
 // number finds an id's number, or 0 and gives it one.
 func (t *idTable) number(id rawID) uint64 {
-	if 2*len(t.order) >= len(t.slots) {
+	if len(t.slots) == 0 || 2*len(t.order) > len(t.slots) {
 		t.grow()
 	}
 	at := t.place(id)
@@ -62,7 +62,7 @@ func (t *idTable) number(id rawID) uint64 {
 	return 0
 }
 
-// place finds an id's slot, or the free one in which it belongs. At least half are free.
+// place finds an id's slot, or the free one in which it belongs. About half are free.
 func (t *idTable) place(id rawID) int {
 	last := len(t.slots) - 1 // a power of two, less one
 	for at := int(maphash.Bytes(t.seed, id[:])) & last; ; at = (at + 1) & last {
