@@ -73,7 +73,7 @@ func Pages(ctx context.Context, env stage.Env, job Job, rows int, yield func(Pag
 }
 
 // pageBytes ends a page: records may be of any length.
-const pageBytes = 512 << 10
+const pageBytes = 256 << 10
 
 // reading says how the store is read: short lists, and pages of so many records, and bytes
 // of their texts.
