@@ -91,6 +91,6 @@ func rowPage(ctx context.Context, tx *db.Tx, m *model.Model, after string, limit
 	args := []any{after}
 	where := "id > $1" + discriminator(m, &args)
 	rows, _, err := readRows(ctx, tx, m, fmt.Sprintf("SELECT id, %s FROM %s WHERE %s ORDER BY id LIMIT %d",
-		columnsOfTable(m), db.Quote(m.Table), where, limit), args)
+		columnsOfTable(m), db.Quote(m.Table), where, limit), args, &room{})
 	return rows, err
 }

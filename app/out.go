@@ -17,7 +17,7 @@ import (
 // row with a value that its column's type cannot hold comes with its Fault.
 func DirtyPage(ctx context.Context, tx *db.Tx, m *model.Model, filter partition.Filter, after string, limit int) ([]Row, error) {
 	query, args := dirtyQuery(tx, m, filter, after, limit)
-	rows, _, err := readRows(ctx, tx, m, query, args)
+	rows, _, err := readRows(ctx, tx, m, query, args, &room{})
 	if err != nil {
 		return nil, err
 	}
@@ -49,12 +49,30 @@ func columnsOfTable(m *model.Model) string {
 	return quoteAll(cols)
 }
 
-// rowsTogether is how many rows get their room at once.
+// room is where the rows of a page are put, and those of the next in their place.
+type room struct {
+	rows  []Row
+	cells [][]any // of rowsTogether rows each
+}
+
 const rowsTogether = 32
+
+// cellsOf returns the cells of the n-th row.
+func (r *room) cellsOf(n, columns int) []any {
+	slab := n / rowsTogether
+	if slab == len(r.cells) {
+		r.cells = append(r.cells, nil)
+	}
+	if len(r.cells[slab]) < rowsTogether*columns {
+		r.cells[slab] = make([]any, rowsTogether*columns)
+	}
+	first := n % rowsTogether * columns
+	return r.cells[slab][first : first+columns : first+columns]
+}
 
 // readRows runs a query for the place of rows and their columns, and returns the last
 // row's place as it is in the database.
-func readRows(ctx context.Context, tx *db.Tx, m *model.Model, query string, args []any) (rows []Row, last any, err error) {
+func readRows(ctx context.Context, tx *db.Tx, m *model.Model, query string, args []any, in *room) (rows []Row, last any, err error) {
 	found, err := tx.Query(ctx, query, args...)
 	if err != nil {
 		return nil, nil, fmt.Errorf("read the rows of table %s: %w", m.Table, err)
@@ -66,21 +84,17 @@ func readRows(ctx context.Context, tx *db.Tx, m *model.Model, query string, args
 		into[i] = &raw[i]
 	}
 	id := slices.IndexFunc(m.Columns, func(c model.Column) bool { return c.Name == model.ColumnID }) + 1
-	var room []any
-	for found.Next() {
+	in.rows = in.rows[:0]
+	for n := 0; found.Next(); n++ {
 		if err := found.Scan(into...); err != nil {
 			return nil, nil, fmt.Errorf("read a row of table %s: %w", m.Table, err)
 		}
-		if len(room) < len(m.Columns) {
-			room = make([]any, rowsTogether*len(m.Columns))
-		}
-		rows = append(rows, rowOf(tx.Kind(), m, raw[id], raw[1:], room[:len(m.Columns):len(m.Columns)]))
-		room = room[len(m.Columns):]
+		in.rows = append(in.rows, rowOf(tx.Kind(), m, raw[id], raw[1:], in.cellsOf(n, len(m.Columns))))
 	}
 	if err := found.Err(); err != nil {
 		return nil, nil, fmt.Errorf("read the rows of table %s: %w", m.Table, err)
 	}
-	return rows, raw[0], nil
+	return in.rows, raw[0], nil
 }
 
 // discriminator is the condition that picks the model's rows out of a shared
@@ -91,9 +105,9 @@ func discriminator(m *model.Model, args *[]any) string {
 	return cond
 }
 
-// rowOf makes a row of what was scanned, in the given room.
-func rowOf(kind db.Kind, m *model.Model, rawID any, raw, room []any) Row {
-	row := Row{ID: idText(kind, rawID), Values: room}
+// rowOf makes a row of what was scanned, into the given cells.
+func rowOf(kind db.Kind, m *model.Model, rawID any, raw, cells []any) Row {
+	row := Row{ID: idText(kind, rawID), Values: cells}
 	if !ident.Valid(row.ID) {
 		return Row{ID: row.ID, Fault: fmt.Errorf("the id %q is not 32 lower-case hex digits", row.ID)}
 	}

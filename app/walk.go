@@ -25,6 +25,7 @@ type Walk struct {
 	filter partition.Filter
 	dirty  dirtyRows
 	order  string // the column by which it goes
+	room   *room  // shared by all walks
 }
 
 // Place is where in a walk a page ends. The zero value is the beginning. It is good for as
@@ -52,7 +53,7 @@ func Walks(ctx context.Context, tx *db.Tx, p *model.Profile, filter partition.Fi
 	if err := tx.QueryRow(ctx, "SELECT "+strings.Join(exist, ",\n"), args...).Scan(into...); err != nil {
 		return nil, fmt.Errorf("look for changed rows: %w", err)
 	}
-	walks := make([]*Walk, len(p.Models))
+	walks, shared := make([]*Walk, len(p.Models)), &room{}
 	for i, m := range p.Models {
 		order := model.ColumnID
 		if found[i] {
@@ -60,7 +61,7 @@ func Walks(ctx context.Context, tx *db.Tx, p *model.Profile, filter partition.Fi
 				return nil, fmt.Errorf("look at the table %s: %w", m.Table, err)
 			}
 		}
-		walks[i] = &Walk{Model: m, Dirty: found[i], filter: filter, dirty: all[i], order: order}
+		walks[i] = &Walk{Model: m, Dirty: found[i], filter: filter, dirty: all[i], order: order, room: shared}
 	}
 	return walks, nil
 }
@@ -147,12 +148,13 @@ func hasRowNumbers(ctx context.Context, tx *db.Tx, table string) (numbered bool,
 }
 
 // Page returns up to limit rows behind a place, and the place behind them. A row with a
-// value that its column's type cannot hold comes with its Fault.
+// value that its column's type cannot hold comes with its Fault. The rows are good until
+// a page is asked for again, of this walk or of one that was made with it.
 func (w *Walk) Page(ctx context.Context, tx *db.Tx, after Place, limit int) ([]Row, Place, error) {
 	cond, args := w.condition(tx, after, Place{})
 	query := fmt.Sprintf("SELECT %s, %s FROM %s WHERE %s ORDER BY %s LIMIT %d",
 		w.order, columnsOfTable(w.Model), w.dirty.from(), cond, w.order, limit)
-	rows, last, err := readRows(ctx, tx, w.Model, query, args)
+	rows, last, err := readRows(ctx, tx, w.Model, query, args, w.room)
 	if err != nil {
 		return nil, Place{}, err
 	}

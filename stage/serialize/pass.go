@@ -106,7 +106,7 @@ type entry struct {
 func (p *pass) rows(ctx context.Context, rows []app.Row, last app.Place) error {
 	walk, shape := p.run.walks[p.at.walk], p.run.shapes[p.at.walk]
 	m := walk.Model
-	good := make([]app.Row, 0, len(rows))
+	good := rows[:0]
 	ids := make([]string, 0, len(rows))
 	for _, row := range rows {
 		if fault := shape.fault(row); fault != nil {
@@ -261,7 +261,7 @@ func knownRows(ctx context.Context, tx *db.Tx, ids []string) (map[string]known, 
 		return nil, fmt.Errorf("read the store: %w", err)
 	}
 	defer rows.Close()
-	stored := make(map[string]known, len(ids))
+	stored := map[string]known{} // of fresh rows it stays empty
 	for rows.Next() {
 		var id, instance db.ID
 		var k known

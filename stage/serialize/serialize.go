@@ -27,7 +27,7 @@ import (
 
 const (
 	transactionRows = 5000 // or what can be done in db.PartTime
-	pageRows        = 500
+	pageRows        = 512  // a power of two, as are the statements of many rows
 	problemsKept    = 100
 )
 
