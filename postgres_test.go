@@ -3,6 +3,7 @@ package morango_test
 import (
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"testing"
 
@@ -46,15 +47,21 @@ func TestTwoServersOnOneDatabase(t *testing.T) {
 	for i, p := range ready {
 		all.Go(func() {
 			s, err := p.Sync(t.Context(), urls[i%len(urls)], morango.SyncOptions{ChunkSize: 5})
-			if err != nil || !s.Push.Done || s.Push.Records != items+1 || s.Failing() != 0 {
+			// Half of what another is pushing may come with the pull. Its folder is still to
+			// come, and the server claims none of it yet, so it is sent back.
+			if n := s.Push.Records - (items + 1); err != nil || !s.Push.Done || n < 0 || n > s.Pull.Records {
 				t.Errorf("client %d: %+v, %v", i, s, err)
+			}
+			others := func(p morango.Problem) bool { return p.Kind != morango.Missing }
+			if s.Failing() != s.Pull.Errors || slices.ContainsFunc(s.Problems, others) {
+				t.Errorf("client %d: %+v", i, s)
 			}
 		})
 	}
 	all.Wait()
 	want, err := hubs[1].Digest(t.Context())
 	must(t, err)
-	for i, p := range ready[:len(urls)] { // each sees by the other server what all have pushed
+	for i, p := range ready { // each sees by the other server what all have pushed
 		s, err := p.Sync(t.Context(), urls[(i+2)%len(urls)], morango.SyncOptions{})
 		if err != nil || s.Failing() != 0 || s.Push.Records != 0 {
 			t.Errorf("client %d came back: %+v, %v", i, s, err)
