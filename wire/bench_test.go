@@ -2,10 +2,12 @@ package wire_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/morango-go/morango/counter"
 	"github.com/morango-go/morango/ident"
@@ -29,6 +31,52 @@ func chunk() []record.Record {
 			Version: v, History: counter.Counters{v.Instance: v.Counter}}
 	}
 	return records
+}
+
+// timedChunk is chunk in the order of ids, with what else a row has: two moments.
+func timedChunk() []record.Record {
+	records := chunk()
+	for i := range records {
+		at := time.Date(2026, 3, 6, 4, 29, 25, 571260000, time.UTC).Add(time.Duration(i) * 41234567 * time.Microsecond)
+		records[i].ID = fmt.Sprintf("%032x", i+1)
+		records[i].Serialized = strings.Replace(records[i].Serialized, `"text"`, `"start": "`+at.Format("2006-01-02 15:04:05.000000")+
+			`(UTC)", "end": "`+at.Add(1234567*time.Microsecond).Format("2006-01-02 15:04:05.000000")+`(UTC)", "text"`, 1)
+	}
+	return records
+}
+
+func BenchmarkWriteStream(b *testing.B) {
+	records, n := timedChunk(), 0
+	for b.Loop() {
+		w, err := wire.NewFrameWriter(io.Discard, wire.StreamHeader{})
+		for i := 0; err == nil && i < len(records); i++ {
+			err = w.Record(records[i])
+		}
+		if err := errors.Join(err, w.End(false, "")); err != nil {
+			b.Fatal(err)
+		}
+		n += len(records)
+	}
+	b.ReportMetric(float64(n)/b.Elapsed().Seconds(), "records/s")
+}
+
+func BenchmarkReadStream(b *testing.B) {
+	var stream bytes.Buffer
+	w, err := wire.NewFrameWriter(&stream, wire.StreamHeader{})
+	records, n := timedChunk(), 0
+	for i := 0; err == nil && i < len(records); i++ {
+		err = w.Record(records[i])
+	}
+	if err := errors.Join(err, w.End(false, "")); err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		if _, err := readStream(bytes.NewReader(stream.Bytes())); err != nil {
+			b.Fatal(err)
+		}
+		n += len(records)
+	}
+	b.ReportMetric(float64(n)/b.Elapsed().Seconds(), "records/s")
 }
 
 func BenchmarkAppendBuffers(b *testing.B) {

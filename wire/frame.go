@@ -29,15 +29,16 @@ import (
 // good as soon as its own frame is whole.
 //
 //	'H' header    JSON, StreamHeader
-//	'R' records   number of ids and the ids, number of records and the records, in ascending order
-//	              of their ids, which go on rising through the whole stream. Whoever compresses does
-//	              well to keep the ids apart from the rest
+//	'R' records   length of the section in bytes and the section, number of records and the records,
+//	              in ascending order of their ids, which go on rising through the whole stream. In
+//	              the section stand the records' ids and moments one after the other, as they are
+//	              needed, and nothing else. Whoever compresses does well to keep it apart from the rest
 //	'p' problems  JSON, list of LeftOut: records that the sender could not send
 //	'M' more      JSON, StreamEnd: there is more, which is to be asked for from After on
 //	'E' end       JSON, StreamEnd: that is all
 //
 // A record does not repeat what follows from the rest, or what was said before. Where it has an
-// id, that is the next of the frame's ids:
+// id or a moment, that is the next of the section:
 //
 //	record    = flags [id] model partition source version [self] text [conflicting] [history]
 //	flags     = one byte
@@ -51,7 +52,9 @@ import (
 //	            64   the source id is an id; else it is a text
 //	            128  in text and conflicting texts the bytes 1, 2, 3 and 4 stand for the record's id,
 //	                 partition, source id and self-reference; 5 is followed by a word of the ids,
-//	                 and stands with it for that id
+//	                 and stands with it for that id; 6, 7 and 8 stand for a moment in the forms
+//	                 "2026-03-06 04:29:25.571260", "2026-03-06T04:29:25.571260" and
+//	                 "2026-03-06T04:29:25.571"
 //	model     = word of the models
 //	partition = word of the partitions
 //	version   = word of the instances, number: who saved it last, and at which counter
@@ -60,6 +63,11 @@ import (
 //	word      = number: 0, and the text or id follows and gets the next number of its kind, from 1
 //	            on, if there is one and it is not longer than MaxWord; else the number of one that came
 //	            before. Models, partitions and instances have MaxWords numbers each, ids MaxIDs
+//	moment    = number: the microseconds from the moment before it in the stream, or for the first
+//	            from the beginning of 1970; twice that, or where they are negative twice the
+//	            positive number less one. A moment is of the years 1 to 9999, and where it stands for
+//	            the form with three digits, one of whole milliseconds. Days are those of the Gregorian
+//	            calendar and have 86,400 seconds
 //
 // A stream says nothing that only a peer which waits for an answer could use, so that
 // it can be written to a file and read months later.

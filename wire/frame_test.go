@@ -84,8 +84,9 @@ func golden() streamed {
 		id := ident.Record(template, source, model)
 		partition := strings.ReplaceAll(template, ident.Placeholder, id)
 		return record.Record{ID: id, Profile: "facilitydata", Model: model, Partition: partition, SourceID: source,
-			Serialized: fmt.Sprintf(`{"id": %q, "_morango_partition": %q, "_morango_source_id": %q, "user_id": %q, "name": "ü"}`, id, partition, source, instanceB),
-			Version:    counter.Version{Instance: instanceA, Counter: 1}, History: counter.Counters{instanceA: 1}}
+			Serialized: fmt.Sprintf(`{"id": %q, "_morango_partition": %q, "_morango_source_id": %q, "user_id": %q, "name": "ü", "date": "2026-03-06 04:29:25.571260(UTC)"}`,
+				id, partition, source, instanceB),
+			Version: counter.Version{Instance: instanceA, Counter: 1}, History: counter.Counters{instanceA: 1}}
 	}
 	source := "0123456789abcdef0123456789abcdef"
 	records := []record.Record{
@@ -93,7 +94,8 @@ func golden() streamed {
 		hashed("ds:user-rw:"+source, "a source id that is a text", "attemptlog"), hashed("ds:user-rw:"+source, "", "attemptlog"),
 	}
 	records[1].Deleted, records[1].HardDeleted, records[1].Serialized = true, true, "{}"
-	records[2].Conflicting = records[0].Serialized + "\n{\"id\": \"" + records[2].ID + "\"}\n"
+	records[2].Conflicting = records[0].Serialized + "\n{\"id\": \"" + records[2].ID + "\"}\n" +
+		`["2026-03-06T04:29:25.571261Z", "[{\"timestamp\":\"2026-03-05T23:59:59.999Z\"}]", "2026-02-29 00:00:00.000000"]`
 	records[2].SelfRef = records[1].ID
 	records[2].Version = counter.Version{Instance: instanceB, Counter: counter.Greatest}
 	records[2].History = counter.Counters{instanceA: 7, instanceB: counter.Greatest}
@@ -136,7 +138,7 @@ func TestGoldenStream(t *testing.T) {
 // drawRecord draws a record with an id that its content gives, or another.
 func drawRecord(t *rapid.T) record.Record {
 	id := rapid.StringMatching(`[0-9a-f]{32}`)
-	text := rapid.OneOf(rapid.String(), rapid.StringOf(rapid.RuneFrom([]rune{1, 2, 3, 4, 5, 'a', '"'})), rapid.SampledFrom([]string{"", "{}"}))
+	text := rapid.OneOf(rapid.String(), rapid.StringOf(rapid.RuneFrom([]rune{1, 2, 3, 4, 5, 6, 7, 8, 9, 'a', '"'})), rapid.SampledFrom([]string{"", "{}"}))
 	instance := rapid.OneOf(id, rapid.SampledFrom([]string{instanceA, instanceB}))
 	r := record.Record{
 		Profile: "p", Model: rapid.SampledFrom([]string{"user", "log", ""}).Draw(t, "model"),
@@ -153,7 +155,8 @@ func drawRecord(t *rapid.T) record.Record {
 		r.ID = ident.Record(template, r.SourceID, r.Model)
 		r.Partition = strings.ReplaceAll(template, ident.Placeholder, r.ID)
 	}
-	own := rapid.SampledFrom([]string{r.ID, r.Partition, r.SourceID, r.SelfRef, "", `"` + instanceA + `"`, `"` + instanceB + `" "` + instanceB + `"`, `"` + r.ID + `"`})
+	own := rapid.SampledFrom([]string{r.ID, r.Partition, r.SourceID, r.SelfRef, "", `"` + instanceA + `"`, `"` + instanceB + `" "` + instanceB + `"`, `"` + r.ID + `"`,
+		`"` + drawMoment(t) + drawMoment(t) + `"` + drawMoment(t) + `("` + drawMoment(t)})
 	r.Serialized = text.Draw(t, "before") + own.Draw(t, "own") + text.Draw(t, "after")
 	r.Conflicting = text.Draw(t, "conflicting") + own.Draw(t, "own")
 	for range rapid.IntRange(0, 3).Draw(t, "instances") {

@@ -19,7 +19,8 @@ type recordDecoder struct {
 	text                          []byte  // that is put together
 
 	in      []byte // what is left of the frame
-	section []byte // what is left of the frame's ids
+	section []byte // what is left of the frame's ids and moments
+	moment  int64  // the one before, in microseconds since 1970
 	texts   int    // length of the texts that the frame's records may still have
 	entries int    // of histories that they may still have
 	err     error  // the first; then nothing more is read
@@ -28,14 +29,14 @@ type recordDecoder struct {
 // decode reads the payload of a frame of records.
 func (d *recordDecoder) decode(payload []byte) ([]record.Record, error) {
 	d.in, d.texts, d.entries = payload, MaxFrame, MaxFrameHistory
-	d.section = d.bytes(d.number(MaxFrame/ident.Length, "ids in a frame") * ident.Length / 2)
+	d.section = d.bytes(d.number(MaxFrame, "bytes of ids and moments in a frame"))
 	count := d.number(MaxFrameRecords, "records in a frame")
 	records := make([]record.Record, 0, min(count, uint64(len(payload))))
 	for ; count > 0 && d.err == nil; count-- {
 		records = append(records, d.record())
 	}
 	if d.err == nil && len(d.in)+len(d.section) > 0 {
-		d.fail("%d bytes after a frame's last record, and %d of ids", len(d.in), len(d.section))
+		d.fail("%d bytes after a frame's last record, and %d of ids and moments", len(d.in), len(d.section))
 	}
 	if d.err != nil {
 		return nil, d.err
@@ -139,7 +140,7 @@ func (d *recordDecoder) counter() int64 {
 	return int64(d.number(counter.Greatest, "as a counter"))
 }
 
-// id takes the next id of the frame's.
+// id takes an id, the next of the section.
 func (d *recordDecoder) id() string {
 	raw, _ := d.rawID()
 	if d.err != nil {
@@ -195,12 +196,19 @@ func (d *recordDecoder) paste(text []byte, values [4]string) string {
 		out = append(out, d.in[:at]...)
 		stands := d.in[at]
 		d.in = d.in[at+1:]
-		if stands == markID {
+		switch {
+		case stands == markID:
 			if id := wordOf(d, &d.ids, MaxIDs, d.rawID); d.spend(ident.Length) {
 				out = hex.AppendEncode(out, id[:])
 			}
-		} else if value := values[stands-1]; d.spend(len(value)) {
-			out = append(out, value...)
+		case stands > markID:
+			if moment := d.nextMoment(stands); d.spend(momentLength(stands)) {
+				out = appendMoment(out, moment, stands)
+			}
+		default:
+			if value := values[stands-1]; d.spend(len(value)) {
+				out = append(out, value...)
+			}
 		}
 	}
 	if d.text = out; cap(d.text) > 1<<20 {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/morango-go/morango/record"
 	"github.com/morango-go/morango/wire"
 )
 
@@ -85,6 +86,21 @@ func FuzzStreamRecords(f *testing.F) {
 	})
 }
 
+// Whatever texts records have, the same are read.
+func FuzzStreamTexts(f *testing.F) {
+	for _, s := range []string{"", "{}", `"2026-03-06 04:29:25.571260(UTC)", "2026-03-06T04:29:25.571261Z"`, `"2026-02-29 04:29:25.571260"`,
+		`[{\"timestamp\": \"2026-03-05T23:59:59.999Z\"}]`, `"0001-01-01 00:00:00.000000" "9999-12-31T23:59:59.999999"`, "\"\x06\x07\x08\"",
+		`"` + instanceA + `" "` + instanceA + `"`, `"2024-02-29T24:00:00.000Z" "2026-13-01 00:00:00.000000" "2016-12-31 23:59:60.000000"`} {
+		f.Add(s, s+s, "ds:"+s)
+	}
+	f.Fuzz(func(t *testing.T, text, conflicting, partition string) {
+		one, other := timed(1, text), timed(2, conflicting+text)
+		one.Partition, one.Conflicting = partition, conflicting
+		other.SourceID, other.SelfRef = text, one.ID
+		rewritten(t, streamed{Header: wire.StreamHeader{Profile: "p"}, Records: []record.Record{one, other}, End: wire.StreamEnd{After: other.ID, Records: 2}})
+	})
+}
+
 // Whatever comes as a stream, it is read within bounds, and read to its end it can be
 // written again.
 func FuzzStream(f *testing.F) {
@@ -141,10 +157,12 @@ func TestBadFrames(t *testing.T) {
 		"bytes after a record":     {head, []byte("R\x00\x00x"), end},
 		"a wrong count":            {head, []byte(`E{"after":"","records":1}`)},
 		"an end that is no id":     {head, []byte(`E{"after":"zz","records":0}`)},
-		"a word that is none":      {head, []byte("R\x01" + id(1) + "\x01\x04\x07"), end},
-		"an id too few":            {head, []byte("R\x01" + id(1) + "\x01\x44"), end},
-		"an id too many":           {head, []byte("R\x01" + id(1) + "\x00"), end},
-		"a number without end":     {head, []byte("R\x01" + id(1) + "\x01\x04\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"), end},
+		"a word that is none":      {head, []byte("R\x10" + id(1) + "\x01\x04\x07"), end},
+		"an id too few":            {head, []byte("R\x10" + id(1) + "\x01\x44"), end},
+		"a part of an id":          {head, []byte("R\x0f" + id(1)[1:] + "\x01\x44"), end},
+		"a section too long":       {head, []byte("R\x11" + id(1)), end},
+		"an id too many":           {head, []byte("R\x10" + id(1) + "\x00"), end},
+		"a number without end":     {head, []byte("R\x10" + id(1) + "\x01\x04\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"), end},
 		"something after the end":  {head, end, []byte("z")},
 	} {
 		var format *wire.FormatError
@@ -156,7 +174,7 @@ func TestBadFrames(t *testing.T) {
 	for name, text := range map[string][]byte{
 		"a frame without end":  append(long[:len(long):len(long)], "R\xff\xff\xff\xff\x0f"...),
 		"a header without end": []byte("MORANGO\x01H\xff\xff\xff\xff\x0f"),
-		"a counter too high":   rawStream(head, []byte("R\x02"+id(1)+id(2)+"\x01\x04\x00\x00\x00\x00\x00\x00\x80\x80\x80\x80\x08"), end),
+		"a counter too high":   rawStream(head, []byte("R\x20"+id(1)+id(2)+"\x01\x04\x00\x00\x00\x00\x00\x00\x80\x80\x80\x80\x08"), end),
 		"too many records":     rawStream(head, []byte("R\x00\xff\xff\x03"), end),
 	} {
 		_, err := readStream(bytes.NewReader(text))
@@ -170,7 +188,7 @@ func TestBadFrames(t *testing.T) {
 // A text that stands for a longer one is not made longer than a frame may be.
 func TestCutTextsAreBounded(t *testing.T) {
 	const partition, times = 1 << 16, 2000 // 2000 bytes that stand for 128 MiB
-	payload := []byte("R\x02" + string(make([]byte, 32)) + "\x01\x84\x00\x00\x00")
+	payload := []byte("R\x20" + string(make([]byte, 32)) + "\x01\x84\x00\x00\x00")
 	payload = append(binary.AppendUvarint(payload, partition), bytes.Repeat([]byte{'p'}, partition)...)
 	payload = append(payload, "\x00\x00\x01"...) // source id, a new instance, its counter
 	payload = append(binary.AppendUvarint(payload, times), bytes.Repeat([]byte{2}, times)...)

@@ -15,7 +15,8 @@ import (
 type recordEncoder struct {
 	models, partitions wordTable
 	instances, ids     idTable
-	section            []byte // the ids of the frame
+	section            []byte // the ids and moments of the frame
+	moment             int64  // the one before, in microseconds since 1970
 	text               []byte // of a record, while it is cut
 }
 
@@ -29,18 +30,25 @@ func newRecordEncoder() recordEncoder {
 	return recordEncoder{instances: newIDTable(MaxWords), ids: newIDTable(MaxIDs)}
 }
 
-// mark remembers how many words and ids there are.
-func (e *recordEncoder) mark() [5]int {
-	return [5]int{len(e.models.order), len(e.partitions.order), len(e.instances.order), len(e.ids.order), len(e.section)}
+// encoderMark is what an encoder has said before a record.
+type encoderMark struct {
+	models, partitions, instances, ids, section int // how many, and the length
+	moment                                      int64
+}
+
+// mark remembers what was said.
+func (e *recordEncoder) mark() encoderMark {
+	return encoderMark{models: len(e.models.order), partitions: len(e.partitions.order), instances: len(e.instances.order),
+		ids: len(e.ids.order), section: len(e.section), moment: e.moment}
 }
 
 // reset forgets what came after the mark.
-func (e *recordEncoder) reset(mark [5]int) {
-	e.models.reset(mark[0])
-	e.partitions.reset(mark[1])
-	e.instances.reset(mark[2])
-	e.ids.reset(mark[3])
-	e.section = e.section[:mark[4]]
+func (e *recordEncoder) reset(mark encoderMark) {
+	e.models.reset(mark.models)
+	e.partitions.reset(mark.partitions)
+	e.instances.reset(mark.instances)
+	e.ids.reset(mark.ids)
+	e.section, e.moment = e.section[:mark.section], mark.moment
 }
 
 // reset forgets all words but the first.
@@ -87,7 +95,7 @@ func appendString(dst []byte, text string) []byte {
 	return append(binary.AppendUvarint(dst, uint64(len(text))), text...)
 }
 
-// id puts a valid id into the frame's.
+// id puts a valid id into the section.
 func (e *recordEncoder) id(id string) {
 	raw, _ := parseID(id) // it was looked at before
 	e.section = append(e.section, raw[:]...)
@@ -196,9 +204,9 @@ func encodable(r record.Record) error {
 	return nil
 }
 
-// Out of a record's texts is cut what the record says anyway, and ids that came before. JSON
-// of a row has the row's id, partition and source id in it, and the ids of others that many
-// rows refer to: these are what compresses least.
+// Out of a record's texts is cut what the record says anyway, ids that came before, and
+// moments. JSON of a row has the row's id, partition and source id in it, the ids of others that
+// many rows refer to, and when it was written: these are what compresses least.
 
 // shortest is what is worth a byte in place of it.
 const shortest = 8
@@ -206,6 +214,9 @@ const shortest = 8
 // markID is the byte that stands for any id in a text that is cut. Those from 1 on stand
 // for what cuts returns.
 const markID = 5
+
+// lastMark is the last byte that stands for something.
+const lastMark = markMillis
 
 // cuts are what the bytes from 1 on stand for.
 func cuts(r record.Record) [4]string { return [4]string{r.ID, r.Partition, r.SourceID, r.SelfRef} }
@@ -215,7 +226,7 @@ var cutOrder = [4]int{1, 2, 0, 3}
 
 // cuttable says whether the record's texts have none of the bytes that stand for something.
 func cuttable(r record.Record) bool {
-	for c := byte(1); c <= markID; c++ {
+	for c := byte(1); c <= lastMark; c++ {
 		if strings.IndexByte(r.Serialized, c) >= 0 || strings.IndexByte(r.Conflicting, c) >= 0 {
 			return false
 		}
@@ -226,7 +237,7 @@ func cuttable(r record.Record) bool {
 // marker finds the first byte of a text that stands for something; less than 0 if none does.
 func marker(text []byte) int {
 	for i, c := range text {
-		if c-1 < markID { // 0 wraps around
+		if c-1 < lastMark { // 0 wraps around
 			return i
 		}
 	}
@@ -246,13 +257,14 @@ func (e *recordEncoder) appendText(dst []byte, r record.Record, text string, cut
 		}
 	}
 	start := len(e.text)
-	e.text = e.cutIDs(e.text)
+	e.text = e.cutQuoted(e.text)
 	dst = binary.AppendUvarint(dst, uint64(len(e.text)-start))
 	return append(dst, e.text[start:]...)
 }
 
-// cutIDs appends the text to itself, with words in place of the ids that stand in quotes.
-func (e *recordEncoder) cutIDs(text []byte) []byte {
+// cutQuoted appends the text to itself, with words in place of the ids that stand in quotes,
+// and a byte in place of each moment that comes after one.
+func (e *recordEncoder) cutQuoted(text []byte) []byte {
 	out := text
 	for from := text; ; {
 		at := bytes.IndexByte(from, '"')
@@ -262,6 +274,12 @@ func (e *recordEncoder) cutIDs(text []byte) []byte {
 		at++
 		out = append(out, from[:at]...)
 		from = from[at:]
+		if moment, form := parseMoment(from); form != 0 {
+			out = append(out, form)
+			e.appendMoment(moment)
+			from = from[momentLength(form):]
+			continue
+		}
 		if len(from) <= ident.Length || from[ident.Length] != '"' {
 			continue
 		}

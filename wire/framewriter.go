@@ -7,13 +7,12 @@ import (
 	"io"
 	"slices"
 
-	"github.com/morango-go/morango/ident"
 	"github.com/morango-go/morango/record"
 )
 
 // The sender begins a new frame when one has so much in it: little enough that a receiver
 // has soon something to work on, and enough that frames cost nothing. A little less than
-// 128 KiB, so that all but the ids is compressed as one block.
+// 128 KiB, so that all but the section is compressed as one block.
 const (
 	frameBytes   = 128_000
 	frameRecords = 1000
@@ -58,15 +57,15 @@ func (w *FrameWriter) Record(r record.Record) error {
 		return err
 	}
 	if w.count > 0 && (w.weight+weight(r) > MaxFrame/2 || w.history+entries > MaxFrameHistory) {
-		// What is there goes first. The words that the record has named stay named: the
-		// frame that names them is still to come, for it is the next.
+		// What is there goes first. The words that the record has named stay named, and its last
+		// moment stays the one before: the frame that has them is still to come, for it is the next.
 		alone := slices.Clone(payload[start:])
-		ids := slices.Clone(w.encoder.section[before[4]:])
-		w.encoder.section = w.encoder.section[:before[4]]
+		section := slices.Clone(w.encoder.section[before.section:])
+		w.encoder.section = w.encoder.section[:before.section]
 		if err := w.flush(); err != nil {
 			return err
 		}
-		payload, w.encoder.section = append(w.payload, alone...), append(w.encoder.section, ids...)
+		payload, w.encoder.section = append(w.payload, alone...), append(w.encoder.section, section...)
 	}
 	w.payload, w.last = payload, r.ID
 	w.count++
@@ -107,11 +106,11 @@ func (w *FrameWriter) flush() error {
 	if w.count == 0 {
 		return nil
 	}
-	ids := w.encoder.section
-	err := w.frame(kindRecords, binary.AppendUvarint(nil, uint64(len(ids)*2/ident.Length)), ids,
+	section := w.encoder.section
+	err := w.frame(kindRecords, binary.AppendUvarint(nil, uint64(len(section))), section,
 		binary.AppendUvarint(nil, uint64(w.count)), w.payload)
 	w.records += int64(w.count)
-	w.encoder.section = ids[:0]
+	w.encoder.section = section[:0]
 	w.payload, w.count, w.history, w.weight = w.payload[:0], 0, 0, 0
 	if cap(w.payload) > 16*frameBytes {
 		w.payload = nil // one record was very large
@@ -130,7 +129,7 @@ func (w *FrameWriter) json(kind byte, body any) error {
 // flusher is a compressor that can begin anew.
 type flusher interface{ Flush() error }
 
-// frame writes a frame of these parts. Of those of records the second is ids.
+// frame writes a frame of these parts. Of those of records the second is the section.
 func (w *FrameWriter) frame(kind byte, parts ...[]byte) error {
 	length := 0
 	for _, p := range parts {
@@ -145,7 +144,7 @@ func (w *FrameWriter) frame(kind byte, parts ...[]byte) error {
 		w.crc = crc32.Update(w.crc, castagnoli, p)
 		_, err := w.to.Write(p)
 		if f, ok := w.to.(flusher); ok && err == nil && len(parts) > 1 && i < 2 {
-			err = f.Flush() // ids are random, and spoil what is learnt of the texts
+			err = f.Flush() // ids and moments are random, and spoil what is learnt of the texts
 		}
 		if err != nil {
 			return fmt.Errorf("write a stream: %w", err)

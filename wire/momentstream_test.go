@@ -1,0 +1,182 @@
+package wire_test
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"github.com/morango-go/morango/counter"
+	"github.com/morango-go/morango/ident"
+	"github.com/morango-go/morango/record"
+	"github.com/morango-go/morango/wire"
+)
+
+// drawMoment draws the text of a moment of any form, or of what is almost one.
+func drawMoment(t *rapid.T) string {
+	at := time.UnixMicro(rapid.OneOf(rapid.Int64Range(0, 2e15), rapid.Int64Range(-62135596800000000, 253402300799999999)).Draw(t, "moment")).UTC()
+	text := []byte(at.Format(rapid.SampledFrom([]string{
+		"2006-01-02 15:04:05.000000", "2006-01-02T15:04:05.000000", "2006-01-02T15:04:05.000Z", "2006-01-02 15:04:05", "2006-01-02 15:04:05.000",
+		"2006-02-29 15:04:05.000000", "2006-02-30T15:04:05.000000", "2006-13-02 15:04:05.000000", "2006-01-02T24:00:00.000Z", "2006-01-02 15:04:60.000000",
+	}).Draw(t, "layout")))
+	if rapid.IntRange(0, 3).Draw(t, "change") == 0 {
+		text[rapid.IntRange(0, len(text)-1).Draw(t, "where")] = rapid.SampledFrom([]byte("09-:. T\"\x06\x07\x08\xff")).Draw(t, "byte")
+	}
+	return string(text)
+}
+
+// timed is a record with a text.
+func timed(n int, text string) record.Record {
+	id := fmt.Sprintf("%032x", n)
+	return record.Record{ID: id, Profile: "p", Model: "log", Partition: "ds", SourceID: id, Serialized: text,
+		Version: counter.Version{Instance: instanceA, Counter: 1}, History: counter.Counters{instanceA: 1}}
+}
+
+// A moment in a text takes a handful of bytes, in each form, and where it is not the only one.
+func TestMomentsAreShort(t *testing.T) {
+	stream := func(text string) int {
+		s := streamed{Header: wire.StreamHeader{Profile: "p"}, Records: []record.Record{timed(1, text)}, End: wire.StreamEnd{After: timed(1, "").ID, Records: 1}}
+		written := writeStream(t, s)
+		got, err := readStream(bytes.NewReader(written))
+		if diff := cmp.Diff(s, got); err != nil || diff != "" {
+			t.Errorf("%v (-want +got): %s", err, diff)
+		}
+		return len(written)
+	}
+	for _, text := range []string{"2026-03-06 04:29:25.571260", "2026-03-06T04:29:25.571260", "2026-03-06T04:29:25.571"} {
+		if more := stream(`{"at": "`+text+`(UTC)"}`) - stream(`{"at": "(UTC)"}`); more != 9 {
+			t.Errorf("%s takes %d bytes", text, more)
+		}
+	}
+	const first = `"2026-03-06 04:29:25.571260"`
+	if more := stream(first+`"2026-03-06T04:29:25.572Z"`) - stream(first+`"Z"`); more != 3 {
+		t.Errorf("one that is near takes %d bytes", more)
+	}
+}
+
+// Records that are refused leave no moment behind, neither in the section nor as the one before.
+func TestMomentsOfRefusedRecords(t *testing.T) {
+	var out bytes.Buffer
+	w, err := wire.NewFrameWriter(&out, wire.StreamHeader{Profile: "p"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	good := []record.Record{timed(1, `"2026-03-06 04:29:25.571260"`), timed(3, `"2026-03-06T04:29:25.572"`), timed(4, `"2026-03-06 04:29:25.571262"`)}
+	bad := timed(2, `"0001-02-03 04:29:25.571260"`)
+	for i := range wire.MaxFrameHistory + 2 {
+		bad.History[fmt.Sprintf("%032x", i)] = 1
+	}
+	if err := w.Record(good[0]); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Record(bad); !errors.Is(err, wire.ErrUnencodable) {
+		t.Fatal(err)
+	}
+	if err := errors.Join(w.Record(good[1]), w.LeftOut(nil), w.Record(good[2]), w.End(false, "")); err != nil {
+		t.Fatal(err)
+	}
+	got, err := readStream(&out)
+	if diff := cmp.Diff(good, got.Records); err != nil || diff != "" {
+		t.Errorf("%v (-want +got): %s", err, diff)
+	}
+}
+
+// Moments stay right where a record that was already written has to begin a new frame: its
+// texts or its history are too much for the one that is being filled.
+func TestMomentsInSplitFrames(t *testing.T) {
+	moment := func(i int) string { return fmt.Sprintf(`"2026-03-06 04:29:25.%06d" "%032x"`, 571260-i, i) }
+	want := streamed{Header: wire.StreamHeader{Profile: "p"}, End: wire.StreamEnd{After: timed(9, "").ID, Records: 9}}
+	for i := 1; i <= 9; i++ {
+		r := timed(i, moment(i)+strings.Repeat(" "+`"`+r32(i)+`"`, 1000)+moment(i+1))
+		for n := range wire.MaxFrameHistory / 3 * 2 {
+			if i == 5 || i == 6 {
+				r.History[fmt.Sprintf("%032x", n+1)] = 1
+			}
+		}
+		want.Records = append(want.Records, r)
+	}
+	out := writeStream(t, want)
+	got, err := readStream(bytes.NewReader(out))
+	if diff := cmp.Diff(want, got); err != nil || diff != "" {
+		t.Fatalf("%v (-want +got): %.2000s", err, diff)
+	}
+	r, err := wire.NewFrameReader(bytes.NewReader(out))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if f, err := r.Next(); err != nil || len(f.Records) != 5 {
+		t.Errorf("%d records in the first frame: %v", len(f.Records), err)
+	}
+}
+
+func r32(i int) string { return ident.Hash(fmt.Sprint(i)) }
+
+// momentFrame is a frame of one record with a text of these bytes, which stand for these moments.
+func momentFrame(text string, numbers ...int64) []byte {
+	var moments []byte
+	for _, n := range numbers {
+		moments = binary.AppendVarint(moments, n)
+	}
+	return sectionFrame(text, moments)
+}
+
+// sectionFrame is the same of a section that goes on so.
+func sectionFrame(text string, moments []byte) []byte {
+	section := append(make([]byte, 32), moments...) // after id and instance
+	payload := append(binary.AppendUvarint([]byte("R"), uint64(len(section))), section...)
+	payload = append(payload, "\x01\x84\x00\x00\x00\x00\x00\x00\x01"...) // one record; id given, cut; words, source id, instance, its counter
+	return append(binary.AppendUvarint(payload, uint64(len(text))), text...)
+}
+
+// The section stands for moments that have a text, as many as are asked for; everything
+// else is refused.
+func TestMomentsOfOthers(t *testing.T) {
+	const first, last = -62135596800000000, 253402300799999999
+	head := []byte(`H{"profile":"p"}`)
+	for want, frame := range map[string][]byte{
+		"1970-01-01 00:00:00.000000":                        momentFrame("\x06", 0),
+		"0001-01-01 00:00:00.000000":                        momentFrame("\x06", first),
+		"9999-12-31T23:59:59.9999990001-01-01T00:00:00":     momentFrame("\x070001-01-01T00:00:00", last),
+		"9999-12-31 23:59:59.9999990001-01-01T00:00:00.000": momentFrame("\x06\x08", last, first-last),
+		"1969-12-31T23:59:59.999999":                        momentFrame("\x07", -1),
+	} {
+		r, err := wire.NewFrameReader(bytes.NewReader(rawStream(head, frame)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if f, err := r.Next(); err != nil || len(f.Records) != 1 || f.Records[0].Serialized != want {
+			t.Errorf("%s: %v, %v", want, f.Records, err)
+		}
+	}
+	for name, frame := range map[string][]byte{
+		"too early": momentFrame("\x06", first-1), "too late": momentFrame("\x06", last+1), "too late after another": momentFrame("\x06\x06", last, 1),
+		"too early after another": momentFrame("\x07\x07", first, -1), "far too late": momentFrame("\x06\x06", last, 1<<63-1),
+		"far too early": momentFrame("\x06\x06", first, -1<<63), "too exact": momentFrame("\x08", 1), "none": momentFrame("\x06"),
+		"too few": momentFrame("\x06\x06", 1), "too many": momentFrame("\x06", 1, 1), "of another kind": momentFrame("\x09", 1),
+		"cut off": sectionFrame("\x06", []byte{0x80, 0x80}), "without end": sectionFrame("\x06", bytes.Repeat([]byte{0x80}, 20)),
+	} {
+		r, err := wire.NewFrameReader(bytes.NewReader(rawStream(head, frame)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var format *wire.FormatError
+		if f, err := r.Next(); !errors.As(err, &format) || len(f.Records) > 0 {
+			t.Errorf("%s: %v, %v", name, f.Records, err)
+		}
+	}
+}
+
+// Moments are not pasted beyond what a frame's texts may have.
+func TestPastedMomentsAreBounded(t *testing.T) {
+	const times = wire.MaxFrame/26 + 1
+	frame := momentFrame(strings.Repeat("\x06", times), make([]int64, times)...)
+	if _, err := readStream(bytes.NewReader(rawStream([]byte("H{}"), frame))); !errors.Is(err, wire.ErrTooLarge) {
+		t.Error(err)
+	}
+}
