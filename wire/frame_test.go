@@ -155,8 +155,9 @@ func drawRecord(t *rapid.T) record.Record {
 		r.ID = ident.Record(template, r.SourceID, r.Model)
 		r.Partition = strings.ReplaceAll(template, ident.Placeholder, r.ID)
 	}
-	own := rapid.SampledFrom([]string{r.ID, r.Partition, r.SourceID, r.SelfRef, "", `"` + instanceA + `"`, `"` + instanceB + `" "` + instanceB + `"`, `"` + r.ID + `"`,
-		`"` + drawMoment(t) + drawMoment(t) + `"` + drawMoment(t) + `("` + drawMoment(t)})
+	own := rapid.OneOf(
+		rapid.SampledFrom([]string{r.ID, r.Partition, r.SourceID, r.SelfRef, "", `"` + instanceA + `"`, `"` + instanceB + `" "` + instanceB + `"`, `"` + r.ID + `"`}),
+		rapid.Custom(func(t *rapid.T) string { return `"` + drawMoment(t) + `"` + drawMoment(t) }))
 	r.Serialized = text.Draw(t, "before") + own.Draw(t, "own") + text.Draw(t, "after")
 	r.Conflicting = text.Draw(t, "conflicting") + own.Draw(t, "own")
 	for range rapid.IntRange(0, 3).Draw(t, "instances") {

@@ -93,11 +93,9 @@ func TestMomentsInSplitFrames(t *testing.T) {
 	moment := func(i int) string { return fmt.Sprintf(`"2026-03-06 04:29:25.%06d" "%032x"`, 571260-i, i) }
 	want := streamed{Header: wire.StreamHeader{Profile: "p"}, End: wire.StreamEnd{After: timed(9, "").ID, Records: 9}}
 	for i := 1; i <= 9; i++ {
-		r := timed(i, moment(i)+strings.Repeat(" "+`"`+r32(i)+`"`, 1000)+moment(i+1))
-		for n := range wire.MaxFrameHistory / 3 * 2 {
-			if i == 5 || i == 6 {
-				r.History[fmt.Sprintf("%032x", n+1)] = 1
-			}
+		r := timed(i, moment(i)+`"`+ident.Hash(fmt.Sprint(i))+`"`+moment(i+1))
+		for n := range map[int]int{5: 60_000, 6: wire.MaxFrameHistory - 60_000 + 1}[i] { // the former too few to end the frame
+			r.History[fmt.Sprintf("%032x", n+1)] = 1
 		}
 		want.Records = append(want.Records, r)
 	}
@@ -114,8 +112,6 @@ func TestMomentsInSplitFrames(t *testing.T) {
 		t.Errorf("%d records in the first frame: %v", len(f.Records), err)
 	}
 }
-
-func r32(i int) string { return ident.Hash(fmt.Sprint(i)) }
 
 // momentFrame is a frame of one record with a text of these bytes, which stand for these moments.
 func momentFrame(text string, numbers ...int64) []byte {
