@@ -2,6 +2,8 @@ package dequeue_test
 
 import (
 	"encoding/json"
+	"maps"
+	"slices"
 	"testing"
 
 	"github.com/morango-go/morango/counter"
@@ -42,12 +44,11 @@ type state struct {
 // dump reads the state of a database.
 func dump(t testing.TB, d *db.DB) (s state) {
 	t.Helper()
-	for name, into := range map[string]*[]row{
-		"store": &s.Store, "rmc": &s.RMC, "dmc": &s.DMC, "buffer": &s.Buffer, "rmcb": &s.RMCB,
-	} {
-		text, err := json.Marshal(tables.Dump(t, d, name))
+	into := map[string]*[]row{"store": &s.Store, "rmc": &s.RMC, "dmc": &s.DMC, "buffer": &s.Buffer, "rmcb": &s.RMCB}
+	for name, rows := range tables.DumpAll(t, d, slices.Collect(maps.Keys(into))...) {
+		text, err := json.Marshal(rows)
 		if err == nil {
-			err = json.Unmarshal(text, into)
+			err = json.Unmarshal(text, into[name])
 		}
 		if err != nil {
 			t.Fatal(err)

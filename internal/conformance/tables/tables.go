@@ -5,6 +5,7 @@
 package tables
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -177,43 +178,62 @@ type Row = map[string]any
 // Dump returns a table, named as in the vectors, in their form.
 func Dump(t testing.TB, d *db.DB, name string) []Row {
 	t.Helper()
-	tab, ok := known[name]
-	if !ok {
-		t.Fatalf("the vectors have no table %s", name)
-	}
-	list := []Row{}
+	return DumpAll(t, d, name)[name]
+}
+
+// DumpAll returns tables as Dump does, all as they are at one moment: a commit that was
+// given up can still arrive.
+func DumpAll(t testing.TB, d *db.DB, names ...string) map[string][]Row {
+	t.Helper()
+	all := map[string][]Row{}
 	err := d.Read(t.Context(), func(tx *db.Tx) error {
-		columns := strings.Fields(tab.columns)
-		quoted := make([]string, len(columns))
-		for i, c := range columns {
-			quoted[i] = db.Quote(strings.TrimRight(c, "?@"))
-		}
-		rows, err := tx.Query(t.Context(), fmt.Sprintf("SELECT %s FROM %s", strings.Join(quoted, ", "), tab.name))
-		if err != nil {
-			return err
-		}
-		defer rows.Close()
-		for rows.Next() {
-			raw := make([]any, len(columns))
-			into := make([]any, len(columns))
-			for i := range raw {
-				into[i] = &raw[i]
+		for _, name := range names {
+			tab, ok := known[name]
+			if !ok {
+				return fmt.Errorf("the vectors have no table %s", name)
 			}
-			if err := rows.Scan(into...); err != nil {
+			rows, err := tab.dump(t.Context(), tx)
+			if err != nil {
 				return err
 			}
-			row := Row{}
-			for i, c := range columns {
-				row[strings.TrimRight(c, "?@")] = shown(c, raw[i])
-			}
-			list = append(list, row)
+			all[name] = rows
 		}
-		return rows.Err()
+		return nil
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return list
+	return all
+}
+
+func (tab table) dump(ctx context.Context, tx *db.Tx) ([]Row, error) {
+	list := []Row{}
+	columns := strings.Fields(tab.columns)
+	quoted := make([]string, len(columns))
+	for i, c := range columns {
+		quoted[i] = db.Quote(strings.TrimRight(c, "?@"))
+	}
+	rows, err := tx.Query(ctx, fmt.Sprintf("SELECT %s FROM %s", strings.Join(quoted, ", "), tab.name))
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		raw := make([]any, len(columns))
+		into := make([]any, len(columns))
+		for i := range raw {
+			into[i] = &raw[i]
+		}
+		if err := rows.Scan(into...); err != nil {
+			return nil, err
+		}
+		row := Row{}
+		for i, c := range columns {
+			row[strings.TrimRight(c, "?@")] = shown(c, raw[i])
+		}
+		list = append(list, row)
+	}
+	return list, rows.Err()
 }
 
 // shown is a value as the vectors show it.
