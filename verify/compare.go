@@ -189,7 +189,7 @@ func (c *comparison) own(ctx context.Context, spans []Span) ([]Digest, error) {
 	sums := make([]Digest, len(spans))
 	left := "" // where the rest begins of a span of which a part is summed up
 	for at := 0; at < len(spans); {
-		q := Question{Profile: c.profile, Filter: c.filter, Brief: c.brief, Whole: c.whole, Covered: c.covered, Sums: slices.Clone(spans[at:])}
+		q := c.question(Question{Sums: slices.Clone(spans[at:])})
 		if left != "" {
 			q.Sums[0].First, left = left, ""
 		}
@@ -221,7 +221,12 @@ func (c *comparison) ask(ctx context.Context, q Question) (Answer, error) {
 	case c.result.Questions >= maxQuestions:
 		return Answer{}, fmt.Errorf("the peer has been asked %d times and still has not answered all", maxQuestions)
 	}
-	q.Profile, q.Filter, q.Brief, q.Whole, q.Covered = c.profile, c.filter, c.brief, c.whole, c.covered
 	c.result.Questions++
-	return c.peer.Ask(ctx, q)
+	return c.peer.Ask(ctx, c.question(q))
+}
+
+// question adds to a question what all of a comparison have in common.
+func (c *comparison) question(q Question) Question {
+	q.Profile, q.Filter, q.Brief, q.Whole, q.Covered = c.profile, c.filter, c.brief, c.whole, c.covered
+	return q
 }

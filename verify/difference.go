@@ -101,7 +101,7 @@ func (c *comparison) named(lists, others [][]Entry) (ids []string) {
 
 // ownLists lists spans here, all of them, on one snapshot with the claims.
 func (c *comparison) ownLists(ctx context.Context, q Question) (Answer, error) {
-	q.Profile, q.Filter, q.Brief, q.Whole, q.Covered = c.profile, c.filter, c.brief, c.whole, c.covered
+	q = c.question(q)
 	var a Answer
 	never := func() bool { return false }
 	err := c.db.Read(ctx, func(tx *db.Tx) error {
