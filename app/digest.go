@@ -5,10 +5,10 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/morango-go/morango/db"
+	"github.com/morango-go/morango/ident"
 	"github.com/morango-go/morango/model"
 	"github.com/morango-go/morango/record"
 )
@@ -86,7 +86,7 @@ func travelling(m *model.Model) (places []int) {
 // rowPage reads up to limit rows of a model with ids greater than after, in id order.
 func rowPage(ctx context.Context, tx *db.Tx, m *model.Model, after string, limit int) ([]Row, error) {
 	if after == "" && tx.Kind() == db.Postgres {
-		after = strings.Repeat("0", 32) // an empty text is no uuid
+		after = ident.Lowest // an empty text is no uuid
 	}
 	args := []any{after}
 	where := "id > $1" + discriminator(m, &args)

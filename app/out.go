@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/morango-go/morango/db"
 	"github.com/morango-go/morango/ident"
@@ -31,7 +30,7 @@ func DirtyPage(ctx context.Context, tx *db.Tx, m *model.Model, filter partition.
 func dirtyQuery(tx *db.Tx, m *model.Model, filter partition.Filter, after string, limit int) (string, []any) {
 	comes := ">"
 	if after == "" && tx.Kind() == db.Postgres {
-		after, comes = strings.Repeat("0", 32), ">=" // an empty text is no uuid
+		after, comes = ident.Lowest, ">=" // an empty text is no uuid
 	}
 	cond, args := tx.PrefixCond(db.Quote(model.ColumnPartition), filter, 2)
 	args = append([]any{after}, args...)

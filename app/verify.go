@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/morango-go/morango/db"
+	"github.com/morango-go/morango/ident"
 	"github.com/morango-go/morango/model"
 )
 
@@ -27,7 +28,7 @@ func HeldPage(ctx context.Context, tx *db.Tx, m *model.Model, after string, limi
 	cols = append(cols, db.Quote(model.ColumnDirty))
 	comes := ">"
 	if after == "" && tx.Kind() == db.Postgres {
-		after, comes = strings.Repeat("0", 32), ">=" // an empty text is no uuid
+		after, comes = ident.Lowest, ">=" // an empty text is no uuid
 	}
 	args := []any{after}
 	where := "id " + comes + " $1" + discriminator(m, &args)

@@ -13,6 +13,7 @@ import (
 	"fmt"
 
 	"github.com/morango-go/morango/db"
+	"github.com/morango-go/morango/ident"
 )
 
 // Count returns the number of records in the session's buffer.
@@ -47,7 +48,7 @@ const endOfSome = `SELECT model_uuid FROM morango_buffer WHERE transfer_session_
 // removes all that is left.
 func DropSome(ctx context.Context, tx *db.Tx, transferSessionID string, records int) (more bool, err error) {
 	var end db.ID
-	err = tx.QueryRow(ctx, endOfSome, transferSessionID, beforeAll, records).Scan(&end)
+	err = tx.QueryRow(ctx, endOfSome, transferSessionID, ident.Lowest, records).Scan(&end)
 	if errors.Is(err, sql.ErrNoRows) {
 		return false, Drop(ctx, tx, transferSessionID)
 	}
@@ -63,15 +64,12 @@ func DropSome(ctx context.Context, tx *db.Tx, transferSessionID string, records 
 	return true, nil
 }
 
-// beforeAll is an id that no transfer session and no record has.
-const beforeAll = "00000000000000000000000000000000"
-
 // Next returns the least id after a given one, "" at the beginning, of a transfer
 // session that has something in a buffer; "" when there is none. It does not read
 // through the buffers.
 func Next(ctx context.Context, tx *db.Tx, after string) (string, error) {
 	if after == "" {
-		after = beforeAll
+		after = ident.Lowest
 	}
 	next := ""
 	for _, table := range []string{"morango_buffer", "morango_recordmaxcounterbuffer"} {

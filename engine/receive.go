@@ -213,18 +213,7 @@ func (in *incoming) merge(ctx context.Context, c stream.Chunk) error {
 	conflicts.New += r.New
 	conflicts.FastForwards += r.FastForwards
 	conflicts.Stale += r.Stale
-	in.e.note(t.ID, in.side, func(all *Report) { all.Dequeued = added(all.Dequeued, conflicts) })
+	in.e.note(t.ID, in.side, func(all *Report) { all.Dequeued = all.Dequeued.Plus(conflicts) })
 	transfer.Emit(in.e.env, t)
 	return nil
-}
-
-// added adds two reports of dequeue.
-func added(a, b dequeue.Report) dequeue.Report {
-	a.New += b.New
-	a.FastForwards += b.FastForwards
-	a.Conflicts += b.Conflicts
-	a.Joined += b.Joined
-	a.Stale += b.Stale
-	a.Orphans += b.Orphans
-	return a
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/morango-go/morango/buffer"
 	"github.com/morango-go/morango/counter"
 	"github.com/morango-go/morango/db"
+	"github.com/morango-go/morango/ident"
 	"github.com/morango-go/morango/partition"
 	"github.com/morango-go/morango/session"
 	"github.com/morango-go/morango/stage"
@@ -130,7 +131,7 @@ func (e *Engine) transfer(ctx context.Context, t *session.Transfer) (stage.Statu
 	if err != nil {
 		return stage.Errored, err
 	}
-	if streams && cursor < highestID {
+	if streams && cursor < ident.Highest {
 		return stage.Pending, nil
 	}
 	return stage.Completed, nil
@@ -162,7 +163,7 @@ func (e *Engine) dequeue(ctx context.Context, t *session.Transfer) (stage.Status
 	if err != nil {
 		return stage.Errored, err
 	}
-	e.note(t.ID, s, func(all *Report) { all.Dequeued = added(all.Dequeued, r) })
+	e.note(t.ID, s, func(all *Report) { all.Dequeued = all.Dequeued.Plus(r) })
 	return stage.Completed, nil
 }
 

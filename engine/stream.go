@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/morango-go/morango/db"
+	"github.com/morango-go/morango/ident"
 	"github.com/morango-go/morango/partition"
 	"github.com/morango-go/morango/record"
 	"github.com/morango-go/morango/session"
@@ -94,7 +95,7 @@ func (e *Engine) streamOut(ctx context.Context, id string, o StreamOptions, to i
 		}
 		return nil
 	})
-	end.More = errors.Is(err, errEnough) && end.After != highestID
+	end.More = errors.Is(err, errEnough) && end.After != ident.Highest
 	if err != nil && !errors.Is(err, errEnough) {
 		return end, err
 	}
@@ -152,9 +153,6 @@ func (e *Engine) writePage(ctx context.Context, id string, w *wire.FrameWriter, 
 	}
 	return nil
 }
-
-// highestID is where the last page ends.
-const highestID = "ffffffffffffffffffffffffffffffff"
 
 // streamJob is what a transfer session's stream is to hold.
 func (e *Engine) streamJob(ctx context.Context, id, after string) (stream.Job, wire.StreamHeader, error) {

@@ -24,6 +24,13 @@ const Placeholder = "${id}"
 // Length is the number of characters of an id: 32 lower-case hex digits.
 const Length = 32
 
+// The first and the last id. In place of "", where PostgreSQL wants an id, Lowest stands
+// for the beginning.
+const (
+	Lowest  = "00000000000000000000000000000000"
+	Highest = "ffffffffffffffffffffffffffffffff"
+)
+
 // ErrInvalid says that a text is not an id. Errors of Parse and UUID5 wrap it.
 var ErrInvalid = errors.New("not an id (32 hex digits)")
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/morango-go/morango/cert"
 	"github.com/morango-go/morango/db"
+	"github.com/morango-go/morango/ident"
 )
 
 const certificateColumns = `id, parent_id, profile, scope_definition_id, scope_version, scope_params,
@@ -141,12 +142,9 @@ func storedOf(ctx context.Context, tx *db.Tx, chain []*cert.Certificate) (map[st
 // order; "" begins.
 func CertificatePage(ctx context.Context, tx *db.Tx, after string, limit int) ([]*cert.Certificate, error) {
 	if after == "" {
-		after = beforeAll
+		after = ident.Lowest
 	}
 	rows, err := tx.Query(ctx, `SELECT `+certificateColumns+` FROM morango_certificate
 		WHERE id > $1 ORDER BY id LIMIT $2`, after, limit)
 	return all(rows, err, "certificates", scanCertificate)
 }
-
-// beforeAll is an id that nothing has.
-const beforeAll = "00000000000000000000000000000000"

@@ -9,6 +9,7 @@ import (
 
 	"github.com/morango-go/morango/counter"
 	"github.com/morango-go/morango/db"
+	"github.com/morango-go/morango/ident"
 	"github.com/morango-go/morango/partition"
 )
 
@@ -276,8 +277,8 @@ func lastSaved(ctx context.Context, tx *db.Tx, likely []string) (highest counter
 		return nil, false, err
 	}
 	highest = counter.Counters{}
-	asked := map[string]bool{lowestID: true}
-	for ask := append([]string{lowestID}, likely...); len(ask) > 0; {
+	asked := map[string]bool{ident.Lowest: true}
+	for ask := append([]string{ident.Lowest}, likely...); len(ask) > 0; {
 		if len(asked) > len(likely)+mostChanged {
 			return nil, false, nil
 		}
@@ -290,9 +291,6 @@ func lastSaved(ctx context.Context, tx *db.Tx, likely []string) (highest counter
 	}
 	return highest, true, nil
 }
-
-// lowestID comes before every other id.
-var lowestID = strings.Repeat("0", 32)
 
 // nextSaved notes the highest counters of some instances, and returns which of those that
 // follow them were not asked after yet.

@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"math/bits"
-	"strings"
 
 	"github.com/morango-go/morango/ident"
 )
@@ -14,7 +13,7 @@ import (
 type Span struct{ First, Last string }
 
 // Everything is the span of all ids.
-func Everything() Span { return Span{strings.Repeat("0", 32), strings.Repeat("f", 32)} }
+func Everything() Span { return Span{ident.Lowest, ident.Highest} }
 
 // Check refuses what is no span.
 func (s Span) Check() error {

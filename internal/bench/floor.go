@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/morango-go/morango/db"
+	"github.com/morango-go/morango/ident"
 )
 
 // The floor is what nobody can go below who ends with the same rows in the same tables:
@@ -78,7 +79,7 @@ func (b *bench) floorOnce(ctx context.Context, full string) (r result, err error
 	}
 	r = result{Job: "floor", Sides: 1}
 	before := b.cpu()
-	for after := strings.Repeat("0", 32); after != "" && err == nil; {
+	for after := ident.Lowest; after != "" && err == nil; {
 		after, err = b.floorPart(ctx, from, to, after, &r)
 	}
 	r.DatabaseCPU = b.cpu() - before

@@ -12,6 +12,7 @@ import (
 	"github.com/morango-go/morango/buffer"
 	"github.com/morango-go/morango/counter"
 	"github.com/morango-go/morango/db"
+	"github.com/morango-go/morango/ident"
 	"github.com/morango-go/morango/partition"
 	"github.com/morango-go/morango/stage"
 	"github.com/morango-go/morango/store"
@@ -75,7 +76,7 @@ const dropRows = 5000
 // mergeAll merges the buffer part by part, and empties it.
 func mergeAll(ctx context.Context, env stage.Env, job Job, pages paging) (report Report, err error) {
 	parts := 0
-	for from := lowestID; from != ""; parts++ {
+	for from := ident.Lowest; from != ""; parts++ {
 		var m *merge
 		var next string
 		err := env.DB.WritePart(ctx, job.TransferSession, func(tx *db.Tx) (err error) {
@@ -89,7 +90,7 @@ func mergeAll(ctx context.Context, env stage.Env, job Job, pages paging) (report
 		if err != nil {
 			return report, err
 		}
-		report, from = report.plus(m.report), next
+		report, from = report.Plus(m.report), next
 	}
 	for more := parts > 1; more; {
 		err := env.DB.WritePart(ctx, job.TransferSession, func(tx *db.Tx) (err error) {
@@ -103,7 +104,8 @@ func mergeAll(ctx context.Context, env stage.Env, job Job, pages paging) (report
 	return report, nil
 }
 
-func (r Report) plus(more Report) Report {
+// Plus adds another report.
+func (r Report) Plus(more Report) Report {
 	r.New += more.New
 	r.FastForwards += more.FastForwards
 	r.Conflicts += more.Conflicts

@@ -11,6 +11,7 @@ import (
 	"github.com/morango-go/morango/buffer"
 	"github.com/morango-go/morango/counter"
 	"github.com/morango-go/morango/db"
+	"github.com/morango-go/morango/ident"
 	"github.com/morango-go/morango/stage"
 	"github.com/morango-go/morango/store"
 )
@@ -39,11 +40,6 @@ type page struct {
 	lo, hi string
 	last   bool
 }
-
-var (
-	lowestID  = strings.Repeat("0", 32)
-	highestID = strings.Repeat("f", 32)
-)
 
 // anything is false where nothing came, or all of it by a stream.
 const anything = `SELECT EXISTS (SELECT 1 FROM morango_buffer WHERE transfer_session_id = $1)
@@ -86,7 +82,7 @@ func (m *merge) run(ctx context.Context, from string) (string, error) {
 	if !p.last {
 		return p.hi, nil
 	}
-	if from == lowestID { // all at once
+	if from == ident.Lowest { // all at once
 		err := buffer.Drop(ctx, m.tx, m.session)
 		return "", err
 	}
@@ -98,7 +94,7 @@ func (m *merge) next(ctx context.Context, lo string) (page, error) {
 	var hi db.ID
 	err := m.tx.QueryRow(ctx, pageEnd, m.session, lo, m.rows).Scan(&hi)
 	if errors.Is(err, sql.ErrNoRows) {
-		return page{lo: lo, hi: highestID, last: true}, nil
+		return page{lo: lo, hi: ident.Highest, last: true}, nil
 	}
 	return page{lo: lo, hi: string(hi)}, err
 }

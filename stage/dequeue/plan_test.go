@@ -7,6 +7,7 @@ import (
 
 	"github.com/morango-go/morango/db"
 	"github.com/morango-go/morango/db/dbtest"
+	"github.com/morango-go/morango/ident"
 	"github.com/morango-go/morango/store"
 )
 
@@ -15,7 +16,7 @@ import (
 func TestPlansLookUpByRecord(t *testing.T) {
 	dbtest.SQLite(t, func(t *testing.T, d *db.DB) {
 		const session, instance = "5e550000000000000000000000000001", "15000000000000000000000000000001"
-		p := page{lo: lowestID, hi: highestID}
+		p := page{lo: ident.Lowest, hi: ident.Highest}
 		paged := []any{session, p.lo, p.hi}
 		err := d.Write(t.Context(), func(tx *db.Tx) error {
 			for _, query := range []string{makeKnown, indexKnown} {

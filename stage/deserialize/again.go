@@ -146,7 +146,7 @@ func (r *run) released(ctx context.Context) error {
 		if come, after, more, err = r.come(ctx, after); err != nil {
 			return fmt.Errorf("look for what refused rows miss: %w", err)
 		}
-		for lowest, beyond := lowestID, ">="; len(come) > 0; beyond = ">" {
+		for lowest, beyond := ident.Lowest, ">="; len(come) > 0; beyond = ">" {
 			var rows chosen
 			if rows, lowest, err = r.waitingFor(ctx, come, beyond, lowest); err != nil {
 				return fmt.Errorf("choose rows to try again: %w", err)

@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"github.com/morango-go/morango/db"
+	"github.com/morango-go/morango/ident"
 	"github.com/morango-go/morango/model"
 )
 
@@ -71,9 +72,6 @@ const (
 	refusedRows = "deserialization_error <> ''"
 )
 
-// lowestID comes before all others; PostgreSQL takes no empty id.
-const lowestID = "00000000000000000000000000000000"
-
 // list calls handle with the ids of those of the model's dirty rows that the run has
 // to try, a bounded number at a time and in id order.
 func (r *run) list(ctx context.Context, m *model.Model, w which, handle func(context.Context, *model.Model, []string) error) error {
@@ -83,7 +81,7 @@ func (r *run) list(ctx context.Context, m *model.Model, w which, handle func(con
 		}
 		return nil
 	}
-	for after, beyond := lowestID, ">="; ; beyond = ">" {
+	for after, beyond := ident.Lowest, ">="; ; beyond = ">" {
 		ids, err := r.listPage(ctx, m, w, "id "+beyond+" $2", after)
 		if err != nil {
 			return fmt.Errorf("list the dirty rows: %w", err)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/morango-go/morango/counter"
 	"github.com/morango-go/morango/db"
+	"github.com/morango-go/morango/ident"
 	"github.com/morango-go/morango/partition"
 	"github.com/morango-go/morango/record"
 	"github.com/morango-go/morango/stage"
@@ -60,9 +61,6 @@ type Page struct {
 	Records []record.Record
 	After   string
 }
-
-// highestID ends the last page.
-var highestID = strings.Repeat("f", 32)
 
 // Pages calls yield with page after page of up to rows records until everything has been
 // looked at, or yield returns an error, which is returned. Each page is one short read: what
@@ -138,7 +136,7 @@ func readPages(ctx context.Context, env stage.Env, job Job, by reading, each fun
 			return fmt.Errorf("read records after %.32q: %w", job.After, err)
 		}
 		if !more {
-			p.After = highestID
+			p.After = ident.Highest
 		}
 		job.After = p.After
 		if err := each(p); err != nil {
