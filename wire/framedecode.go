@@ -202,7 +202,7 @@ func (d *recordDecoder) paste(text []byte, values [4]string) string {
 				out = hex.AppendEncode(out, id[:])
 			}
 		case stands > markID:
-			if moment := d.nextMoment(stands); d.spend(momentLength(stands)) {
+			if moment := d.nextMoment(stands); d.spend(len(momentForm(stands))) {
 				out = appendMoment(out, moment, stands)
 			}
 		default:

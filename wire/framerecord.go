@@ -277,7 +277,7 @@ func (e *recordEncoder) cutQuoted(text []byte) []byte {
 		if moment, form := parseMoment(from); form != 0 {
 			out = append(out, form)
 			e.appendMoment(moment)
-			from = from[momentLength(form):]
+			from = from[len(momentForm(form)):]
 			continue
 		}
 		if len(from) <= ident.Length || from[ident.Length] != '"' {
