@@ -68,6 +68,7 @@ var regressions = []struct {
 	{1329, "the model did not know that a sync applies what waited under its own prefixes only"},
 	{1789, "the simulator took for a fault that digests tell apart copies that no counter can"},
 	{2047, "the simulator left a peer alone whose row waited for one that had come after it"},
+	{898483545, "the simulator went on, in its last sync, with copies that nobody can tell apart"},
 	{1050, "the model did not know that a copied device goes on with what its original began"},
 }
 

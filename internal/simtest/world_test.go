@@ -216,7 +216,11 @@ func (w *world) syncAll() {
 			continue
 		}
 		e, before := w.edges[w.started%len(w.edges)], w.written()
-		if w.syncOnce(w.peers[e[0]], w.peers[e[1]]) && w.written() == before && w.err == nil && !w.excused {
+		done := w.syncOnce(w.peers[e[0]], w.peers[e[1]])
+		if w.err != nil || w.excused {
+			return
+		}
+		if done && w.written() == before {
 			for _, p := range w.peers {
 				p.doubtful = false
 			}
