@@ -122,19 +122,3 @@ func (e *Engine) finished(id string, tk *task, goal *stage.Stage, more bool, err
 	close(tk.done)
 	return true
 }
-
-// Nudge starts the session's current stage again when it was left unfinished by a
-// process that ended, so that a client that only asks and waits comes to its end.
-func (e *Engine) Nudge(ctx context.Context, id string, terms Terms) (session.Transfer, error) {
-	t, err := e.Transfer(ctx, id)
-	if err != nil {
-		return t, err
-	}
-	unfinished := t.Active && t.Status == string(stage.Started)
-	if unfinished {
-		if _, err := e.start(id, stage.Stage(t.Stage), terms); err != nil {
-			return t, err
-		}
-	}
-	return t, nil
-}

@@ -125,14 +125,19 @@ func sameAsBefore(r *http.Request, tx *db.Tx, request wire.TransferSessionReques
 	return false, nil
 }
 
-// getTransferSession shows an active transfer session.
+// getTransferSession shows an active transfer session. A stage that a process which ended has
+// left unfinished is begun again, so that a client that only asks and waits comes to its end;
+// and the answer waits a little for a stage that is being worked at.
 func (s *Server) getTransferSession(r *http.Request) (answer, error) {
 	t, err := s.active(r)
 	if err != nil {
 		return answer{}, err
 	}
-	if t, err = s.engine.Nudge(r.Context(), t.ID, s.terms(r)); err != nil {
-		return answer{}, err
+	if t.Status == string(stage.Started) {
+		allow(r, s.limits.Wait)
+		if t, err = s.advance(r, t, stage.Stage(t.Stage), s.limits.Wait); err != nil {
+			return answer{}, err
+		}
 	}
 	return s.transferAnswer(r, http.StatusOK, t)
 }
