@@ -69,6 +69,9 @@ var regressions = []struct {
 	{1789, "the simulator took for a fault that digests tell apart copies that no counter can"},
 	{2047, "the simulator left a peer alone whose row waited for one that had come after it"},
 	{898483545, "the simulator went on, in its last sync, with copies that nobody can tell apart"},
+	{637437934, "a deletion took along rows of another filter that the application had written and nobody serialized"},
+	{637437874, "a stage that a request had begun went on beside the simulator, which took it for another"},
+	{637437092, "the simulator wanted rows applied that two peers had made each other's ancestors"},
 	{1050, "the model did not know that a copied device goes on with what its original began"},
 }
 

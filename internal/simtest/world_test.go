@@ -18,8 +18,8 @@ var users = []string{"ada", "bob"}
 
 // counts say what histories did.
 type counts struct {
-	histories, steps, syncs, failedSyncs, requests, edits, versions, crashes, replays, jumps, sweeps, equals, restored, cloned, full, apart, excused, verified, streams, chunks, meddled int
-	faults                                                                                                                                                                               [faultKinds]int
+	histories, steps, syncs, failedSyncs, requests, edits, versions, crashes, replays, jumps, sweeps, equals, restored, cloned, full, apart, circles, excused, verified, streams, chunks, meddled int
+	faults                                                                                                                                                                                        [faultKinds]int
 }
 
 // setup is what a history begins with.

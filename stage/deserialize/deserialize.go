@@ -30,7 +30,8 @@ type Options struct {
 	// Sparing bounds what rows with an error cost. They are tried again when what
 	// they miss has come, as far as the run applies something or Changed is set; of the
 	// others some are tried, beginning at a random place. And what hangs on rows that the
-	// run deletes is deleted by the same run, not one level by each.
+	// run deletes is deleted by the same run, not one level by each; but nothing that the
+	// application has changed and nobody has serialized: then they wait.
 	Sparing bool
 	// Changed says that the store has gained rows since the last run by other ways than
 	// through this stage: the caller has serialized.
@@ -45,7 +46,7 @@ type Report struct {
 	Applied int64 // written into an application table
 	Deleted int64 // became deleted in the application, those that a cascade took along included
 	Errors  int64 // kept dirty in the store with a deserialization error
-	Waiting int64 // left dirty because the application changed the row in between
+	Waiting int64 // left dirty because the application changed the row in between, or one that would go with it
 }
 
 // limits say how much is done at once. The lists and windows bound memory; the

@@ -15,6 +15,9 @@ import (
 // transaction, in which all rows of the circle would have to go.
 var errCircle = errors.New("cannot be removed: the rows that refer to it form a long circle")
 
+// errEdited says that the application has changed a row that would go with those to be removed.
+var errEdited = errors.New("a row that refers to it is not serialized yet")
+
 // removal is a number of rows of one model to remove from the application.
 type removal struct {
 	model  *model.Model
@@ -92,8 +95,11 @@ func (r *run) remove(ctx context.Context, what removal) error {
 			return t.take(ctx, what)
 		})
 		switch {
-		case isRefusal(err) && len(what.ids) > 1:
+		case (isRefusal(err) || errors.Is(err, errEdited)) && len(what.ids) > 1:
 			return r.removeHalves(ctx, what)
+		case errors.Is(err, errEdited):
+			r.removing.waiting++
+			return nil
 		case isRefusal(err):
 			return r.refuseRemoval(ctx, what.ids[0], reasonText(err))
 		case err != nil:
@@ -281,6 +287,9 @@ func (t *taking) clearChildren(ctx context.Context, m *model.Model, column strin
 			}
 			return t.path[id]
 		})
+		if err := t.spare(ctx, m, children); err != nil {
+			return false, err
+		}
 		if len(children) > 0 {
 			if all, err := t.clear(ctx, m, children, true); err != nil || !all {
 				return false, err
@@ -290,4 +299,19 @@ func (t *taking) clearChildren(ctx context.Context, m *model.Model, column strin
 			return true, nil
 		}
 	}
+}
+
+// spare is errEdited when the application has changed one of the rows since they were
+// serialized: it would go before anybody has its last version. It lies outside of what the
+// caller has serialized, or was changed after that; once it is in the store, it may go. A run
+// that tries everything takes it along, as the reference does.
+func (t *taking) spare(ctx context.Context, m *model.Model, ids []string) error {
+	if !t.options.Sparing || len(ids) == 0 {
+		return nil
+	}
+	edited, err := app.Edited(ctx, t.tx, m, ids)
+	if err == nil && len(edited) > 0 {
+		err = errEdited
+	}
+	return err
 }

@@ -233,6 +233,33 @@ func TestEditedInBetween(t *testing.T) {
 	})
 }
 
+// A deletion does not take along what the application has written and nobody has: it waits
+// until that is in the store, and those beside it do not.
+func TestDeletionSparesWhatIsNotSerialized(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		env := newEnv(t, d, testProfile(t))
+		s := state{"store": []tableRow{storedLog(idOf(101), idOf(2)), storedLog(idOf(102), idOf(7))}}
+		for n := range 8 {
+			s["store"] = append(s["store"], storedUser(idOf(n), fmt.Sprint("user", n)))
+		}
+		put(t, d, s)
+		wantRun(t, env, Report{Applied: 10})
+		exec(t, d, "UPDATE facility_profile_summarylog SET _morango_dirty_bit = TRUE WHERE id = $1", idOf(102))
+		exec(t, d, "UPDATE morango_store SET dirty_bit = TRUE, deleted = TRUE WHERE model_name = 'user'")
+		for _, want := range []Report{{Deleted: 8, Waiting: 1}, {Waiting: 1}, {Deleted: 2}} {
+			if want.Waiting == 0 {
+				exec(t, d, "UPDATE facility_profile_summarylog SET _morango_dirty_bit = FALSE")
+			}
+			got, err := Run(t.Context(), env, partition.Filter{}, Options{Sparing: true}, nil)
+			if err != nil || got != want {
+				t.Fatalf("%+v, %v; want %+v", got, err, want)
+			}
+			wantCount(t, d, "facility_profile_summarylog", int(want.Waiting))
+			wantCount(t, d, "facility_profile_myuser", int(want.Waiting))
+		}
+	})
+}
+
 // A narrow filter's rows find their parents outside of it, once these are applied:
 // a peer that knows only v1 claims is pulled from one prefix at a time.
 func TestParentOutsideTheFilter(t *testing.T) {
