@@ -23,7 +23,7 @@ func (s Sync) cursors() (cursors map[string]string, fields map[string]json.RawMe
 	return cursors, fields
 }
 
-// Cursor returns the record id up to which the records of a transfer session have come
+// Cursor returns the sender's cursor up to which the records of a transfer session have come
 // here, "" at its beginning, and whether it travels as a stream at all.
 func (s Sync) Cursor(transferID string) (cursor string, streams bool) {
 	cursors, _ := s.cursors()
@@ -31,7 +31,7 @@ func (s Sync) Cursor(transferID string) (cursor string, streams bool) {
 	return cursor, streams
 }
 
-// SetCursor notes up to which record id the records of a transfer session have come. It
+// SetCursor notes up to which cursor the records of a transfer session have come. It
 // belongs into the transaction that keeps them.
 func SetCursor(ctx context.Context, tx *db.Tx, t Transfer, cursor string) error {
 	return changeCursors(ctx, tx, t, func(cursors map[string]string) bool {
@@ -55,6 +55,9 @@ func dropCursor(ctx context.Context, tx *db.Tx, id string) error {
 	t, err := GetTransfer(ctx, tx, id)
 	if errors.Is(err, ErrNotFound) {
 		return nil
+	}
+	if err == nil && t.Push {
+		err = dropAhead(ctx, tx, t)
 	}
 	if err != nil {
 		return err

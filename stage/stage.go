@@ -91,7 +91,7 @@ type Renewal struct {
 type Sink func(Event)
 
 // Env is what every stage needs of the peer it runs in. Events, Hook and Merge may be
-// nil; all other fields are set. Merge holds the program's own merge functions, by model
+// nil, SerializeRows 0; all other fields are set. Merge holds the program's own merge functions, by model
 // name, for the models whose rule is model.MergeCustom.
 type Env struct {
 	DB      *db.DB
@@ -102,6 +102,11 @@ type Env struct {
 	Events  Sink
 	Hook    Hook
 	Merge   map[string]record.Func
+	// SerializeRows bounds the rows of one transaction of serialize; 0 is what can be done in
+	// db.PartTime. With a bound the stream of a push that begins before all is serialized goes on
+	// in turns with that, and not beside it, so that everything follows from the
+	// seed where a seed decides.
+	SerializeRows int
 }
 
 // Emit passes an event on, stamped with the time, when somebody listens.

@@ -22,6 +22,7 @@ type pass struct {
 	tx      *db.Tx
 	at      position
 	budget  int // rows that may still be read
+	least   int // of it when the first page of rows is done
 	end     time.Time
 	careful bool // do not rely on what the store was found not to have
 	report  Report
@@ -61,7 +62,7 @@ func (p *pass) work(ctx context.Context) error {
 // spent reports whether the rest is for another transaction. A page of rows is for each,
 // however long it had to wait for its locks: so few rows share one counter on any machine.
 func (p *pass) spent() bool {
-	return p.budget <= 0 || p.budget <= transactionRows-pageRows && !p.run.env.Now().Before(p.end)
+	return p.budget <= 0 || p.budget <= p.least && !p.run.env.Now().Before(p.end)
 }
 
 // version makes sure that this transaction has a counter of its own. It is called

@@ -26,7 +26,7 @@ import (
 )
 
 const (
-	transactionRows = 5000 // or what can be done in db.PartTime
+	transactionRows = 5000 // at most, or what can be done in db.PartTime
 	pageRows        = 512  // a power of two, as are the statements of many rows
 	problemsKept    = 100
 )
@@ -58,31 +58,57 @@ type Problem struct {
 // Whoever gives the profile a new column first has the store rows that carry it
 // already deserialized again: here the row's value wins.
 func Run(ctx context.Context, env stage.Env, filter partition.Filter, tick func(done int64)) (Report, error) {
-	r := &run{env: env, filter: filter}
-	if err := r.look(ctx); err != nil {
-		return r.report, fmt.Errorf("serialize: %w", err)
-	}
-	for !r.at.finished {
-		if err := r.transaction(ctx); err != nil {
-			return r.report, fmt.Errorf("serialize: %w", err)
-		}
-		if tick != nil {
+	r, err := Begin(ctx, env, filter)
+	for more := true; more && err == nil; {
+		if more, err = r.Next(ctx); more && tick != nil {
 			tick(r.report.Records)
 		}
 	}
-	if r.claimed {
-		return r.report, nil
+	return r.report, err
+}
+
+// Running is a run that goes on piece by piece, as its caller wishes. Make it with Begin. One
+// that is left before its end has claimed nothing, and a later run does the rest.
+type Running struct{ run }
+
+// Begin begins a run: it looks for what there is to do, without a lock.
+func Begin(ctx context.Context, env stage.Env, filter partition.Filter) (*Running, error) {
+	r := &Running{run{env: env, filter: filter}}
+	if err := r.look(ctx); err != nil {
+		return r, fmt.Errorf("serialize: %w", err)
 	}
-	err := env.DB.Write(ctx, func(tx *db.Tx) error {
-		if err := tx.Lock(ctx, filter, false); err != nil {
+	return r, nil
+}
+
+// Report says what the run has done so far.
+func (r *Running) Report() Report { return r.report }
+
+// Serialized says whether all is serialized, and what Next does is claim it.
+func (r *Running) Serialized() bool { return r.at.finished }
+
+// Next does the next transaction's work: that of rows and deletions, as long as there are
+// any, and then the claim, after which there is no more.
+func (r *Running) Next(ctx context.Context) (more bool, err error) {
+	if !r.at.finished {
+		if err := r.transaction(ctx); err != nil {
+			return true, fmt.Errorf("serialize: %w", err)
+		}
+		return true, nil
+	}
+	if r.claimed {
+		return false, nil
+	}
+	err = r.env.DB.Write(ctx, func(tx *db.Tx) error {
+		if err := tx.Lock(ctx, r.filter, false); err != nil {
 			return err
 		}
-		return store.ClaimOwn(ctx, tx, filter)
+		return store.ClaimOwn(ctx, tx, r.filter)
 	})
 	if err != nil {
-		return r.report, fmt.Errorf("serialize: claim what is serialized: %w", err)
+		return true, fmt.Errorf("serialize: claim what is serialized: %w", err)
 	}
-	return r.report, nil
+	r.claimed = true
+	return false, nil
 }
 
 // run is one run of the stage: how far it has come, and what it did.
@@ -196,7 +222,8 @@ func (r *run) transaction(ctx context.Context) error {
 // does not know something may be there.
 func (r *run) try(ctx context.Context, lock partition.Filter, careful bool) (p *pass, err error) {
 	err = r.env.DB.WritePart(ctx, r, func(tx *db.Tx) error {
-		p = &pass{run: r, tx: tx, at: r.at, budget: transactionRows, end: r.env.Now().Add(db.PartTime), careful: careful}
+		p = &pass{run: r, tx: tx, at: r.at, budget: r.budget(), end: r.env.Now().Add(db.PartTime), careful: careful}
+		p.least = p.budget - pageRows
 		if err := tx.Lock(ctx, lock, false); err != nil {
 			return err
 		}
@@ -206,6 +233,14 @@ func (r *run) try(ctx context.Context, lock partition.Filter, careful bool) (p *
 		return store.Touch(ctx, tx, p.touched)
 	})
 	return p, err
+}
+
+// budget is how many rows a transaction takes at most.
+func (r *run) budget() int {
+	if r.env.SerializeRows > 0 {
+		return min(r.env.SerializeRows, transactionRows)
+	}
+	return transactionRows
 }
 
 // lock returns what the next transaction has to lock: the filter, or everything
