@@ -259,6 +259,12 @@ func (l Lacking) collect(ctx context.Context, tx *db.Tx, ids []string, query str
 // savedIndex finds records by who saved them last and when, in the lean layout only.
 const savedIndex = "morango_store_last_saved"
 
+// FindsSaved reports whether what an instance saved last is found by an index, in the order of
+// its counters.
+func FindsSaved(ctx context.Context, tx *db.Tx) (bool, error) {
+	return tx.HasIndex(ctx, savedIndex)
+}
+
 // saved asks of each instance for the highest counter with which it is the last to have
 // saved a record, and for the next instance that is the last to have saved one. ORDER BY
 // keeps PostgreSQL from reading the table until it meets one, which may never be.
