@@ -6,6 +6,8 @@ import (
 
 	"github.com/morango-go/morango/db"
 	"github.com/morango-go/morango/db/dbtest"
+	"github.com/morango-go/morango/partition"
+	"github.com/morango-go/morango/stage/serialize"
 )
 
 // However slow the machine, a transaction holds the database for no longer than one page
@@ -25,5 +27,34 @@ func TestOnASlowMachineEachPageIsATransaction(t *testing.T) {
 		if n := count(t, d, `SELECT count(DISTINCT last_saved_counter) FROM morango_store`); n < 2 {
 			t.Errorf("all was written in %d transaction", n)
 		}
+	})
+}
+
+// A run goes on piece by piece, of as few rows as wished, and claims only when all is done.
+func TestPieceByPiece(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		env := peer(t, d)
+		env.SerializeRows = 3
+		addFacilities(t, d, numbered(0, 10)...)
+		r, err := serialize.Begin(t.Context(), env, partition.Filter{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for n, more := int64(0), true; more; {
+			if more, err = r.Next(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if r.Report().Records > n+3 || count(t, d, `SELECT count(*) FROM morango_store`) != r.Report().Records {
+				t.Fatalf("report %+v after %d records", r.Report(), n)
+			}
+			claims := count(t, d, `SELECT count(*) FROM morango_databasemaxcounter`)
+			if n = r.Report().Records; (claims > 0) != !more || r.Serialized() && n < 10 {
+				t.Errorf("%d records, %d claims, more: %v", n, claims, more)
+			}
+		}
+		if n := count(t, d, `SELECT count(DISTINCT last_saved_counter) FROM morango_store`); n != 4 || r.Report().New != 10 {
+			t.Errorf("%d counters, report %+v", n, r.Report())
+		}
+		settled(t, d)
 	})
 }
