@@ -8,6 +8,7 @@ import (
 	"github.com/morango-go/morango/engine"
 	"github.com/morango-go/morango/session"
 	"github.com/morango-go/morango/stage"
+	"github.com/morango-go/morango/stage/stream"
 	"github.com/morango-go/morango/stage/transfer"
 	"github.com/morango-go/morango/wire"
 )
@@ -23,8 +24,18 @@ func (d *drive) streams(ctx context.Context, remote wire.TransferSession) error 
 		return errGone // one of us could do more, or less, when it began
 	}
 	if remote.StreamCursor != nil {
-		d.cursor = *remote.StreamCursor
+		return d.goOn(*remote.StreamCursor)
 	}
+	return nil
+}
+
+// goOn notes where the peer says that the records of a push have come. It is a cursor that this
+// side has given out, if the peer is right.
+func (d *drive) goOn(cursor string) error {
+	if !wire.ValidCursor(cursor) {
+		return fmt.Errorf("transfer session %s: the peer stands at %.40q: %w", d.t.ID, cursor, stream.ErrCursor)
+	}
+	d.cursor = cursor
 	return nil
 }
 
@@ -66,7 +77,9 @@ func (d *drive) pushStream(ctx context.Context) error {
 		if remote.StreamCursor == nil || *remote.StreamCursor <= d.cursor {
 			return fmt.Errorf("transfer session %s: the peer took nothing of a stream: %w", d.t.ID, transfer.ErrShort)
 		}
-		d.cursor = *remote.StreamCursor
+		if err := d.goOn(*remote.StreamCursor); err != nil {
+			return err
+		}
 	}
 }
 

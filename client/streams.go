@@ -17,7 +17,7 @@ import (
 const idleTimeout = time.Minute
 
 // PullStream has read read the records of a pull as a stream, compressed as it comes, from
-// after an id on ("" is the beginning). limit bounds their number, 0 does not. What read is
+// after a cursor of the peer's on ("" is the beginning). limit bounds their number, 0 does not. What read is
 // given can be closed, so that a Read of it returns.
 func (p *Peer) PullStream(ctx context.Context, transferID, after string, limit int64, read func(io.Reader) error) error {
 	query := url.Values{}

@@ -26,11 +26,9 @@ type parcel struct {
 }
 
 // checkedFrame is a frame without the records that nobody takes: left says what those are.
-// After is the id of the last record of either kind, "" where there is none.
 type checkedFrame struct {
 	wire.Frame
-	left  []session.Omitted
-	after string
+	left []session.Omitted
 }
 
 // ahead is a stream that is decoded in a goroutine of its own, while what came before is
@@ -129,7 +127,7 @@ func (in *incoming) decode(r *wire.FrameReader) (p parcel) {
 	if err != nil {
 		return parcel{err: err}
 	}
-	return parcel{frames: []checkedFrame{checked}, weight: weight(stream.Chunk{Records: checked.Records})}
+	return parcel{frames: []checkedFrame{checked}, weight: weight(stream.Chunk{Pages: []stream.Page{{Records: checked.Records}}})}
 }
 
 // check looks at a frame's records, which come from a peer and may be anything.
@@ -139,9 +137,6 @@ func (in *incoming) check(f wire.Frame) (c checkedFrame, err error) {
 		if !in.filter.Contains(f.Records[i].Partition) {
 			return c, fmt.Errorf("record %.40q lies outside the filter of the transfer: %w", f.Records[i].ID, transfer.ErrInvalid)
 		}
-	}
-	if n := len(f.Records); n > 0 {
-		c.after = f.Records[n-1].ID
 	}
 	f.Records, c.left = in.e.unsound(f.Records, in.filter)
 	c.Frame = f

@@ -51,7 +51,7 @@ func half(t *testing.T, to io.Writer, after string) {
 			Version: v, History: counter.Counters{v.Instance: v.Counter}})
 	}
 	if err == nil {
-		err = w.LeftOut(nil) // what is there goes
+		err = w.Reach(after + "1")
 	}
 	if err == nil {
 		err = zip.(interface{ Flush() error }).Flush()

@@ -142,9 +142,9 @@ func (in *incoming) take(ctx context.Context, f checkedFrame) error {
 	if err := in.leaveOut(ctx, f); err != nil {
 		return err
 	}
-	if f.after != "" {
-		in.chunk.After = f.after
-		in.chunk.Records = append(in.chunk.Records, f.Records...)
+	if f.After != "" {
+		in.chunk.After = f.After
+		in.chunk.Pages = append(in.chunk.Pages, stream.Page{Records: f.Records, After: f.After})
 	}
 	if f.End != nil {
 		in.chunk.After, in.chunk.Last = f.End.After, !f.End.More
@@ -167,7 +167,7 @@ func (in *incoming) leaveOut(ctx context.Context, f checkedFrame) error {
 // there is a whole chunk.
 func (in *incoming) flush(ctx context.Context, all bool) error {
 	for {
-		n := len(in.chunk.Records)
+		n := in.chunk.Records()
 		moved := all && (in.chunk.Last || in.chunk.After != in.chunk.Before)
 		if n == 0 && !moved || n > 0 && n < in.pace.size && !all {
 			return nil
@@ -184,15 +184,17 @@ func (in *incoming) flush(ctx context.Context, all bool) error {
 // database's own instances: see Confirm.
 func (in *incoming) merge(ctx context.Context, c stream.Chunk) error {
 	known := counter.Counters{}
-	for _, r := range c.Records {
-		for instance, n := range r.History {
-			known[instance] = max(known[instance], n)
+	for _, p := range c.Pages {
+		for _, r := range p.Records {
+			for instance, n := range r.History {
+				known[instance] = max(known[instance], n)
+			}
 		}
 	}
 	if _, err := in.e.confirm(ctx, in.t, known); err != nil {
 		return err
 	}
-	if len(c.Records) > 0 {
+	if c.Records() > 0 {
 		if err := in.e.serializeFirst(ctx, &in.t, in.side); err != nil {
 			return err
 		}
@@ -200,20 +202,20 @@ func (in *incoming) merge(ctx context.Context, c stream.Chunk) error {
 	if in.bytes != nil {
 		in.t.BytesSent, in.t.BytesReceived = in.bytes()
 	}
-	var conflicts dequeue.Report
-	t, r, err := stream.Receive(ctx, in.e.env, in.t, c, func(ctx context.Context, tx *db.Tx, records []record.Record) (err error) {
-		conflicts, err = dequeue.Merge(ctx, tx, in.e.env, in.t.ID, records)
-		return err
-	})
+	merge := func(ctx context.Context, tx *db.Tx, records []record.Record) (stream.Report, error) {
+		r, err := dequeue.Merge(ctx, tx, in.e.env, in.t.ID, records)
+		return stream.Report{Conflicts: r.Conflicts, Joined: r.Joined}, err
+	}
+	t, r, err := stream.Receive(ctx, in.e.env, in.t, c, merge, nil)
 	if err != nil {
 		return err
 	}
 	in.t = t
-	in.pace.took(len(c.Records), r.Took)
-	conflicts.New += r.New
-	conflicts.FastForwards += r.FastForwards
-	conflicts.Stale += r.Stale
-	in.e.note(t.ID, in.side, func(all *Report) { all.Dequeued = all.Dequeued.Plus(conflicts) })
+	in.pace.took(c.Records(), r.Took)
+	in.e.note(t.ID, in.side, func(all *Report) {
+		all.Dequeued = all.Dequeued.Plus(dequeue.Report{New: r.New, FastForwards: r.FastForwards, Stale: r.Stale,
+			Conflicts: r.Conflicts, Joined: r.Joined})
+	})
 	transfer.Emit(in.e.env, t)
 	return nil
 }

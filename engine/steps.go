@@ -7,7 +7,6 @@ import (
 	"github.com/morango-go/morango/buffer"
 	"github.com/morango-go/morango/counter"
 	"github.com/morango-go/morango/db"
-	"github.com/morango-go/morango/ident"
 	"github.com/morango-go/morango/partition"
 	"github.com/morango-go/morango/session"
 	"github.com/morango-go/morango/stage"
@@ -16,6 +15,7 @@ import (
 	"github.com/morango-go/morango/stage/queue"
 	"github.com/morango-go/morango/stage/serialize"
 	"github.com/morango-go/morango/store"
+	"github.com/morango-go/morango/wire"
 )
 
 // steps are the functions of the stages on this side, for a session with these terms.
@@ -131,7 +131,7 @@ func (e *Engine) transfer(ctx context.Context, t *session.Transfer) (stage.Statu
 	if err != nil {
 		return stage.Errored, err
 	}
-	if streams && cursor < ident.Highest {
+	if streams && cursor != wire.CursorEnd {
 		return stage.Pending, nil
 	}
 	return stage.Completed, nil

@@ -9,9 +9,7 @@ import (
 	"time"
 
 	"github.com/morango-go/morango/db"
-	"github.com/morango-go/morango/ident"
 	"github.com/morango-go/morango/partition"
-	"github.com/morango-go/morango/record"
 	"github.com/morango-go/morango/session"
 	"github.com/morango-go/morango/stage"
 	"github.com/morango-go/morango/stage/stream"
@@ -28,7 +26,7 @@ func TermsOf(both wire.Set) Terms {
 // StreamOptions say how much of a transfer session a stream is to hold. The zero value of
 // a field is its default.
 type StreamOptions struct {
-	After   string        // id after which it begins
+	After   string        // cursor after which it begins
 	Records int64         // the most records; default: no bound
 	Time    time.Duration // after which it ends with more to come; default StreamTime
 	// Sent hears how many records the stream holds, after each page. Nil: nobody does.
@@ -78,15 +76,16 @@ func (e *Engine) streamOut(ctx context.Context, id string, o StreamOptions, to i
 	if o.Records > 0 {
 		rows = int(min(o.Records, pageRows))
 	}
-	err = stream.Pages(ctx, e.env, job, rows, func(p stream.Page) error {
+	end.After = o.After
+	err = sendPages(ctx, e.env, job, rows, func(p stream.Page) error {
 		// What leaves can be newer than what was told when the transfer was queued.
 		if err := e.tellAhead(ctx); err != nil {
 			return err
 		}
-		if err := e.writePage(ctx, id, w, p.Records, job.Filter); err != nil {
+		if err := e.writePage(ctx, id, w, p, job.Filter); err != nil {
 			return err
 		}
-		end.After = p.After
+		end.After, end.More = p.After, !p.Last
 		if o.Sent != nil {
 			o.Sent(w.Records())
 		}
@@ -95,12 +94,19 @@ func (e *Engine) streamOut(ctx context.Context, id string, o StreamOptions, to i
 		}
 		return nil
 	})
-	end.More = errors.Is(err, errEnough) && end.After != ident.Highest
 	if err != nil && !errors.Is(err, errEnough) {
 		return end, err
 	}
 	end.Records = w.Records()
-	return end, errors.Join(w.End(end.More, end.After), zip.Close())
+	return end, errors.Join(w.End(end), zip.Close())
+}
+
+// sendPages is stream.Pages for a peer that may have everything.
+func sendPages(ctx context.Context, env stage.Env, job stream.Job, rows int, yield func(stream.Page) error) error {
+	if job.After == wire.CursorEnd {
+		return nil
+	}
+	return stream.Pages(ctx, env, job, rows, yield)
 }
 
 // tellUnsent begins a transfer session's stream with what is known to be left out of it.
@@ -119,9 +125,9 @@ func (e *Engine) tellUnsent(ctx context.Context, id, after string, w *wire.Frame
 	return tellRows(w, left.Unsent)
 }
 
-// writePage writes records, and tells of those that cannot be sent.
-func (e *Engine) writePage(ctx context.Context, id string, w *wire.FrameWriter, records []record.Record, filter partition.Filter) error {
-	sound, left := e.unsound(records, filter)
+// writePage writes a frame of the page's records, and before it tells of those that cannot be sent.
+func (e *Engine) writePage(ctx context.Context, id string, w *wire.FrameWriter, p stream.Page, filter partition.Filter) error {
+	sound, left := e.unsound(p.Records, filter)
 	for _, r := range sound {
 		if err := w.Record(r); errors.Is(err, wire.ErrUnencodable) {
 			left = append(left, omitted(r, err))
@@ -129,9 +135,16 @@ func (e *Engine) writePage(ctx context.Context, id string, w *wire.FrameWriter, 
 			return err
 		}
 	}
-	if len(left) == 0 {
-		return nil
+	if len(left) > 0 {
+		if err := e.tellLeft(ctx, id, w, left); err != nil {
+			return err
+		}
 	}
+	return w.Reach(p.After)
+}
+
+// tellLeft notes records that cannot be sent, and tells of them.
+func (e *Engine) tellLeft(ctx context.Context, id string, w *wire.FrameWriter, left []session.Omitted) error {
 	err := e.env.DB.Write(ctx, func(tx *db.Tx) error {
 		t, err := session.GetTransfer(ctx, tx, id)
 		if err != nil {
@@ -226,7 +239,7 @@ func (e *Engine) countStream(ctx context.Context, t *session.Transfer, s side) (
 	})
 }
 
-// Cursor returns up to which record id a transfer session's records have come here, and
+// Cursor returns the cursor up to which a transfer session's records have come here, and
 // whether it travels as a stream.
 func (e *Engine) Cursor(ctx context.Context, t session.Transfer) (cursor string, streams bool, err error) {
 	err = e.env.DB.Read(ctx, func(tx *db.Tx) error {
@@ -272,18 +285,25 @@ func (p *pace) took(records int, d time.Duration) {
 
 // weight is about how much memory chunk takes.
 func weight(c stream.Chunk) (n int) {
-	for _, r := range c.Records {
-		n += len(r.Serialized) + len(r.Conflicting) + 64*len(r.History) + 500
+	for _, p := range c.Pages {
+		for _, r := range p.Records {
+			n += len(r.Serialized) + len(r.Conflicting) + 64*len(r.History) + 500
+		}
 	}
 	return n
 }
 
-// split cuts a chunk into one of at most n records and the rest.
+// split cuts a chunk into one of at most n records, or of one page, and the rest.
 func split(c stream.Chunk, n int) (first, rest stream.Chunk) {
-	if n >= len(c.Records) {
+	pages := 0
+	for pages < len(c.Pages) && (pages == 0 || len(c.Pages[pages].Records) <= n) {
+		n -= len(c.Pages[pages].Records)
+		pages++
+	}
+	if pages == len(c.Pages) {
 		return c, stream.Chunk{Before: c.After, After: c.After}
 	}
-	first = stream.Chunk{Before: c.Before, After: c.Records[n-1].ID, Records: c.Records[:n]}
-	rest = stream.Chunk{Before: first.After, After: c.After, Last: c.Last, Records: slices.Clone(c.Records[n:])}
+	first = stream.Chunk{Before: c.Before, After: c.Pages[pages-1].After, Pages: c.Pages[:pages]}
+	rest = stream.Chunk{Before: first.After, After: c.After, Last: c.Last, Pages: slices.Clone(c.Pages[pages:])}
 	return first, rest
 }

@@ -3,7 +3,6 @@ package engine
 import (
 	"context"
 	"errors"
-	"strings"
 	"testing"
 	"time"
 
@@ -11,6 +10,7 @@ import (
 	"github.com/morango-go/morango/db/dbtest"
 	"github.com/morango-go/morango/session"
 	"github.com/morango-go/morango/stage"
+	"github.com/morango-go/morango/wire"
 )
 
 // TestTotalOfStream holds that a stream ends with its end and not with its number of
@@ -60,7 +60,7 @@ func TestTotalOfStream(t *testing.T) {
 		if s := status(); s != stage.Pending {
 			t.Errorf("four of four, without the end: %s", s)
 		}
-		come(4, strings.Repeat("f", 32))
+		come(4, wire.CursorEnd)
 		if s := status(); s != stage.Completed {
 			t.Errorf("with the end: %s", s)
 		}

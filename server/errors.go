@@ -50,7 +50,7 @@ func peersFault() []error {
 		engine.ErrBadClaim, engine.ErrBadCount, engine.ErrNotReady, engine.ErrWrongDirection,
 		transfer.ErrInvalid, transfer.ErrTooMany, transfer.ErrNotReady, buffer.ErrDifferentContent,
 		session.ErrTooMuchLeftOut,
-		stream.ErrGap, stream.ErrNotReady, wire.ErrOrder, io.ErrUnexpectedEOF,
+		stream.ErrGap, stream.ErrNotReady, stream.ErrCursor, wire.ErrOrder, io.ErrUnexpectedEOF,
 	}
 }
 

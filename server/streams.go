@@ -8,13 +8,12 @@ import (
 	"time"
 
 	"github.com/morango-go/morango/engine"
-	"github.com/morango-go/morango/ident"
 	"github.com/morango-go/morango/session"
 	"github.com/morango-go/morango/stage"
 	"github.com/morango-go/morango/wire"
 )
 
-// getStream sends the records of a pull as a stream, from an id on.
+// getStream sends the records of a pull as a stream, from a cursor on.
 func (s *Server) getStream(r *http.Request) (answer, error) {
 	t, err := s.streamable(r, false)
 	if err != nil {
@@ -22,8 +21,8 @@ func (s *Server) getStream(r *http.Request) (answer, error) {
 	}
 	query := r.URL.Query()
 	o := engine.StreamOptions{After: query.Get(wire.QueryAfter), Records: positive(query.Get(wire.QueryLimit)), Time: s.limits.Stream}
-	if o.After != "" && !ident.Valid(o.After) {
-		return answer{}, wire.FieldErrors{wire.QueryAfter: {"This is no record id."}}
+	if !wire.ValidCursor(o.After) {
+		return answer{}, wire.FieldErrors{wire.QueryAfter: {"This is no cursor."}}
 	}
 	if !stage.Reached(t, stage.Queuing) {
 		return answer{}, badRequest([]string{engine.ErrNotReady.Error()})

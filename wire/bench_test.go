@@ -52,7 +52,7 @@ func BenchmarkWriteStream(b *testing.B) {
 		for i := 0; err == nil && i < len(records); i++ {
 			err = w.Record(records[i])
 		}
-		if err := errors.Join(err, w.End(false, "")); err != nil {
+		if err := errors.Join(err, w.Reach("1"), w.End(wire.StreamEnd{})); err != nil {
 			b.Fatal(err)
 		}
 		n += len(records)
@@ -67,7 +67,7 @@ func BenchmarkReadStream(b *testing.B) {
 	for i := 0; err == nil && i < len(records); i++ {
 		err = w.Record(records[i])
 	}
-	if err := errors.Join(err, w.End(false, "")); err != nil {
+	if err := errors.Join(err, w.Reach("1"), w.End(wire.StreamEnd{})); err != nil {
 		b.Fatal(err)
 	}
 	for b.Loop() {

@@ -149,7 +149,7 @@ type TransferSession struct {
 	ClientFSIC            string `json:"client_fsic"`
 	TransferStage         string `json:"transfer_stage"`
 	TransferStageStatus   string `json:"transfer_stage_status"`
-	// StreamCursor is the record id up to which the records have come that travel as a
+	// StreamCursor is the cursor up to which the records have come that travel as a
 	// stream, "" at the beginning. Nil, and not there, where none does.
 	StreamCursor *string `json:"stream_cursor,omitempty"`
 	// LeftOut is what the server knows of records that did not travel.

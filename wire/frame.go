@@ -29,13 +29,22 @@ import (
 // good as soon as its own frame is whole.
 //
 //	'H' header    JSON, StreamHeader
-//	'R' records   length of the section in bytes and the section, number of records and the records,
-//	              in ascending order of their ids, which go on rising through the whole stream. In
-//	              the section stand the records' ids and moments one after the other, as they are
-//	              needed, and nothing else. Whoever compresses does well to keep it apart from the rest
-//	'p' problems  JSON, list of LeftOut: records that the sender could not send
+//	'R' records   text: the cursor that is reached with this frame; length of the section in bytes and
+//	              the section; number of records and the records. In the section stand the records'
+//	              ids and moments one after the other, as they are needed, and nothing else. Whoever
+//	              compresses does well to keep it apart from the rest
+//	'p' problems  JSON, list of LeftOut: records that the sender could not send. They are told before
+//	              the cursor goes past them
 //	'M' more      JSON, StreamEnd: there is more, which is to be asked for from After on
-//	'E' end       JSON, StreamEnd: that is all
+//	'E' end       JSON, StreamEnd: that is all; After is CursorEnd
+//
+// A cursor says how far the sender has come with what it looks at for this transfer session: a text
+// of at most MaxCursor bytes, all of them digits, lower-case letters and dashes. Only the sender knows
+// what it means. The receiver keeps the one up to which everything has come, and asks for the rest with
+// it; it compares cursors as texts. The beginning is "", CursorEnd the end. Each frame of records has a
+// greater one than the one before, the header's being the first and the end's at least the last; those of
+// frames of records and of 'M' are less than CursorEnd. The same record can come twice, with
+// different versions: it has changed and so moved to a place that the sender had not reached.
 //
 // A record does not repeat what follows from the rest, or what was said before. Where it has an
 // id or a moment, that is the next of the section:
@@ -99,7 +108,9 @@ const (
 	// MaxFrame bounds the payload of a frame, in bytes, and the texts of its records.
 	MaxFrame = 64 << 20
 	// MaxFrameRecords bounds the records of a frame.
-	MaxFrameRecords = 4096
+	MaxFrameRecords = 500
+	// MaxCursor bounds a cursor, in bytes.
+	MaxCursor = 200
 	// MaxFrameHistory bounds the entries of the histories of a frame's records.
 	MaxFrameHistory = 1 << 17
 	// MaxWords bounds the words of one kind that a stream numbers.
@@ -123,7 +134,7 @@ type StreamHeader struct {
 	// Claim is the sender's FSIC as text, made before the first record was read: when all
 	// records have come, from the first on, the receiver knows as much.
 	Claim string `json:"claim"`
-	// After is the id after which the stream begins; "" is the beginning.
+	// After is the cursor after which the stream begins; "" is the beginning.
 	After string `json:"after"`
 	// Records is about how many records there are in all, from the first on; less than 0
 	// where that is not known.
@@ -132,10 +143,13 @@ type StreamHeader struct {
 
 // StreamEnd is how a stream ends.
 type StreamEnd struct {
-	// After is the id up to which everything has come. It can lie beyond the last record.
+	// After is the cursor up to which everything has come. It can lie beyond the last record.
 	After string `json:"after"`
 	// Records is how many records the stream held.
 	Records int64 `json:"records"`
+	// Claim is the sender's FSIC as text where the header had none: all that has come, from the
+	// first record of the session on, is what it claims. Only where there is no more.
+	Claim string `json:"claim,omitzero"`
 	// More says that the sender has not come to its end: which kind of frame it was.
 	More bool `json:"-"`
 }
@@ -157,9 +171,25 @@ type LeftOut struct {
 var (
 	// ErrUnencodable says that a record cannot travel in a stream. The others can.
 	ErrUnencodable = errors.New("this record cannot travel in a stream")
-	// ErrOrder says that records do not come in the order of their ids.
-	ErrOrder = errors.New("records are not in the order of their ids")
+	// ErrOrder says that the cursors of a stream do not rise.
+	ErrOrder = errors.New("the cursors of a stream do not rise")
 )
+
+// CursorEnd is the cursor of a sender that has come to its end. It is greater than all others.
+const CursorEnd = "z"
+
+// ValidCursor says whether a text has the form of a cursor: "" and CursorEnd have it too.
+func ValidCursor(text string) bool {
+	if len(text) > MaxCursor || text > CursorEnd {
+		return false
+	}
+	for _, c := range []byte(text) {
+		if c != '-' && (c < '0' || c > '9') && (c < 'a' || c > 'z') {
+			return false
+		}
+	}
+	return true
+}
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 

@@ -29,7 +29,26 @@ type streamed struct {
 	Header  wire.StreamHeader
 	Records []record.Record
 	LeftOut []wire.LeftOut
+	Reached []reached
 	End     wire.StreamEnd
+}
+
+// reached is a cursor, and how many records had come with it.
+type reached struct {
+	After   string
+	Records int
+}
+
+// framed has all records travel in one frame, and the stream end where it should.
+func framed(s streamed) streamed {
+	if len(s.Records) > 0 {
+		s.Reached = []reached{{s.Header.After + "1", len(s.Records)}}
+	}
+	s.End.Records = int64(len(s.Records))
+	if s.End.After = s.Header.After + "1"; !s.End.More {
+		s.End.After = wire.CursorEnd
+	}
+	return s
 }
 
 func writeStream(t testing.TB, s streamed) []byte {
@@ -39,13 +58,19 @@ func writeStream(t testing.TB, s streamed) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, r := range s.Records {
-		if err := w.Record(r); err != nil {
+	done := 0
+	for _, to := range s.Reached {
+		for ; done < to.Records; done++ {
+			if err := w.Record(s.Records[done]); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := w.Reach(to.After); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := errors.Join(w.LeftOut(s.LeftOut), w.End(s.End.More, s.End.After)); err != nil {
-		t.Fatal(err)
+	if err := errors.Join(w.LeftOut(s.LeftOut), w.End(s.End)); err != nil || done < len(s.Records) {
+		t.Fatal(err, done)
 	}
 	return out.Bytes()
 }
@@ -66,6 +91,9 @@ func readStream(from io.Reader) (s streamed, err error) {
 			return s, err
 		}
 		s.Records = append(s.Records, f.Records...)
+		if len(f.Records) > 0 {
+			s.Reached = append(s.Reached, reached{f.After, len(s.Records)})
+		}
 		s.LeftOut = append(s.LeftOut, f.LeftOut...)
 		if f.End != nil {
 			s.End = *f.End
@@ -104,13 +132,13 @@ func golden() streamed {
 		Serialized: "no JSON, with a \x01", Version: counter.Version{Instance: instanceB, Counter: 200}, History: counter.Counters{instanceB: 200}}
 	records = append(records, given)
 	slices.SortFunc(records, func(a, b record.Record) int { return strings.Compare(a.ID, b.ID) })
-	return streamed{
+	return framed(streamed{
 		Header: wire.StreamHeader{TransferSession: strings.Repeat("5", 32), Instance: instanceA, Profile: "facilitydata", Filter: "ds:user-rw\nds:user-ro",
-			Claim: `{"super": {}, "sub": {"ds": {"` + instanceA + `": 1}}}`, After: "00000000000000000000000000000001", Records: 5},
+			Claim: `{"super": {}, "sub": {"ds": {"` + instanceA + `": 1}}}`, After: "b0000-0000-00000000000000000000000000000001", Records: 5},
 		Records: records,
 		LeftOut: []wire.LeftOut{{ID: strings.Repeat("9", 32), Model: "user", Reason: "it is too large"}},
-		End:     wire.StreamEnd{After: strings.Repeat("f", 32), Records: 5},
-	}
+		End:     wire.StreamEnd{Claim: `{"super": {}, "sub": {}}`},
+	})
 }
 
 // What the first version wrote is read for ever, and written the same.
@@ -171,18 +199,18 @@ func drawRecord(t *rapid.T) record.Record {
 
 func drawStream(t *rapid.T) streamed {
 	s := streamed{Header: wire.StreamHeader{TransferSession: instanceA, Profile: "p", Filter: rapid.String().Draw(t, "filter"), Records: -1}}
-	byID := map[string]record.Record{}
-	for range rapid.IntRange(0, 8).Draw(t, "records") {
-		r := drawRecord(t)
-		byID[r.ID] = r
+	after := rapid.SampledFrom([]string{"", "a", "b-"}).Draw(t, "after")
+	s.Header.After = after
+	for range rapid.IntRange(0, 4).Draw(t, "frames") {
+		for range rapid.IntRange(1, 3).Draw(t, "records") {
+			s.Records = append(s.Records, drawRecord(t))
+		}
+		after += rapid.StringMatching(`[0-9a-y-][0-9a-z-]{0,9}`).Draw(t, "more")
+		s.Reached = append(s.Reached, reached{after, len(s.Records)})
 	}
-	for _, r := range byID {
-		s.Records = append(s.Records, r)
-	}
-	slices.SortFunc(s.Records, func(a, b record.Record) int { return strings.Compare(a.ID, b.ID) })
-	s.End = wire.StreamEnd{More: rapid.Bool().Draw(t, "more"), Records: int64(len(s.Records))}
-	if len(s.Records) > 0 {
-		s.End.After = s.Records[len(s.Records)-1].ID
+	s.End = wire.StreamEnd{After: after, More: rapid.Bool().Draw(t, "more"), Records: int64(len(s.Records))}
+	if !s.End.More {
+		s.End.After = wire.CursorEnd
 	}
 	return s
 }
@@ -201,15 +229,14 @@ func TestStreamRoundTrip(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, r := range want.Records {
-			if err := w.Record(r); err != nil {
-				t.Fatal(err)
+		done := 0
+		for _, to := range want.Reached {
+			for ; done < to.Records; done++ {
+				err = errors.Join(err, w.Record(want.Records[done]))
 			}
-			if rapid.Bool().Draw(t, "new frame") {
-				err = errors.Join(err, w.LeftOut(nil))
-			}
+			err = errors.Join(err, w.Reach(to.After))
 		}
-		if err := errors.Join(err, w.End(want.End.More, ""), zip.Close()); err != nil {
+		if err := errors.Join(err, w.End(want.End), zip.Close()); err != nil {
 			t.Fatal(err)
 		}
 		unzip, err := wire.Decompress(&packed)
@@ -246,14 +273,14 @@ func TestFramesInOrder(t *testing.T) {
 		t.Fatal(err)
 	}
 	var cuts []int
-	for _, r := range golden().Records[:3] {
+	for i, r := range golden().Records[:3] {
 		cuts = append(cuts, out.Len())
-		if err := errors.Join(w.Record(r), w.LeftOut(nil)); err != nil {
+		if err := errors.Join(w.Record(r), w.Reach(fmt.Sprint(i))); err != nil {
 			t.Fatal(err)
 		}
 	}
 	cuts = append(cuts, out.Len())
-	if err := w.End(false, ""); err != nil {
+	if err := w.End(wire.StreamEnd{}); err != nil {
 		t.Fatal(err)
 	}
 	text := out.Bytes()
@@ -270,6 +297,66 @@ func TestFramesInOrder(t *testing.T) {
 		if _, err := readStream(bytes.NewReader(changed)); !errors.As(err, &format) {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// Cursors rise from the header to the end, which is beyond all, and have their form. So they are
+// written, and so they are read.
+func TestCursors(t *testing.T) {
+	for _, at := range []string{"", "0", "-", "b0000-0001-ff", strings.Repeat("y", wire.MaxCursor), wire.CursorEnd} {
+		if !wire.ValidCursor(at) || at > wire.CursorEnd {
+			t.Errorf("%q is none", at)
+		}
+	}
+	for _, at := range []string{"z0", "zz", "A", "a b", "a\n", "ä", "~", "{", "\x00", strings.Repeat("0", wire.MaxCursor+1)} {
+		if wire.ValidCursor(at) {
+			t.Errorf("%q is one", at)
+		}
+	}
+	one := golden().Records[0]
+	for name, write := range map[string]func(w *wire.FrameWriter) error{
+		"not beyond the header": func(w *wire.FrameWriter) error { return w.Reach("b") },
+		"before the header":     func(w *wire.FrameWriter) error { return w.Reach("a9") },
+		"at the end":            func(w *wire.FrameWriter) error { return w.Reach(wire.CursorEnd) },
+		"of another form":       func(w *wire.FrameWriter) error { return w.Reach("c!") },
+		"the end at once":       func(w *wire.FrameWriter) error { return w.End(wire.StreamEnd{}) },
+		"twice": func(w *wire.FrameWriter) error {
+			return errors.Join(w.Reach("c"), w.Record(one), w.Reach("c"))
+		},
+		"an end before it": func(w *wire.FrameWriter) error {
+			return errors.Join(w.Reach("c"), w.End(wire.StreamEnd{More: true, After: "b9"}))
+		},
+		"more after the end": func(w *wire.FrameWriter) error {
+			return errors.Join(w.Reach("c"), w.End(wire.StreamEnd{More: true, After: wire.CursorEnd}))
+		},
+	} {
+		w, err := wire.NewFrameWriter(io.Discard, wire.StreamHeader{After: "b"})
+		if err := errors.Join(err, w.Record(one)); err != nil {
+			t.Fatal(err)
+		}
+		if err := write(w); !errors.Is(err, wire.ErrOrder) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	record := func(cursor string) []byte {
+		return append([]byte{'R', byte(len(cursor))}, cursor+"\x20"+strings.Repeat("1", 32)+"\x01\x04\x00\x00\x00\x00\x00\x00\x00\x00"...)
+	}
+	head := []byte(`H{"after":"b"}`)
+	for name, frames := range map[string][][]byte{
+		"not beyond the header": {head, record("b")}, "before the header": {head, record("a9")}, "twice": {head, record("c"), record("c")},
+		"at the end": {head, record(wire.CursorEnd)}, "of another form": {head, record("c!")}, "none": {head, record("")},
+		"a header with none": {[]byte(`H{"after":"B"}`)}, "a header beyond": {[]byte(`H{"after":"zz"}`)},
+		"an end before it": {head, record("c"), []byte(`M{"after":"b9","records":1}`)}, "an end of another form": {head, []byte(`M{"after":"c!","records":0}`)},
+		"more after the end": {head, []byte(`M{"after":"z","records":0}`)}, "an end before the end": {head, []byte(`E{"after":"c","records":0}`)},
+	} {
+		var format *wire.FormatError
+		s, err := readStream(bytes.NewReader(rawStream(frames...)))
+		if !errors.As(err, &format) && !errors.Is(err, wire.ErrOrder) || len(s.Records) != strings.Count(name, "twice")+strings.Count(name, "an end before it") {
+			t.Errorf("%s: %v, %d records", name, err, len(s.Records))
+		}
+	}
+	if s, err := readStream(bytes.NewReader(rawStream(head, record("c"), record("c-"), []byte(`E{"after":"z","records":2}`)))); err != nil || len(s.Records) != 2 {
+		t.Errorf("the same record twice: %v, %d", err, len(s.Records))
 	}
 }
 
@@ -302,10 +389,7 @@ func TestUnencodable(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if err := w.Record(good[0]); !errors.Is(err, wire.ErrOrder) {
-		t.Errorf("repeated: %v", err)
-	}
-	if err := errors.Join(w.Record(good[1]), w.Record(good[2]), w.End(false, "")); err != nil {
+	if err := errors.Join(w.Record(good[1]), w.Record(good[2]), w.Reach("1"), w.End(wire.StreamEnd{})); err != nil {
 		t.Fatal(err)
 	}
 	got, err := readStream(&out)

@@ -26,12 +26,13 @@ type recordDecoder struct {
 	err     error  // the first; then nothing more is read
 }
 
-// decode reads the payload of a frame of records.
-func (d *recordDecoder) decode(payload []byte) ([]record.Record, error) {
+// decode reads the payload of a frame of records, and the cursor that is reached with it.
+func (d *recordDecoder) decode(payload []byte) (records []record.Record, cursor string, err error) {
 	d.in, d.texts, d.entries = payload, MaxFrame, MaxFrameHistory
+	cursor = string(d.bytes(d.number(MaxCursor, "bytes of a cursor")))
 	d.section = d.bytes(d.number(MaxFrame, "bytes of ids and moments in a frame"))
 	count := d.number(MaxFrameRecords, "records in a frame")
-	records := make([]record.Record, 0, min(count, uint64(len(payload))))
+	records = make([]record.Record, 0, min(count, uint64(len(payload))))
 	for ; count > 0 && d.err == nil; count-- {
 		records = append(records, d.record())
 	}
@@ -39,9 +40,9 @@ func (d *recordDecoder) decode(payload []byte) ([]record.Record, error) {
 		d.fail("%d bytes after a frame's last record, and %d of ids and moments", len(d.in), len(d.section))
 	}
 	if d.err != nil {
-		return nil, d.err
+		return nil, "", d.err
 	}
-	return records, nil
+	return records, cursor, nil
 }
 
 func (d *recordDecoder) fail(format string, args ...any) {

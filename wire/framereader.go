@@ -8,14 +8,14 @@ import (
 	"hash/crc32"
 	"io"
 
-	"github.com/morango-go/morango/ident"
 	"github.com/morango-go/morango/record"
 )
 
-// Frame is what one frame of a stream holds. Records stand in ascending order of ids. End is
-// set in the last one.
+// Frame is what one frame of a stream holds: records and the cursor that is reached with them,
+// or records that did not travel, or the end.
 type Frame struct {
 	Records []record.Record
+	After   string // "" where it is no frame of records
 	LeftOut []LeftOut
 	End     *StreamEnd
 }
@@ -28,7 +28,7 @@ type FrameReader struct {
 	crc     uint32
 	header  StreamHeader
 	records int64
-	last    string // id of the last record
+	last    string // cursor that was reached last
 	decoder recordDecoder
 	payload []byte
 	ended   bool
@@ -56,8 +56,8 @@ func NewFrameReader(from io.Reader) (*FrameReader, error) {
 	if err := unmarshal(r.payload, &r.header); err != nil {
 		return nil, malformed("header: %v", err)
 	}
-	if h := r.header; h.After != "" && !ident.Valid(h.After) {
-		return nil, malformed("header: %.40q is no id", h.After)
+	if h := r.header; !ValidCursor(h.After) {
+		return nil, malformed("header: %.40q is no cursor", h.After)
 	}
 	r.last = r.header.After
 	r.decoder.profile = r.header.Profile
@@ -80,8 +80,7 @@ func (r *FrameReader) Next() (Frame, error) {
 		}
 		switch {
 		case kind == kindRecords:
-			records, err := r.readRecords()
-			return Frame{Records: records}, err
+			return r.readRecords()
 		case kind == kindProblems:
 			list, err := r.readLeftOut()
 			return Frame{LeftOut: list}, err
@@ -143,19 +142,19 @@ func (r *FrameReader) read(length int) error {
 	return nil
 }
 
-func (r *FrameReader) readRecords() ([]record.Record, error) {
-	records, err := r.decoder.decode(r.payload)
-	if err != nil {
-		return nil, err
+func (r *FrameReader) readRecords() (Frame, error) {
+	records, cursor, err := r.decoder.decode(r.payload)
+	switch {
+	case err != nil:
+		return Frame{}, err
+	case !ValidCursor(cursor) || cursor == CursorEnd:
+		return Frame{}, malformed("records up to %.40q, which is no cursor", cursor)
+	case cursor <= r.last:
+		return Frame{}, fmt.Errorf("records up to %q after %q: %w", cursor, r.last, ErrOrder)
 	}
-	for _, one := range records {
-		if one.ID <= r.last {
-			return nil, fmt.Errorf("record %s after %s: %w", one.ID, r.last, ErrOrder)
-		}
-		r.last = one.ID
-	}
+	r.last = cursor
 	r.records += int64(len(records))
-	return records, nil
+	return Frame{Records: records, After: cursor}, nil
 }
 
 func (r *FrameReader) readLeftOut() ([]LeftOut, error) {
@@ -177,8 +176,8 @@ func (r *FrameReader) readEnd(more bool) (*StreamEnd, error) {
 	if end.Records != r.records {
 		return nil, malformed("%d records came, it says that there were %d", r.records, end.Records)
 	}
-	if end.After < r.last || end.After != "" && !ident.Valid(end.After) {
-		return nil, malformed("it ends at %.40q, before its last record", end.After)
+	if !ValidCursor(end.After) || end.After < r.last || more == (end.After == CursorEnd) {
+		return nil, malformed("it ends at %.40q", end.After)
 	}
 	r.ended = true
 	return end, nil

@@ -5,26 +5,17 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
-	"slices"
 
 	"github.com/morango-go/morango/record"
 )
 
-// The sender begins a new frame when one has so much in it: little enough that a receiver
-// has soon something to work on, and enough that frames cost nothing. A little less than
-// 128 KiB, so that all but the section is compressed as one block.
-const (
-	frameBytes   = 128_000
-	frameRecords = 1000
-)
-
 // FrameWriter writes a stream. Make it with NewFrameWriter and end it with End. After an
-// error it is of no use, but for ErrUnencodable.
+// error it is of no use, but for ErrUnencodable and ErrTooLarge of a record.
 type FrameWriter struct {
 	to      io.Writer
 	crc     uint32
 	records int64
-	last    string // id of the last record
+	last    string // cursor that was reached last
 	encoder recordEncoder
 	payload []byte // of the frame of records that is being filled, less their number
 	count   int    // of the records in it
@@ -41,13 +32,12 @@ func NewFrameWriter(to io.Writer, h StreamHeader) (*FrameWriter, error) {
 	return w, w.json(kindHeader, h)
 }
 
-// Record adds a record. Its id must be greater than that of the one before (ErrOrder). A
-// record that cannot travel is ErrUnencodable, and left out.
+// Record adds a record to the frame that the next call of Reach or End writes. A record that
+// cannot travel is ErrUnencodable, and left out. ErrTooLarge when it does not fit
+// into the frame with the others: of at most MaxFrameRecords, MaxFrame/4 bytes of texts before the
+// last of them, and MaxFrameHistory entries of histories all fit.
 func (w *FrameWriter) Record(r record.Record) error {
-	if r.ID <= w.last {
-		return fmt.Errorf("record %.40q after %.40q: %w", r.ID, w.last, ErrOrder)
-	}
-	before, start := w.encoder.mark(), len(w.payload)
+	before := w.encoder.mark()
 	payload, entries, err := w.encoder.append(w.payload, r)
 	if err == nil && entries > MaxFrameHistory {
 		err = fmt.Errorf("record %s: %w: its history has %d entries", r.ID, ErrUnencodable, entries)
@@ -56,46 +46,52 @@ func (w *FrameWriter) Record(r record.Record) error {
 		w.encoder.reset(before)
 		return err
 	}
-	if w.count > 0 && (w.weight+weight(r) > MaxFrame/2 || w.history+entries > MaxFrameHistory) {
-		// What is there goes first. The words that the record has named stay named, and its last
-		// moment stays the one before: the frame that has them is still to come, for it is the next.
-		alone := slices.Clone(payload[start:])
-		section := slices.Clone(w.encoder.section[before.section:])
-		w.encoder.section = w.encoder.section[:before.section]
-		if err := w.flush(); err != nil {
-			return err
-		}
-		payload, w.encoder.section = append(w.payload, alone...), append(w.encoder.section, section...)
+	if w.count == MaxFrameRecords || w.weight+weight(r) > MaxFrame*3/4 || w.history+entries > MaxFrameHistory {
+		w.encoder.reset(before)
+		return fmt.Errorf("%w: record %s does not fit into a frame with %d others", ErrTooLarge, r.ID, w.count)
 	}
-	w.payload, w.last = payload, r.ID
+	w.payload = payload
 	w.count++
 	w.history += entries
 	w.weight += weight(r)
-	if len(w.payload) >= frameBytes || w.count == frameRecords {
-		return w.flush()
-	}
 	return nil
 }
 
-// LeftOut tells of records that do not travel, of MaxLeftOut at most.
+// Reach writes a frame of the records since the last, if there are any: with these everything
+// up to a cursor has travelled. It must be greater than the one before, where there are records, and
+// less than CursorEnd (ErrOrder).
+func (w *FrameWriter) Reach(after string) error {
+	if w.count == 0 {
+		return nil
+	}
+	if !ValidCursor(after) || after <= w.last || after == CursorEnd {
+		return fmt.Errorf("records up to %.40q after %.40q: %w", after, w.last, ErrOrder)
+	}
+	w.last = after
+	return w.flush()
+}
+
+// LeftOut tells of records that do not travel, of MaxLeftOut at most. It comes before the cursor
+// that is reached with them.
 func (w *FrameWriter) LeftOut(list []LeftOut) error {
-	if err := w.flush(); err != nil || len(list) == 0 {
-		return err
+	if len(list) == 0 {
+		return nil
 	}
 	return w.json(kindProblems, list[:min(len(list), MaxLeftOut)])
 }
 
-// End ends the stream: with more to come from after on, or not. Everything up to after was
-// looked at; the id of the last record is the least that it can be.
-func (w *FrameWriter) End(more bool, after string) error {
-	if err := w.flush(); err != nil {
-		return err
+// End ends the stream. Its number of records is known here, and so is After where there is no
+// more. There must be no record since the last call of Reach.
+func (w *FrameWriter) End(end StreamEnd) error {
+	kind := byte(kindMore)
+	if !end.More {
+		kind, end.After = kindEnd, CursorEnd
 	}
-	kind := byte(kindEnd)
-	if more {
-		kind = kindMore
+	if w.count > 0 || !ValidCursor(end.After) || end.After < w.last || end.More && end.After == CursorEnd {
+		return fmt.Errorf("the end at %.40q after %.40q, with %d records between: %w", end.After, w.last, w.count, ErrOrder)
 	}
-	return w.json(kind, StreamEnd{After: max(after, w.last), Records: w.records})
+	end.Records = w.records
+	return w.json(kind, end)
 }
 
 // Records returns how many records the stream has so far.
@@ -103,16 +99,13 @@ func (w *FrameWriter) Records() int64 { return w.records + int64(w.count) }
 
 // flush writes the frame of records that is being filled.
 func (w *FrameWriter) flush() error {
-	if w.count == 0 {
-		return nil
-	}
 	section := w.encoder.section
-	err := w.frame(kindRecords, binary.AppendUvarint(nil, uint64(len(section))), section,
+	err := w.frame(kindRecords, binary.AppendUvarint(appendString(nil, w.last), uint64(len(section))), section,
 		binary.AppendUvarint(nil, uint64(w.count)), w.payload)
 	w.records += int64(w.count)
 	w.encoder.section = section[:0]
 	w.payload, w.count, w.history, w.weight = w.payload[:0], 0, 0, 0
-	if cap(w.payload) > 16*frameBytes {
+	if cap(w.payload) > 2<<20 {
 		w.payload = nil // one record was very large
 	}
 	return err

@@ -41,7 +41,7 @@ func timed(n int, text string) record.Record {
 // A moment in a text takes a handful of bytes, in each form, and where it is not the only one.
 func TestMomentsAreShort(t *testing.T) {
 	stream := func(text string) int {
-		s := streamed{Header: wire.StreamHeader{Profile: "p"}, Records: []record.Record{timed(1, text)}, End: wire.StreamEnd{After: timed(1, "").ID, Records: 1}}
+		s := framed(streamed{Header: wire.StreamHeader{Profile: "p"}, Records: []record.Record{timed(1, text)}})
 		written := writeStream(t, s)
 		got, err := readStream(bytes.NewReader(written))
 		if diff := cmp.Diff(s, got); err != nil || diff != "" {
@@ -78,7 +78,7 @@ func TestMomentsOfRefusedRecords(t *testing.T) {
 	if err := w.Record(bad); !errors.Is(err, wire.ErrUnencodable) {
 		t.Fatal(err)
 	}
-	if err := errors.Join(w.Record(good[1]), w.LeftOut(nil), w.Record(good[2]), w.End(false, "")); err != nil {
+	if err := errors.Join(w.Record(good[1]), w.Reach("1"), w.Record(good[2]), w.Reach("2"), w.End(wire.StreamEnd{})); err != nil {
 		t.Fatal(err)
 	}
 	got, err := readStream(&out)
@@ -87,29 +87,37 @@ func TestMomentsOfRefusedRecords(t *testing.T) {
 	}
 }
 
-// Moments stay right where a record that was already written has to begin a new frame: its
-// texts or its history are too much for the one that is being filled.
+// Moments, ids and words stay right where a record that was already written does not fit into its
+// frame, for its history is too long, and so comes again in the next.
 func TestMomentsInSplitFrames(t *testing.T) {
 	moment := func(i int) string { return fmt.Sprintf(`"2026-03-06 04:29:25.%06d" "%032x"`, 571260-i, i) }
-	want := streamed{Header: wire.StreamHeader{Profile: "p"}, End: wire.StreamEnd{After: timed(9, "").ID, Records: 9}}
-	for i := 1; i <= 9; i++ {
-		r := timed(i, moment(i)+`"`+ident.Hash(fmt.Sprint(i))+`"`+moment(i+1))
-		for n := range map[int]int{5: 60_000, 6: wire.MaxFrameHistory - 60_000 + 1}[i] { // the former too few to end the frame
-			r.History[fmt.Sprintf("%032x", n+1)] = 1
-		}
-		want.Records = append(want.Records, r)
-	}
-	out := writeStream(t, want)
-	got, err := readStream(bytes.NewReader(out))
-	if diff := cmp.Diff(want, got); err != nil || diff != "" {
-		t.Fatalf("%v (-want +got): %.2000s", err, diff)
-	}
-	r, err := wire.NewFrameReader(bytes.NewReader(out))
+	var out bytes.Buffer
+	w, err := wire.NewFrameWriter(&out, wire.StreamHeader{Profile: "p"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if f, err := r.Next(); err != nil || len(f.Records) != 5 {
-		t.Errorf("%d records in the first frame: %v", len(f.Records), err)
+	var want []record.Record
+	for i := 1; i <= 9; i++ {
+		r := timed(i, moment(i)+`"`+ident.Hash(fmt.Sprint(i))+`"`+moment(i+1))
+		for n := range map[int]int{5: 60_000, 6: wire.MaxFrameHistory - 60_000 + 1}[i] { // the former too few to fill the frame
+			r.History[fmt.Sprintf("%032x", n+1)] = 1
+		}
+		want = append(want, r)
+		switch err := w.Record(r); {
+		case i != 6 && err != nil, i == 6 && !errors.Is(err, wire.ErrTooLarge):
+			t.Fatal(i, err)
+		case i == 6:
+			if err := errors.Join(w.Reach("5"), w.Record(r)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := errors.Join(w.Reach("9"), w.End(wire.StreamEnd{})); err != nil {
+		t.Fatal(err)
+	}
+	got, err := readStream(&out)
+	if diff := cmp.Diff(want, got.Records); err != nil || diff != "" || got.Reached[0].Records != 5 {
+		t.Fatalf("%v (-want +got): %.2000s", err, diff)
 	}
 }
 
@@ -125,7 +133,7 @@ func momentFrame(text string, numbers ...int64) []byte {
 // sectionFrame is the same of a section that goes on so.
 func sectionFrame(text string, moments []byte) []byte {
 	section := append(make([]byte, 32), moments...) // after id and instance
-	payload := append(binary.AppendUvarint([]byte("R"), uint64(len(section))), section...)
+	payload := append(binary.AppendUvarint([]byte("R\x011"), uint64(len(section))), section...)
 	payload = append(payload, "\x01\x84\x00\x00\x00\x00\x00\x00\x01"...) // one record; id given, cut; words, source id, instance, its counter
 	return append(binary.AppendUvarint(payload, uint64(len(text))), text...)
 }

@@ -39,7 +39,7 @@ const (
 	QueryTransferSession  = "transfer_session_id" // buffers: required
 	QueryLimit            = "limit"               // buffers: page size; without it a plain list
 	QueryOffset           = "offset"              // buffers: where the page starts, with limit only
-	QueryAfter            = "after"               // streams: id after which the stream is to begin; with limit: of so many records
+	QueryAfter            = "after"               // streams: cursor after which the stream is to begin; with limit: of so many records
 )
 
 // The headers and content types.

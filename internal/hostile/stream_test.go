@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"fmt"
 	"math"
-	"slices"
 	"strings"
 	"testing"
 
@@ -90,6 +89,10 @@ func forgedStreams() map[string]func(s *scene, h *wire.StreamHeader, r *record.R
 		"of the world's card":     func(s *scene, _ *wire.StreamHeader, r *record.Record) { s.moveCard(r, s.world) },
 		"of a card over a note":   func(s *scene, _ *wire.StreamHeader, r *record.Record) { s.moveCard(r, s.victim()) },
 		"after what there is not": func(_ *scene, h *wire.StreamHeader, _ *record.Record) { h.After = strings.Repeat("0", 31) + "1" },
+		"after no cursor":         func(_ *scene, h *wire.StreamHeader, _ *record.Record) { h.After = "1' OR 1=1" },
+		"after a long cursor": func(_ *scene, h *wire.StreamHeader, _ *record.Record) {
+			h.After = strings.Repeat("0", wire.MaxCursor+1)
+		},
 	}
 }
 
@@ -133,7 +136,10 @@ func (s *scene) stream(t *testing.T, h wire.StreamHeader, r record.Record) strin
 	must(t, err)
 	r.History = counter.Counters{r.Version.Instance: r.Version.Counter}
 	must(t, w.Record(r))
-	must(t, w.End(false, strings.Repeat("f", 32)))
+	if wire.ValidCursor(h.After) {
+		must(t, w.Reach(h.After+"1"))
+		must(t, w.End(wire.StreamEnd{}))
+	}
 	must(t, zip.Close())
 	return zipped.String()
 }
@@ -178,11 +184,11 @@ func endlessStream(t *testing.T, s *scene) {
 		r.Serialized = fmt.Sprintf(`{"text": "%x"}`, noise)
 		all = append(all, r)
 	}
-	slices.SortFunc(all, func(a, b record.Record) int { return strings.Compare(a.ID, b.ID) })
 	for _, r := range all {
 		must(t, w.Record(r))
 	}
-	must(t, w.End(false, strings.Repeat("f", 32)))
+	must(t, w.Reach("1"))
+	must(t, w.End(wire.StreamEnd{}))
 	must(t, zip.Close())
 	if int64(zipped.Len()) < small.Pushed*3/2 {
 		t.Fatalf("only %d bytes", zipped.Len())

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"maps"
 	"strings"
 
 	"github.com/morango-go/morango/record"
@@ -19,7 +18,7 @@ import (
 func carriesStream(path string) bool { return strings.Contains(path, wire.PathStreams) }
 
 // readStream reads as much of a stream as is whole. end is nil where it broke off.
-func readStream(packed []byte) (h wire.StreamHeader, records []record.Record, end *wire.StreamEnd) {
+func readStream(packed []byte) (h wire.StreamHeader, frames []wire.Frame, end *wire.StreamEnd) {
 	unzip, err := wire.Decompress(bytes.NewReader(packed))
 	if err != nil {
 		return h, nil, nil
@@ -35,9 +34,9 @@ func readStream(packed []byte) (h wire.StreamHeader, records []record.Record, en
 			if !errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 				end = nil
 			}
-			return r.Header(), records, end
+			return r.Header(), frames, end
 		}
-		records = append(records, f.Records...)
+		frames = append(frames, f)
 		end = f.End
 	}
 }
@@ -46,14 +45,17 @@ func readStream(packed []byte) (h wire.StreamHeader, records []record.Record, en
 // sender p has made it, the stream has all that the receiver lacks between where it begins
 // and where it ends, and nothing else; p is nil for one that has been under way.
 func (w *world) overhear(p *peer, packed []byte) {
-	h, records, end := readStream(packed)
+	h, frames, end := readStream(packed)
 	s := w.sent[h.TransferSession]
 	if s == nil {
 		return
 	}
-	s.sent = map[string]kept{}
-	for _, r := range records {
-		s.sent[r.ID] = keptOf(r)
+	s.frames = frames
+	sent := map[string]kept{}
+	for _, f := range frames {
+		for _, r := range f.Records {
+			sent[r.ID] = keptOf(r)
+		}
 	}
 	if p == nil || end == nil || !p.twin.produces(s) {
 		return
@@ -61,12 +63,15 @@ func (w *world) overhear(p *peer, packed []byte) {
 	w.count.streams++
 	want := map[string]kept{}
 	for id, r := range p.twin.lacking(h.TransferSession) {
-		if r.dirty = false; id > h.After && id <= end.After { // a sender's dirty bits are its own affair
+		if r.dirty = false; cursorOf(id) > h.After && cursorOf(id) <= end.After { // a sender's dirty bits are its own affair
 			want[id] = r
 		}
 	}
-	p.twin.agree("stream", s.sent, want)
+	p.twin.agree("stream", sent, want)
 }
+
+// cursorOf is the cursor that is reached with a record.
+func cursorOf(id string) string { return "b0000-0000-" + id }
 
 func keptOf(r record.Record) kept {
 	k := kept{content: content{partition: r.Partition, serialized: r.Serialized, conflicting: r.Conflicting},
@@ -101,8 +106,27 @@ func (t *twin) cursor(text string, stamp entry) {
 			continue
 		}
 		t.p.w.count.chunks++
-		arrived := maps.Clone(s.sent)
-		maps.DeleteFunc(arrived, func(id string, _ kept) bool { return id <= before || id > now })
-		t.merge(arrived, stamp)
+		for _, arrived := range s.turns(before, now) {
+			t.merge(arrived, stamp)
+		}
 	}
+}
+
+// turns are the records of the frames between two cursors: of each the first version that came,
+// then the second, and so on.
+func (s *transfer) turns(before, now string) (turns []map[string]kept) {
+	times := map[string]int{}
+	for _, f := range s.frames {
+		if f.After <= before || f.After > now {
+			continue
+		}
+		for _, r := range f.Records {
+			n := times[r.ID]
+			if times[r.ID]++; n == len(turns) {
+				turns = append(turns, map[string]kept{})
+			}
+			turns[n][r.ID] = keptOf(r)
+		}
+	}
+	return turns
 }

@@ -5,6 +5,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/morango-go/morango/wire"
 )
 
 // twin is a peer in memory, of plain maps. It is told what its peer's application does
@@ -47,6 +49,7 @@ type transfer struct {
 	push   bool
 	filter []string
 	sent   map[string]kept
+	frames []wire.Frame // of its latest stream
 }
 
 // claims are the counters that are known in full, by prefix and instance.

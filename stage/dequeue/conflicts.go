@@ -23,7 +23,7 @@ const (
 // they are in conflict with: of each the store must have the record, and neither has
 // seen the other's version. Each is merged by its model's rule. Those whose content is
 // new are stamped with one fresh counter value of this transaction, so it is called
-// once in a transaction, under the locks of the session's filter. The memory that it
+// mostly once in a transaction, under the locks of the session's filter. The memory that it
 // takes is that of twice the records.
 func Merge(ctx context.Context, tx *db.Tx, env stage.Env, session string, theirs []record.Record) (Report, error) {
 	m := &merge{tx: tx, env: env, session: session}

@@ -16,5 +16,8 @@ func PagesBy(ctx context.Context, env stage.Env, job Job, rows, bytes int, chang
 // Versions is a query, for the test of its plan.
 const Versions = versionsOf
 
-// WholeQuery is a page of the whole store.
-func WholeQuery(tx *db.Tx, job Job, rows int) (string, []any) { return job.wholeQuery(tx, rows) }
+// WholeQuery is a page of the whole store, which must be after a good cursor.
+func WholeQuery(tx *db.Tx, job Job, rows int) (string, []any) {
+	at, _ := placeOf(job.After)
+	return job.wholeQuery(tx, at, rows)
+}

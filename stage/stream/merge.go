@@ -17,30 +17,45 @@ const atOnce = 500
 
 // kinds is a chunk's records by how they stand to the store.
 type kinds struct {
-	fresh  []record.Record // the store has none of these ids
-	newer  []record.Record // they have seen the store's version
-	others []record.Record // neither has seen the other
-	stale  int64
-	places []string // partitions that the newer ones had
+	fresh   []record.Record // the store has none of these ids
+	applied []bool          // of these, whether the application has them already; nil: none
+	newer   []record.Record // they have seen the store's version
+	others  []record.Record // neither has seen the other
+	stale   int64
+	places  []string // partitions that the newer ones had
 }
 
 // mergeRecords merges records, of which no two have the same id, into the store.
-func mergeRecords(ctx context.Context, tx *db.Tx, session string, records []record.Record, merge Merger) (Report, error) {
+func mergeRecords(ctx context.Context, tx *db.Tx, session string, records []record.Record, merge Merger, apply Applier) (Report, error) {
 	var k kinds
 	for part := range slices.Chunk(records, atOnce) {
 		if err := k.classify(ctx, tx, part); err != nil {
 			return Report{}, fmt.Errorf("compare with the store: %w", err)
 		}
 	}
+	if apply != nil && len(k.fresh) > 0 {
+		var err error
+		if k.applied, err = apply.Apply(ctx, tx, k.fresh); err != nil {
+			return Report{}, fmt.Errorf("apply new records at once: %w", err)
+		}
+	}
 	if err := k.insert(ctx, tx, session); err != nil {
 		return Report{}, fmt.Errorf("write new and newer records: %w", err)
 	}
-	if len(k.others) > 0 {
-		if err := merge(ctx, tx, k.others); err != nil {
-			return Report{}, err
+	report := Report{New: int64(len(k.fresh)), FastForwards: int64(len(k.newer)), Stale: k.stale}
+	for _, done := range k.applied {
+		if done {
+			report.Applied++
 		}
 	}
-	return Report{New: int64(len(k.fresh)), FastForwards: int64(len(k.newer)), Stale: k.stale}, nil
+	if len(k.others) > 0 {
+		merged, err := merge(ctx, tx, k.others)
+		if err != nil {
+			return Report{}, err
+		}
+		report = report.plus(merged)
+	}
+	return report, nil
 }
 
 // held is the version and the history of a record in the store.
@@ -131,9 +146,10 @@ const unite = `ON CONFLICT (store_model_id, instance_id) DO UPDATE SET counter =
 func (k *kinds) insert(ctx context.Context, tx *db.Tx, session string) error {
 	for _, part := range []struct {
 		records     []record.Record
+		applied     []bool
 		row, unites string
-	}{{k.fresh, "", ""}, {k.newer, takeOver, unite}} {
-		rows, counters := rowsOf(part.records, session)
+	}{{k.fresh, k.applied, "", ""}, {k.newer, nil, takeOver, unite}} {
+		rows, counters := rowsOf(part.records, part.applied, session)
 		into := db.Insert{Table: "morango_store", Columns: storeColumns, Conflict: part.row}
 		if err := tx.InsertAll(ctx, into, rows); err != nil {
 			return err
@@ -150,13 +166,14 @@ func (k *kinds) insert(ctx context.Context, tx *db.Tx, session string) error {
 }
 
 // rowsOf gives records as rows of the store and of the histories. What has arrived is
-// dirty until it is deserialized.
-func rowsOf(records []record.Record, session string) (rows, counters [][]any) {
+// dirty until it is deserialized, but for what is applied already.
+func rowsOf(records []record.Record, applied []bool, session string) (rows, counters [][]any) {
 	rows = make([][]any, 0, len(records))
-	for _, r := range records {
+	for i, r := range records {
+		dirty := applied == nil || !applied[i]
 		rows = append(rows, []any{
 			r.ID, r.Profile, r.Model, r.Partition, r.SourceID, r.Serialized, r.Conflicting, r.SelfRef,
-			r.Deleted, r.HardDeleted, r.Version.Instance, r.Version.Counter, true, "", session,
+			r.Deleted, r.HardDeleted, r.Version.Instance, r.Version.Counter, dirty, "", session,
 		})
 		for _, instance := range slices.Sorted(maps.Keys(r.History)) {
 			counters = append(counters, []any{r.ID, instance, r.History[instance]})

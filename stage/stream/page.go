@@ -8,7 +8,6 @@ import (
 
 	"github.com/morango-go/morango/counter"
 	"github.com/morango-go/morango/db"
-	"github.com/morango-go/morango/ident"
 	"github.com/morango-go/morango/partition"
 	"github.com/morango-go/morango/record"
 	"github.com/morango-go/morango/stage"
@@ -30,7 +29,11 @@ const countWhole = `SELECT COUNT(*) FROM morango_store s WHERE s.profile = $1 AN
 // least as many. 0 is always exact.
 func Count(ctx context.Context, env stage.Env, job Job) (n int64, err error) {
 	err = env.DB.Read(ctx, func(tx *db.Tx) error {
-		f, err := find(ctx, tx, job, short{maxChanged, maxUnder})
+		after, err := placeOf(job.After)
+		if err != nil {
+			return err
+		}
+		f, err := find(ctx, tx, job, after, short{maxChanged, maxUnder})
 		if err != nil || !f.whole {
 			n = int64(len(f.ids))
 			return err
@@ -55,11 +58,13 @@ func (j Job) fill(tx *db.Tx, query, column string) (string, []any) {
 	return strings.NewReplacer("(FILTER)", condition, "(ABOVE)", above).Replace(query), args
 }
 
-// Page is some records that are to travel, in the order of their ids, with their
-// histories, as one snapshot shows them. Everything up to After has been looked at.
+// Page is some records that are to travel, no two with the same id, with their histories,
+// as one snapshot shows them. With them everything up to the cursor After has been looked at; Last
+// says that there is nothing beyond it. A page is what a frame of package wire can hold.
 type Page struct {
 	Records []record.Record
 	After   string
+	Last    bool
 }
 
 // Pages calls yield with page after page of up to rows records until everything has been
@@ -114,29 +119,33 @@ func pages(ctx context.Context, env stage.Env, job Job, by reading, yield func(P
 
 // readPages reads page after page.
 func readPages(ctx context.Context, env stage.Env, job Job, by reading, each func(Page) error) error {
+	at, err := placeOf(job.After)
+	if err != nil {
+		return err
+	}
 	var f found
-	err := env.DB.Read(ctx, func(tx *db.Tx) (err error) {
-		f, err = find(ctx, tx, job, by.short)
+	err = env.DB.Read(ctx, func(tx *db.Tx) (err error) {
+		f, err = find(ctx, tx, job, at, by.short)
 		return err
 	})
 	if err != nil {
 		return err
 	}
 	for more := true; more; {
-		var p Page
+		p := Page{After: job.After}
 		err := env.DB.Read(ctx, func(tx *db.Tx) (err error) {
 			if f.whole {
-				p, more, err = nextOfAll(ctx, tx, job, by)
+				p.Records, more, err = nextOfAll(ctx, tx, job, &at, by)
 			} else {
-				p, more, err = f.next(ctx, tx, job, by)
+				p.Records, more, err = f.next(ctx, tx, job, &at, by)
 			}
 			return err
 		})
 		if err != nil {
-			return fmt.Errorf("read records after %.32q: %w", job.After, err)
+			return fmt.Errorf("read records after %.200q: %w", p.After, err)
 		}
-		if !more {
-			p.After = ident.Highest
+		if p.Last = !more; at.id != "" {
+			p.After = at.cursor()
 		}
 		job.After = p.After
 		if err := each(p); err != nil {
@@ -158,45 +167,45 @@ const (
 )
 
 // wholeQuery is a page of the whole store.
-func (j Job) wholeQuery(tx *db.Tx, rows int) (string, []any) {
+func (j Job) wholeQuery(tx *db.Tx, at place, rows int) (string, []any) {
 	query, args := j.fill(tx, wholePage, "s.partition || ''")
 	after := ""
-	if j.After != "" { // an empty text is no id, and PostgreSQL would refuse to compare with it
-		args = append(args, j.After)
+	if at.id != "" { // an empty text is no id, and PostgreSQL would refuse to compare with it
+		args = append(args, at.id)
 		after = fmt.Sprintf(" AND s.id > $%d", len(args))
 	}
 	return strings.NewReplacer("(AFTER)", after, "(LIMIT)", fmt.Sprint(rows)).Replace(query), args
 }
 
 // nextOfAll reads a page where the whole store is to be read.
-func nextOfAll(ctx context.Context, tx *db.Tx, job Job, by reading) (p Page, more bool, err error) {
-	query, args := job.wholeQuery(tx, by.rows)
+func nextOfAll(ctx context.Context, tx *db.Tx, job Job, at *place, by reading) (records []record.Record, more bool, err error) {
+	query, args := job.wholeQuery(tx, *at, by.rows)
 	records, full, err := scan(ctx, tx, by.bytes, query, args...)
 	if err != nil || len(records) == 0 {
-		return p, false, err
+		return nil, false, err
 	}
-	p.After, more = records[len(records)-1].ID, full || len(records) == by.rows
-	p.Records, err = complete(ctx, tx, job, records)
-	return p, more, err
+	at.id, more = records[len(records)-1].ID, full || len(records) == by.rows
+	records, err = complete(ctx, tx, job, records)
+	return records, more, err
 }
 
 // next reads a page of a list.
-func (f *found) next(ctx context.Context, tx *db.Tx, job Job, by reading) (p Page, more bool, err error) {
+func (f *found) next(ctx context.Context, tx *db.Tx, job Job, at *place, by reading) (records []record.Record, more bool, err error) {
 	n := min(by.rows, len(f.ids))
 	if n == 0 {
-		return p, false, nil
+		return nil, false, nil
 	}
 	records, full, err := scan(ctx, tx, by.bytes, strings.Replace(listedPage, "(IDS)", tx.IDs(1), 1), db.JSONList(f.ids[:n]), job.Profile)
 	if err != nil {
-		return p, false, err
+		return nil, false, err
 	}
 	if full {
 		n, _ = slices.BinarySearch(f.ids, records[len(records)-1].ID)
 		n++
 	}
-	p.After, f.ids = f.ids[n-1], f.ids[n:]
-	p.Records, err = complete(ctx, tx, job, records)
-	return p, len(f.ids) > 0, err
+	at.id, f.ids = f.ids[n-1], f.ids[n:]
+	records, err = complete(ctx, tx, job, records)
+	return records, len(f.ids) > 0, err
 }
 
 // scan reads records until their texts have so many bytes: full says that there may be more.

@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"github.com/morango-go/morango/db"
-	"github.com/morango-go/morango/store"
 )
 
 // How long a list of the records that are to travel may be, and up to how many records
@@ -30,9 +29,9 @@ type found struct {
 // short says how long a list may be.
 type short struct{ changed, under int64 }
 
-// find lists the records that are to travel, after the job's id.
-func find(ctx context.Context, tx *db.Tx, job Job, s short) (found, error) {
-	ids, ok, err := store.Lacking(job).FindSparse(ctx, tx, s.changed, s.under)
+// find lists the records that are to travel, after a place.
+func find(ctx context.Context, tx *db.Tx, job Job, after place, s short) (found, error) {
+	ids, ok, err := job.lacking(after.id).FindSparse(ctx, tx, s.changed, s.under)
 	return found{ids: ids, whole: !ok}, err
 }
 

@@ -3,8 +3,6 @@ package stream
 import (
 	"context"
 	"fmt"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/morango-go/morango/db"
@@ -14,36 +12,74 @@ import (
 	"github.com/morango-go/morango/stage"
 )
 
-// Chunk is a part of what a sender sends: its records between two ids, in the order of
-// theirs. They have been checked: see record.Check.
+// Chunk is a part of what a sender sends, between two of its cursors. The records have been
+// checked: see record.Check. Cursors are compared as texts: what they mean only the sender knows.
 type Chunk struct {
-	Before  string // id after which the chunk begins; "" is the beginning
-	After   string // id up to which it reaches, at least that of its last record
-	Last    bool   // the sender has nothing beyond
-	Records []record.Record
+	Before string // cursor after which the chunk begins; "" is the beginning
+	Pages  []Page // each with a cursor greater than the one before; Last does not count
+	After  string // cursor up to which it reaches, at least that of its last page
+	Last   bool   // the sender has nothing beyond
 }
 
-// Report counts what became of a chunk's records. The conflicting ones are counted by
-// who merged them. Took is how long nobody else could write because of it.
+// Records returns how many records the chunk has.
+func (c Chunk) Records() (n int) {
+	for _, p := range c.Pages {
+		n += len(p.Records)
+	}
+	return n
+}
+
+// Report counts what became of a chunk's records; the last two are what the Merger says.
+// Applied are those of the new ones that the application has already. Took is how long
+// nobody else could write because of it.
 type Report struct {
-	New, FastForwards, Stale int64
-	Took                     time.Duration
+	New, FastForwards, Stale, Applied int64
+	Conflicts, Joined                 int64
+	Took                              time.Duration
+}
+
+func (r Report) plus(more Report) Report {
+	r.New += more.New
+	r.FastForwards += more.FastForwards
+	r.Stale += more.Stale
+	r.Applied += more.Applied
+	r.Conflicts += more.Conflicts
+	r.Joined += more.Joined
+	return r
 }
 
 // Merger merges records into the store that are in conflict with what it holds, or differ
-// from it in nothing but their version, in the transaction of the chunk.
-type Merger func(ctx context.Context, tx *db.Tx, records []record.Record) error
+// from it in nothing but their version, in the transaction of the chunk. It reports how many
+// were merged under a new version, and how many joined.
+type Merger func(ctx context.Context, tx *db.Tx, records []record.Record) (Report, error)
+
+// Applier applies new records in the transaction that merges them.
+type Applier interface {
+	// Begin is called when the transaction holds its locks, and has not written.
+	Begin(ctx context.Context, tx *db.Tx) error
+	// Apply writes those of the records into the application's tables of which there is no
+	// doubt, and says which these are. The store has none of them yet. On an error the
+	// transaction is rolled back.
+	Apply(ctx context.Context, tx *db.Tx, fresh []record.Record) (applied []bool, err error)
+	// End is called when the transaction writes nothing more.
+	End(ctx context.Context, tx *db.Tx) error
+}
 
 // Receive merges a chunk into the store and moves the transfer session's cursor, in one
 // transaction. What came before is passed over. With the last chunk the stage of
 // transferring is complete; a chunk that comes after that is accepted and changes nothing.
-// ErrGap when records are missing before the chunk.
-func Receive(ctx context.Context, env stage.Env, have session.Transfer, c Chunk, merge Merger) (t session.Transfer, r Report, err error) {
+// ErrGap when records are missing before the chunk. apply may be nil.
+func Receive(ctx context.Context, env stage.Env, have session.Transfer, c Chunk, merge Merger, apply Applier) (t session.Transfer, r Report, err error) {
 	var began time.Time
 	err = env.DB.WritePart(ctx, have.ID, func(tx *db.Tx) (err error) {
 		began = env.Now() // and not before: it may have had to wait
 		if err := tx.Lock(ctx, partition.Parse(have.Filter), false); err != nil {
 			return err
+		}
+		if apply != nil {
+			if err := apply.Begin(ctx, tx); err != nil {
+				return err
+			}
 		}
 		if t, err = session.ActiveTransfer(ctx, tx, have.ID); err != nil {
 			return err
@@ -59,17 +95,39 @@ func Receive(ctx context.Context, env stage.Env, have session.Transfer, c Chunk,
 		if err != nil {
 			return err
 		}
-		if r, err = mergeRecords(ctx, tx, t.ID, fresh, merge); err != nil {
-			return err
+		for _, records := range turns(fresh) {
+			one, err := mergeRecords(ctx, tx, t.ID, records, merge, apply)
+			if err != nil {
+				return err
+			}
+			r = r.plus(one)
 		}
 		t.BytesSent, t.BytesReceived = have.BytesSent, have.BytesReceived
-		return c.note(ctx, tx, env, &t, len(fresh))
+		if err := c.note(ctx, tx, env, &t, len(fresh)); err != nil || apply == nil {
+			return err
+		}
+		return apply.End(ctx, tx)
 	})
 	if err != nil {
-		return have, Report{}, fmt.Errorf("merge %d records of transfer session %s: %w", len(c.Records), have.ID, err)
+		return have, Report{}, fmt.Errorf("merge %d records of transfer session %s: %w", c.Records(), have.ID, err)
 	}
 	r.Took = env.Now().Sub(began)
 	return t, r, nil
+}
+
+// turns puts records into groups in which no two have the same id: the first version of each
+// that came, then the second, and so on.
+func turns(records []record.Record) (groups [][]record.Record) {
+	times := make(map[string]int, len(records))
+	for _, r := range records {
+		n := times[r.ID]
+		times[r.ID] = n + 1
+		if n == len(groups) {
+			groups = append(groups, nil)
+		}
+		groups[n] = append(groups[n], r)
+	}
+	return groups
 }
 
 // fresh returns those of the chunk's records that have not come before.
@@ -80,13 +138,15 @@ func (c Chunk) fresh(ctx context.Context, tx *db.Tx, t session.Transfer) ([]reco
 	}
 	cursor, _ := sync.Cursor(t.ID)
 	if c.Before > cursor {
-		return nil, fmt.Errorf("the transfer stands at %.32q, the chunk begins after %.32q: %w", cursor, c.Before, ErrGap)
+		return nil, fmt.Errorf("the transfer stands at %.200q, the chunk begins after %.200q: %w", cursor, c.Before, ErrGap)
 	}
-	from, _ := slices.BinarySearchFunc(c.Records, cursor, func(r record.Record, id string) int { return strings.Compare(r.ID, id) })
-	if from < len(c.Records) && c.Records[from].ID == cursor {
-		from++
+	var fresh []record.Record
+	for _, p := range c.Pages {
+		if p.After > cursor {
+			fresh = append(fresh, p.Records...)
+		}
 	}
-	return c.Records[from:], session.SetCursor(ctx, tx, t, max(cursor, c.After))
+	return fresh, session.SetCursor(ctx, tx, t, max(cursor, c.After))
 }
 
 // note keeps the count, and the stage when that is complete.

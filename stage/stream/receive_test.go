@@ -40,9 +40,9 @@ func at(t *testing.T, d *db.DB, s stage.Stage) (row session.Transfer) {
 
 // merger merges conflicts as the receiver of a stream does.
 func merger(env stage.Env) stream.Merger {
-	return func(ctx context.Context, tx *db.Tx, records []record.Record) error {
-		_, err := dequeue.Merge(ctx, tx, env, transferID, records)
-		return err
+	return func(ctx context.Context, tx *db.Tx, records []record.Record) (stream.Report, error) {
+		r, err := dequeue.Merge(ctx, tx, env, transferID, records)
+		return stream.Report{Conflicts: r.Conflicts, Joined: r.Joined}, err
 	}
 }
 
@@ -91,22 +91,23 @@ func TestReceiveAsDequeue(t *testing.T) {
 			load(t, d, store)
 			have := at(t, d, stage.Queuing)
 			var total stream.Report
-			for before, rest := "", arrived; ; {
+			pages := drawPages(r, arrived)
+			for before, rest := "", pages; ; {
 				n := rapid.IntRange(0, len(rest)).Draw(r, "chunk")
-				c := stream.Chunk{Before: before, Records: slices.Clone(rest[:n]), Last: n == len(rest)}
-				if c.After = before; n > 0 {
-					c.After = rest[n-1].ID
+				c := stream.Chunk{Before: before, After: before, Pages: slices.Clone(rest[:n]), Last: n == len(rest)}
+				if n > 0 {
+					c.After = rest[n-1].After
 				}
 				for range rapid.IntRange(1, 2).Draw(r, "times") {
 					var report stream.Report
 					var err error
-					if have, report, err = stream.Receive(t.Context(), env, have, c, merger(env)); err != nil {
+					if have, report, err = stream.Receive(t.Context(), env, have, c, merger(env), nil); err != nil {
 						t.Fatal(err)
 					}
 					total.New, total.FastForwards, total.Stale = total.New+report.New, total.FastForwards+report.FastForwards, total.Stale+report.Stale
 				}
 				if rapid.Bool().Draw(r, "from the start") { // a request that comes again
-					before, rest = "", arrived
+					before, rest = "", pages
 				} else {
 					before, rest = c.After, rest[n:]
 				}
@@ -125,6 +126,16 @@ func TestReceiveAsDequeue(t *testing.T) {
 			}
 		})
 	})
+}
+
+// drawPages cuts records into pages.
+func drawPages(t *rapid.T, records []record.Record) (pages []stream.Page) {
+	for len(records) > 0 {
+		n := rapid.IntRange(1, len(records)).Draw(t, "page")
+		pages = append(pages, stream.Page{Records: records[:n], After: records[n-1].ID})
+		records = records[n:]
+	}
+	return pages
 }
 
 func buffered(t *testing.T, d *db.DB) (n int64) {
@@ -149,18 +160,20 @@ func TestReceiveRefuses(t *testing.T) {
 		mine.Serialized, mine.Version, mine.History = `{"a": 1}`, counter.Version{Instance: number("a", 2), Counter: 1}, counter.Counters{number("a", 2): 1}
 		load(t, d, []record.Record{mine})
 		before := content(t, d)
-		c := stream.Chunk{After: number("c", 2), Records: []record.Record{one, two}}
-		if _, _, err := stream.Receive(t.Context(), env, at(t, d, stage.Serializing), c, merger(env)); !errors.Is(err, stream.ErrNotReady) {
+		c := stream.Chunk{After: number("c", 2), Pages: []stream.Page{{Records: []record.Record{one, two}, After: number("c", 2)}}}
+		if _, _, err := stream.Receive(t.Context(), env, at(t, d, stage.Serializing), c, merger(env), nil); !errors.Is(err, stream.ErrNotReady) {
 			t.Errorf("too early: %v", err)
 		}
 		late := c
 		late.Before = number("c", 0)
-		if _, _, err := stream.Receive(t.Context(), env, at(t, d, stage.Queuing), late, merger(env)); !errors.Is(err, stream.ErrGap) {
+		if _, _, err := stream.Receive(t.Context(), env, at(t, d, stage.Queuing), late, merger(env), nil); !errors.Is(err, stream.ErrGap) {
 			t.Errorf("after a gap: %v", err)
 		}
 		broken := errors.New("broken")
 		row := at(t, d, stage.Queuing)
-		_, _, err := stream.Receive(t.Context(), env, row, c, func(context.Context, *db.Tx, []record.Record) error { return broken })
+		_, _, err := stream.Receive(t.Context(), env, row, c, func(context.Context, *db.Tx, []record.Record) (stream.Report, error) {
+			return stream.Report{}, broken
+		}, nil)
 		if diff := cmp.Diff(before, content(t, d)); diff != "" || !errors.Is(err, broken) {
 			t.Errorf("%v: something was kept: %s", err, diff)
 		}
@@ -173,7 +186,7 @@ func TestReceiveRefuses(t *testing.T) {
 		if cursor != "" {
 			t.Errorf("the cursor stands at %s", cursor)
 		}
-		if _, _, err := stream.Receive(t.Context(), env, row, c, merger(env)); err != nil {
+		if _, _, err := stream.Receive(t.Context(), env, row, c, merger(env), nil); err != nil {
 			t.Error(err)
 		}
 	})

@@ -1,6 +1,5 @@
 // Package stream carries records from the store of one peer straight into the store of
-// another, without the buffers: on the sending side page by page in the order of record
-// ids, on the receiving side chunk by chunk, each merged in a transaction that also
+// another, without the buffers: on the sending side page by page, on the receiving side chunk by chunk, each merged in a transaction that also
 // remembers how far the transfer has come.
 //
 // It belongs to the stages layer. It imports the words and tables layers and package
@@ -10,7 +9,7 @@
 // That no record is lost rests on three rules. The sender's claim is made before its first
 // page is read, and what a page shows of a record is what the claim covers or has seen it.
 // The receiver raises its claims by it only when it has merged everything up to the
-// highest id. And a chunk and the place up to which the transfer has come are one
+// sender's end. And a chunk and the place up to which the transfer has come are one
 // transaction, so that whoever goes on goes on right after it.
 package stream
 
@@ -29,10 +28,12 @@ var (
 	ErrGap = errors.New("records are missing before this chunk")
 	// ErrNotReady says that the session is not at the stage at which records come.
 	ErrNotReady = errors.New("the transfer session does not take records now")
+	// ErrCursor says that a cursor is none that this side has given out.
+	ErrCursor = errors.New("this is no cursor of this sender")
 )
 
 // Job says what to send: the records of a profile that lie in the filter and that the
-// receiver does not claim, after a record id ("" is the beginning). Receiver is its claim,
+// receiver does not claim, after a cursor of Pages ("" is the beginning). Receiver is its claim,
 // expanded to the prefixes of the filter; empty means that it has nothing. The zero Filter
 // stands for everything.
 type Job struct {
@@ -42,5 +43,10 @@ type Job struct {
 	After    string
 }
 
+// lacking is what the receiver lacks after a record id.
+func (j Job) lacking(after string) store.Lacking {
+	return store.Lacking{Profile: j.Profile, Filter: j.Filter, Receiver: j.Receiver, After: after}
+}
+
 // wants says whether a record is to travel.
-func (j Job) wants(part string, v counter.Version) bool { return store.Lacking(j).Wants(part, v) }
+func (j Job) wants(part string, v counter.Version) bool { return j.lacking("").Wants(part, v) }
