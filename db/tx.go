@@ -195,6 +195,24 @@ func (t *Tx) PrefixCond(column string, f partition.Filter, firstParam int) (cond
 // CodePoints makes a text column compare by code points, to order by it.
 func (t *Tx) CodePoints(column string) string { return t.dialect.CodePoints(column) }
 
+// WalkIndex has the transaction's queries, from now on, read in the order of an index where
+// there is one for what they are ordered by: for a page of a long walk. PostgreSQL guesses
+// how many rows match, and when it expects few it reads and sorts all that is left of the
+// table, for each page. On SQLite, which guesses less, it does nothing.
+func (t *Tx) WalkIndex(ctx context.Context) error {
+	engine, ok := t.dialect.(interface {
+		WalkIndex(ctx context.Context, tx *sql.Tx) error
+	})
+	if !ok {
+		return nil
+	}
+	t.fresh = false
+	if err := engine.WalkIndex(ctx, t.tx); err != nil {
+		return fmt.Errorf("have rows read in the order of an index: %w", err)
+	}
+	return nil
+}
+
 // Damage has the engine look through its own file, and returns up to limit problems
 // that it finds there. An engine that has no such way finds none.
 func (t *Tx) Damage(ctx context.Context, limit int) ([]string, error) {
@@ -211,6 +229,16 @@ func (t *Tx) Damage(ctx context.Context, limit int) ([]string, error) {
 // IDs is a subselect of the ids in parameter $n, to be bound with JSONList:
 // "id IN " + tx.IDs(1).
 func (t *Tx) IDs(n int) string { return t.dialect.Unpack(n, true) }
+
+// AmongIDs is a condition that a column of ids is among those in parameter $n, to be bound
+// with JSONList: "IN " + IDs, which PostgreSQL joins with a table, in a form that it looks up
+// in an index without that, and that it takes for few.
+func (t *Tx) AmongIDs(column string, n int) string {
+	if t.kind == Postgres {
+		return column + " = ANY (ARRAY" + t.IDs(n) + ")"
+	}
+	return column + " IN " + t.IDs(n)
+}
 
 // Among is a condition that a column of text is among the texts in parameter $n, to be bound
 // with JSONList. Unlike "IN " + Texts it is found by an index on PostgreSQL, however few

@@ -14,10 +14,11 @@ import (
 	"github.com/jackc/pgx/v5/stdlib"
 )
 
-// The driver is wrapped for four reasons: uuid columns give 32 hex digits, as on
+// The driver is wrapped for five reasons: uuid columns give 32 hex digits, as on
 // SQLite, instead of digits with dashes; a connection on which taking locks failed
 // is closed, because it may hold some of them beyond its transaction; one that is broken is
-// replaced before a transaction begins; and rows can be copied into a table.
+// replaced before a transaction begins; rows can be copied into a table; and statements
+// with lists are planned for what the tables hold when they run.
 
 type connector struct{ driver.Connector }
 
@@ -62,7 +63,7 @@ func (c *conn) ExecContext(ctx context.Context, query string, args []driver.Name
 			return c.copy(ctx, copied)
 		}
 	}
-	result, err := c.Conn.ExecContext(ctx, query, args)
+	result, err := c.Conn.ExecContext(ctx, query, planned(query, args))
 	if err != nil && ctx.Value(lockKey{}) != nil {
 		c.spoilt = true
 	}
@@ -99,6 +100,16 @@ func (c *conn) copy(ctx context.Context, from copying) (driver.Result, error) {
 	return driver.RowsAffected(n), err
 }
 
+// planned has a statement with a list planned each time it runs. Of a statement that has run
+// some times on a connection the server keeps the plan, also one that it made when the table
+// was nearly empty: to read all of it, and compare each row with the list.
+func planned(query string, args []driver.NamedValue) []driver.NamedValue {
+	if !strings.Contains(query, unpacking) {
+		return args
+	}
+	return append([]driver.NamedValue{{Value: pgx.QueryExecModeCacheDescribe}}, args...)
+}
+
 // copying is the argument of an Exec that is a COPY into a table.
 type copying struct {
 	table   string
@@ -117,7 +128,7 @@ func (Dialect) Copy(ctx context.Context, tx *sql.Tx, table string, columns []str
 func (c *conn) IsValid() bool { return !c.spoilt }
 
 func (c *conn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
-	return wrapRows(c.Conn.QueryContext(ctx, query, args))
+	return wrapRows(c.Conn.QueryContext(ctx, query, planned(query, args)))
 }
 
 func (c *conn) PrepareContext(ctx context.Context, query string) (driver.Stmt, error) {

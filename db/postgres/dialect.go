@@ -25,7 +25,17 @@ func (Dialect) Unpack(n int, ids bool) string {
 	if ids {
 		item = "value::uuid"
 	}
-	return fmt.Sprintf("(SELECT %s FROM json_array_elements_text($%d::json))", item, n)
+	return fmt.Sprintf("(SELECT %s FROM %s($%d::json))", item, unpacking, n)
+}
+
+// unpacking is the function in a statement by which one with a list is known.
+const unpacking = "json_array_elements_text"
+
+// WalkIndex makes sorting the last way for this transaction's queries to come by their
+// order: the server takes an index for it, however few rows it expects to match.
+func (Dialect) WalkIndex(ctx context.Context, tx *sql.Tx) error {
+	_, err := tx.ExecContext(ctx, "SET LOCAL enable_sort = off")
+	return err
 }
 
 // HasIndex finds an index by its name.
