@@ -179,6 +179,9 @@ func (j Job) wholeQuery(tx *db.Tx, at place, rows int) (string, []any) {
 
 // nextOfAll reads a page where the whole store is to be read.
 func nextOfAll(ctx context.Context, tx *db.Tx, job Job, at *place, by reading) (records []record.Record, more bool, err error) {
+	if err := tx.WalkIndex(ctx); err != nil {
+		return nil, false, err
+	}
 	query, args := job.wholeQuery(tx, *at, by.rows)
 	records, full, err := scan(ctx, tx, by.bytes, query, args...)
 	if err != nil || len(records) == 0 {
