@@ -13,6 +13,7 @@ import (
 	"github.com/morango-go/morango/session"
 	"github.com/morango-go/morango/stage"
 	"github.com/morango-go/morango/stage/dequeue"
+	"github.com/morango-go/morango/stage/deserialize"
 	"github.com/morango-go/morango/stage/stream"
 	"github.com/morango-go/morango/stage/transfer"
 	"github.com/morango-go/morango/wire"
@@ -27,6 +28,7 @@ type incoming struct {
 	bytes  func() (sent, received int64)
 	pace   pace
 	chunk  stream.Chunk // what has come and is not merged yet
+	apply  *deserialize.Arrivals
 }
 
 // StreamIn reads a stream, compressed as it comes, into a transfer session that receives
@@ -42,7 +44,8 @@ func (e *Engine) StreamIn(ctx context.Context, id string, from io.Reader, record
 	if t, err = e.Transfer(ctx, id); err != nil {
 		return t, end, err
 	}
-	in := &incoming{e: e, t: t, filter: partition.Parse(t.Filter), bytes: bytes, pace: newPace(records)}
+	in := &incoming{e: e, t: t, filter: partition.Parse(t.Filter), bytes: bytes, pace: newPace(records),
+		apply: deserialize.NewArrivals(e.env)}
 	if in.side, err = e.side(ctx, t); err != nil {
 		return t, end, err
 	}
@@ -206,7 +209,12 @@ func (in *incoming) merge(ctx context.Context, c stream.Chunk) error {
 		r, err := dequeue.Merge(ctx, tx, in.e.env, in.t.ID, records)
 		return stream.Report{Conflicts: r.Conflicts, Joined: r.Joined}, err
 	}
-	t, r, err := stream.Receive(ctx, in.e.env, in.t, c, merge, nil)
+	t, r, err := stream.Receive(ctx, in.e.env, in.t, c, merge, in.apply)
+	if err == nil {
+		in.apply.Committed()
+	} else if in.apply.Refused(err) { // then the stage finds out which row it is
+		t, r, err = stream.Receive(ctx, in.e.env, in.t, c, merge, nil)
+	}
 	if err != nil {
 		return err
 	}
@@ -215,6 +223,7 @@ func (in *incoming) merge(ctx context.Context, c stream.Chunk) error {
 	in.e.note(t.ID, in.side, func(all *Report) {
 		all.Dequeued = all.Dequeued.Plus(dequeue.Report{New: r.New, FastForwards: r.FastForwards, Stale: r.Stale,
 			Conflicts: r.Conflicts, Joined: r.Joined})
+		all.Deserialized.Applied += r.Applied
 	})
 	transfer.Emit(in.e.env, t)
 	return nil

@@ -190,12 +190,15 @@ func (e *Engine) deserialize(ctx context.Context, t *session.Transfer) (stage.St
 	if err != nil || s.producer {
 		return stage.Completed, err
 	}
-	out, in, err := e.apply(ctx, partition.Parse(t.Filter), e.others(t.ID), e.tick(*t))
+	// Rows that came may have been applied at once: others can have waited for them.
+	out, in, err := e.apply(ctx, partition.Parse(t.Filter), t.RecordsTransferred > 0, e.others(t.ID), e.tick(*t))
 	if err != nil {
 		return stage.Errored, err
 	}
 	e.note(t.ID, s, func(all *Report) {
 		all.Serialized = plus(all.Serialized, out)
+		in.Applied += all.Deserialized.Applied
+		in.Deleted += all.Deserialized.Deleted
 		all.Deserialized = in
 	})
 	return stage.Completed, nil
@@ -205,7 +208,7 @@ func (e *Engine) deserialize(ctx context.Context, t *session.Transfer) (stage.St
 // a row of one transfer can wait for one of the next. It returns r, the report of the
 // latest, with what this added; what still waits is counted anew.
 func (e *Engine) Apply(ctx context.Context, filter partition.Filter, r Report) (Report, error) {
-	out, in, err := e.apply(ctx, filter, e.others(""), nil)
+	out, in, err := e.apply(ctx, filter, false, e.others(""), nil)
 	if err != nil {
 		return r, err
 	}
@@ -215,11 +218,11 @@ func (e *Engine) Apply(ctx context.Context, filter partition.Filter, r Report) (
 	return r, nil
 }
 
-func (e *Engine) apply(ctx context.Context, filter partition.Filter, except []string, tick func(done int64)) (out serialize.Report, in deserialize.Report, err error) {
+func (e *Engine) apply(ctx context.Context, filter partition.Filter, came bool, except []string, tick func(done int64)) (out serialize.Report, in deserialize.Report, err error) {
 	if out, err = serialize.Run(ctx, e.env, filter, nil); err != nil {
 		return out, in, err
 	}
-	in, err = deserialize.Run(ctx, e.env, filter, deserialize.Options{Sparing: true, Changed: out.Records > 0, Except: except}, tick)
+	in, err = deserialize.Run(ctx, e.env, filter, deserialize.Options{Sparing: true, Changed: came || out.Records > 0, Except: except}, tick)
 	return out, in, err
 }
 

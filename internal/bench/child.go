@@ -33,6 +33,8 @@ type order struct {
 
 	// Of the stages alone.
 	Receiver string // database
+	Streamed string // another, to which the same rows come as a stream
+	Applied  string // and one where they are applied at once
 	Spool    string // file for what would be on its way
 
 	// Of who goes on beside others.

@@ -44,8 +44,15 @@ func (b *bench) stages(ctx context.Context) (all []result, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, b.drop(ctx, hub)) }()
-	p, err := start(ctx, order{Role: "stages", Project: b.project, Database: client, Receiver: hub,
-		Spool: filepath.Join(b.folder, "spool"), Profile: b.profileOf("stage", "")})
+	o := order{Role: "stages", Project: b.project, Database: client, Receiver: hub,
+		Spool: filepath.Join(b.folder, "spool"), Profile: b.profileOf("stage", "")}
+	for _, target := range []*string{&o.Streamed, &o.Applied} {
+		if *target, err = b.get(ctx, hubEmpty); err != nil {
+			return nil, err
+		}
+		defer func() { err = errors.Join(err, b.drop(ctx, *target)) }()
+	}
+	p, err := start(ctx, o)
 	if err != nil {
 		return nil, err
 	}
@@ -66,12 +73,13 @@ func (b *bench) stages(ctx context.Context) (all []result, err error) {
 
 // walk is one way of rows through the stages.
 type walk struct {
-	from, to stage.Env
-	session  string
-	spool    *os.File
-	claim    counter.ByPartition // of the sender
-	total    int64
-	bytes    int64 // that the step sent
+	from, to          stage.Env
+	streamed, applied stage.Env // that get the rows by a stream
+	session           string
+	spool             *os.File
+	claim             counter.ByPartition // of the sender
+	total             int64
+	bytes             int64 // that the step sent
 }
 
 type step struct {
@@ -84,6 +92,9 @@ func steps() []step {
 		{"serialize", (*walk).serialize}, {"sender's claim", (*walk).senderClaim}, {"queue", (*walk).queue}, {"send", (*walk).send},
 		{"send, as reference", (*walk).reference}, {"receive", (*walk).receive}, {"dequeue", (*walk).dequeue}, {"deserialize", (*walk).deserialize},
 		{"receiver's claim", (*walk).receiverClaim},
+		{"stream out", (*walk).streamOut},
+		{"stream in", (*walk).streamIn}, {"deserialize after it", (*walk).deserializeStreamed},
+		{"stream in, applied at once", (*walk).streamApplied}, {"deserialize what is left", (*walk).deserializeLeft},
 	}
 }
 
@@ -104,7 +115,7 @@ const (
 // runStages runs one stage each time that the parent says so.
 func runStages(ctx context.Context, o order, profile *model.Profile) (err error) {
 	w := &walk{session: chunkSession}
-	for target, env := range map[string]*stage.Env{o.Database: &w.from, o.Receiver: &w.to} {
+	for target, env := range map[string]*stage.Env{o.Database: &w.from, o.Receiver: &w.to, o.Streamed: &w.streamed, o.Applied: &w.applied} {
 		d, err := db.Open(ctx, target, db.Options{MustExist: true})
 		if err != nil {
 			return err
@@ -264,7 +275,12 @@ func (w *walk) dequeue(ctx context.Context) error {
 }
 
 func (w *walk) deserialize(ctx context.Context) error {
-	report, err := deserialize.Run(ctx, w.to, partition.All(), deserialize.Options{}, nil)
+	return apply(ctx, w.to)
+}
+
+// apply applies what has come to a database, all of it.
+func apply(ctx context.Context, env stage.Env) error {
+	report, err := deserialize.Run(ctx, env, partition.All(), deserialize.Options{}, nil)
 	if err == nil && report.Errors > 0 {
 		err = fmt.Errorf("%d records could not be applied", report.Errors)
 	}
