@@ -24,7 +24,7 @@ func PendingDeletions(ctx context.Context, tx *db.Tx, of []string) (map[string]b
 		return nil, err // mostly there are none
 	}
 	return set(ids(ctx, tx, deletedTable,
-		"SELECT id FROM "+deletedTable+" WHERE id IN "+tx.IDs(1), db.JSONList(of)))
+		"SELECT id FROM "+deletedTable+" WHERE "+tx.AmongIDs("id", 1), db.JSONList(of)))
 }
 
 // RecordDeletions notes that the rows of these ids are deleted, hard or not, so

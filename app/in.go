@@ -220,8 +220,8 @@ func Fill(ctx context.Context, tx *db.Tx, m *model.Model, places []int, rows []R
 // before: see Children. The caller turns capture off.
 func Delete(ctx context.Context, tx *db.Tx, m *model.Model, ids []string) error {
 	cond, args := mine(m, 2)
-	_, err := tx.Exec(ctx, fmt.Sprintf("DELETE FROM %s WHERE %s IN %s%s",
-		db.Quote(m.Table), db.Quote(model.ColumnID), tx.IDs(1), cond), append([]any{db.JSONList(ids)}, args...)...)
+	_, err := tx.Exec(ctx, fmt.Sprintf("DELETE FROM %s WHERE %s%s",
+		db.Quote(m.Table), tx.AmongIDs(db.Quote(model.ColumnID), 1), cond), append([]any{db.JSONList(ids)}, args...)...)
 	if err != nil {
 		return fmt.Errorf("delete from table %s: %w", m.Table, err)
 	}
@@ -243,8 +243,8 @@ func Children(ctx context.Context, tx *db.Tx, m *model.Model, column string, par
 func Edited(ctx context.Context, tx *db.Tx, m *model.Model, of []string) (map[string]bool, error) {
 	cond, args := mine(m, 2)
 	id := db.Quote(model.ColumnID)
-	query := fmt.Sprintf("SELECT %s FROM %s WHERE %s IN %s AND %s%s",
-		id, db.Quote(m.Table), id, tx.IDs(1), db.Quote(model.ColumnDirty), cond)
+	query := fmt.Sprintf("SELECT %s FROM %s WHERE %s AND %s%s",
+		id, db.Quote(m.Table), tx.AmongIDs(id, 1), db.Quote(model.ColumnDirty), cond)
 	return set(ids(ctx, tx, m.Table, query, append([]any{db.JSONList(of)}, args...)...))
 }
 
@@ -253,7 +253,7 @@ func Edited(ctx context.Context, tx *db.Tx, m *model.Model, of []string) (map[st
 // the application has changed its row since it was last serialized.
 func Targets(ctx context.Context, tx *db.Tx, table string, of []string) (edited map[string]bool, err error) {
 	id := db.Quote(model.ColumnID)
-	query := fmt.Sprintf("SELECT %s, %s FROM %s WHERE %s IN %s", id, db.Quote(model.ColumnDirty), db.Quote(table), id, tx.IDs(1))
+	query := fmt.Sprintf("SELECT %s, %s FROM %s WHERE %s", id, db.Quote(model.ColumnDirty), db.Quote(table), tx.AmongIDs(id, 1))
 	rows, err := tx.Query(ctx, query, db.JSONList(of))
 	if err != nil {
 		return nil, fmt.Errorf("read table %s: %w", table, err)

@@ -141,6 +141,6 @@ func idText(kind db.Kind, raw any) string {
 // Existing returns those of the ids that the model's table holds, whichever model
 // of a shared table they belong to.
 func Existing(ctx context.Context, tx *db.Tx, m *model.Model, of []string) (map[string]bool, error) {
-	query := fmt.Sprintf("SELECT %s FROM %s WHERE %s IN %s", db.Quote(model.ColumnID), db.Quote(m.Table), db.Quote(model.ColumnID), tx.IDs(1))
+	query := fmt.Sprintf("SELECT %s FROM %s WHERE %s", db.Quote(model.ColumnID), db.Quote(m.Table), tx.AmongIDs(db.Quote(model.ColumnID), 1))
 	return set(ids(ctx, tx, m.Table, query, db.JSONList(of)))
 }

@@ -179,7 +179,7 @@ func (w *Walk) Clear(ctx context.Context, tx *db.Tx, after, last Place, ids []st
 	}
 	// A statement that fails is not to be taken back by itself (OR FAIL): for that SQLite
 	// would copy each page that it changes.
-	verb, from, cond, args := "UPDATE OR FAIL", db.Quote(w.Model.Table), model.ColumnID+" IN "+tx.IDs(1), []any{db.JSONList(ids)}
+	verb, from, cond, args := "UPDATE OR FAIL", db.Quote(w.Model.Table), tx.AmongIDs(model.ColumnID, 1), []any{db.JSONList(ids)}
 	switch {
 	case tx.Kind() != db.SQLite:
 		verb = "UPDATE"

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/morango-go/morango/db"
 	"github.com/morango-go/morango/partition"
@@ -94,6 +95,13 @@ func Places(ctx context.Context, tx *db.Tx, query string, args ...any) (partitio
 	return partitions, rows.Err()
 }
 
+// staleDigests counts the records of a partition as those of a range: when PostgreSQL takes
+// it that there are few partitions, as there were when it counted them, it looks for the
+// records of each among all that the store has.
+const staleDigests = `SELECT d.partition, (SELECT COUNT(*) FROM (SELECT 1 FROM morango_store s
+		WHERE s.partition >= d.partition AND s.partition <= d.partition ORDER BY s.partition LIMIT (MOST)) few),
+	0, 0, 0, 0 FROM morango_digest d WHERE d.records IS NULL AND (COND) ORDER BY d.partition LIMIT (LIMIT)`
+
 // StaleDigests returns up to limit partitions within the filter whose digests have to be
 // computed, with how many records each has, counted no further than most. among, if
 // there are any, are the only ones that are looked at.
@@ -103,8 +111,7 @@ func StaleDigests(ctx context.Context, tx *db.Tx, f partition.Filter, among []st
 		args = append(args, db.JSONList(among))
 		cond += " AND d.partition IN " + tx.Texts(len(args))
 	}
-	query := fmt.Sprintf(`SELECT d.partition, (SELECT COUNT(*) FROM (SELECT 1 FROM morango_store s WHERE s.partition = d.partition LIMIT %d) few),
-		0, 0, 0, 0 FROM morango_digest d WHERE d.records IS NULL AND %s ORDER BY d.partition LIMIT %d`, most, cond, limit)
+	query := strings.NewReplacer("(MOST)", fmt.Sprint(most), "(COND)", cond, "(LIMIT)", fmt.Sprint(limit)).Replace(staleDigests)
 	var found []PartitionDigest
 	err := eachDigest(ctx, tx, query, args, func(d PartitionDigest) error {
 		found = append(found, d)

@@ -7,13 +7,15 @@ import (
 	"github.com/morango-go/morango/db"
 )
 
-// HistoriesOf is the query of Histories, to be ended with tx.IDs(1): the stages' tests hold
+// HistoriesOf is the query of Histories, whose $1 is the list of ids: the stages' tests hold
 // its plan.
-const HistoriesOf = `SELECT store_model_id, instance_id, counter FROM morango_recordmaxcounter WHERE store_model_id IN `
+func HistoriesOf(tx *db.Tx) string {
+	return `SELECT store_model_id, instance_id, counter FROM morango_recordmaxcounter WHERE ` + tx.AmongIDs("store_model_id", 1)
+}
 
 // Histories calls each with every record max counter of these records, in no order.
 func Histories(ctx context.Context, tx *db.Tx, ids []string, each func(id, instance string, n int64)) error {
-	rows, err := tx.Query(ctx, HistoriesOf+tx.IDs(1), db.JSONList(ids))
+	rows, err := tx.Query(ctx, HistoriesOf(tx), db.JSONList(ids))
 	if err != nil {
 		return fmt.Errorf("read the histories of %d records: %w", len(ids), err)
 	}

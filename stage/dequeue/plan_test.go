@@ -34,7 +34,7 @@ func TestPlansLookUpByRecord(t *testing.T) {
 				"ruled conflicts": {fmt.Sprintf(ruledConflicts, tx.Texts(3)), []any{session, "p", `["user"]`, 5}},
 				"note settled":    {noteSettled + tx.IDs(1), []any{`[]`}},
 				"read stored":     {readStored + tx.IDs(1), []any{`[]`}},
-				"read histories":  {store.HistoriesOf + tx.IDs(1), []any{`[]`}},
+				"read histories":  {store.HistoriesOf(tx), []any{`[]`}},
 				"join versions":   {joinVersions, []any{session}},
 				"take over":       {p.bound(takeOver), paged},
 				"unite histories": {p.bound(uniteHistories), paged},
