@@ -80,6 +80,10 @@ type Config struct {
 	// Merge holds the program's own merge functions, by model name: one for each model
 	// whose merge rule is custom, and for no other.
 	Merge map[string]MergeFunc
+	// SerializeRows bounds how many rows are serialized in one transaction, and so what a push
+	// serializes before its records begin to leave; 0 is as many as take 50 milliseconds. With a
+	// bound the rest is serialized in turns with the sending, and not beside it.
+	SerializeRows int
 	// Getenv finds environment variables; nil is os.Getenv. MORANGO_SYSTEM_ID and
 	// MORANGO_NODE_ID override what identifies this machine.
 	Getenv func(string) string
@@ -113,7 +117,7 @@ func Open(ctx context.Context, database string, profile *Profile, c Config) (*No
 	n := &Node{config: c, db: d, events: newBroadcast()}
 	n.engine = engine.New(stage.Env{
 		DB: d, Profile: profile, Machine: c.machine(ctx, d), Now: c.Now, Rand: c.Rand, Events: n.sink, Hook: c.Hook,
-		Merge: c.Merge,
+		Merge: c.Merge, SerializeRows: c.SerializeRows,
 	})
 	if err := n.prepare(ctx); err != nil {
 		return nil, errors.Join(err, n.Close())

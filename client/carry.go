@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 
@@ -20,7 +21,7 @@ func (d *drive) streams(ctx context.Context, remote wire.TransferSession) error 
 	if err != nil {
 		return err
 	}
-	if stage.Reached(d.t, stage.Queuing) && streams != d.terms.Stream {
+	if streams && !d.terms.Stream || stage.Reached(d.t, stage.Queuing) && streams != d.terms.Stream {
 		return errGone // one of us could do more, or less, when it began
 	}
 	if remote.StreamCursor != nil {
@@ -44,7 +45,7 @@ func (d *drive) goOn(cursor string) error {
 func (d *drive) pushStream(ctx context.Context) error {
 	for {
 		before, meter := d.t, d.meter()
-		remote, err := d.peer.PushStream(ctx, d.t.ID, func(w io.Writer) error {
+		remote, err := d.peer.PushStream(ctx, d.t.ID, func(ctx context.Context, w io.Writer) error {
 			_, err := d.Engine.StreamOut(ctx, d.t.ID, engine.StreamOptions{After: d.cursor, Records: d.limit, Sent: func(records int64) {
 				now := before
 				now.RecordsTransferred += records
@@ -53,6 +54,9 @@ func (d *drive) pushStream(ctx context.Context) error {
 			}}, w)
 			return err
 		})
+		if errors.Is(err, stream.ErrCursor) { // this database was set back, or the peer made it up
+			err = errors.Join(err, errGone)
+		}
 		if err != nil {
 			return err
 		}

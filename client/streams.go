@@ -51,25 +51,33 @@ func (p *Peer) PullStream(ctx context.Context, transferID, after string, limit i
 const maxStream = 1 << 40
 
 // PushStream hands records over as a stream that write writes, compressed as it goes. The
-// answer tells how far the peer has come; write may be cut short by it.
-func (p *Peer) PushStream(ctx context.Context, transferID string, write func(io.Writer) error) (wire.TransferSession, error) {
+// answer tells how far the peer has come; write may be cut short by it, and its context ends.
+func (p *Peer) PushStream(ctx context.Context, transferID string, write func(context.Context, io.Writer) error) (wire.TransferSession, error) {
 	var t wire.TransferSession
 	from, to := io.Pipe()
 	var failed error
 	err := watch(ctx, func(ctx context.Context, moved func()) error {
 		written := make(chan error, 1)
+		writing, end := context.WithCancel(ctx)
+		defer end()
 		go func() {
-			err := write(to)
-			to.CloseWithError(err)
+			err := write(writing, to)
 			written <- err
+			to.CloseWithError(err)
 		}()
 		r := request{
 			method: http.MethodPost, path: wire.Item(wire.PathStreams, transferID), content: wire.ContentStream,
 			stream: &moving{Reader: from, moved: moved},
 		}
 		err := p.do(ctx, r, maxSmall, jsonInto(&t))
-		from.CloseWithError(errAnswered)
-		if failed = <-written; errors.Is(failed, errAnswered) {
+		select {
+		case failed = <-written: // before the request ended
+		default:
+			end()
+			from.CloseWithError(errAnswered)
+			<-written // it failed because of that, if it did
+		}
+		if errors.Is(failed, errAnswered) {
 			failed = nil
 		}
 		return err

@@ -138,17 +138,23 @@ func claimLess(ctx context.Context, tx *db.Tx, t session.Transfer, s side, lowes
 
 // noteRows keeps which rows of this side could not be serialized. They have no version.
 func (e *Engine) noteRows(ctx context.Context, t session.Transfer, r serialize.Report) error {
-	unsent := session.Omission{}
-	for _, p := range r.LeftOut {
-		unsent.Count(session.Omitted{ID: p.ID, Model: p.Model, Reason: p.Reason})
-	}
-	unsent.Total = r.LeftOutTotal
+	unsent := unsentRows(r)
 	return e.env.DB.Write(ctx, func(tx *db.Tx) error {
 		return session.ChangeLeftOut(ctx, tx, t, func(left *session.LeftOut) error {
 			left.Unsent = unsent
 			return nil
 		})
 	})
+}
+
+// unsentRows are the rows that could not be serialized.
+func unsentRows(r serialize.Report) session.Omission {
+	unsent := session.Omission{}
+	for _, p := range r.LeftOut {
+		unsent.Count(session.Omitted{ID: p.ID, Model: p.Model, Reason: p.Reason})
+	}
+	unsent.Total = r.LeftOutTotal
+	return unsent
 }
 
 // tellRows writes into a stream which rows could not be serialized.

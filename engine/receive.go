@@ -113,7 +113,7 @@ func (in *incoming) takeAll(ctx context.Context, frames []checkedFrame, end *wir
 }
 
 // begin holds the stream's header against the session. A claim that the sender had not told
-// before comes with it.
+// before comes with it, or at the end.
 func (in *incoming) begin(ctx context.Context, h wire.StreamHeader) error {
 	if h.TransferSession != in.t.ID || h.Profile != in.e.env.Profile.Name || partition.Parse(h.Filter).String() != in.filter.String() {
 		return fmt.Errorf("a stream of transfer session %.40q, profile %.40q and filter %.200q: %w: %w",
@@ -125,7 +125,10 @@ func (in *incoming) begin(ctx context.Context, h wire.StreamHeader) error {
 	if !in.side.server {
 		return ErrNotReady
 	}
-	u := Update{ClientFSIC: &h.Claim}
+	var u Update
+	if h.Claim != "" {
+		u.ClientFSIC = &h.Claim
+	}
 	if h.Records >= 0 && h.Records <= counter.Greatest {
 		u.RecordsTotal = &h.Records
 	}
@@ -151,9 +154,41 @@ func (in *incoming) take(ctx context.Context, f checkedFrame) error {
 	}
 	if f.End != nil {
 		in.chunk.After, in.chunk.Last = f.End.After, !f.End.More
+		if in.chunk.Last && f.End.Claim != "" {
+			if err := in.takeClaim(ctx, f.End.Claim); err != nil {
+				return err
+			}
+		}
 	}
 	return in.flush(ctx, f.End != nil || weight(in.chunk) > chunkBytes)
 }
+
+// takeClaim keeps the claim with which a push ends, where its sender had told none before. It
+// is looked at as in Confirm, and nothing of what was left out before is claimed.
+func (in *incoming) takeClaim(ctx context.Context, text string) error {
+	if !in.side.server || in.t.ClientFSIC != untold {
+		return nil
+	}
+	if _, err := in.e.Confirm(ctx, in.t, text); err != nil {
+		return err
+	}
+	return in.e.env.DB.Write(ctx, func(tx *db.Tx) error {
+		t, err := session.ActiveTransfer(ctx, tx, in.t.ID)
+		if err != nil || t.ClientFSIC != untold || stage.Reached(t, stage.Transferring) {
+			return err
+		}
+		sync, err := session.GetSync(ctx, tx, t.SyncSessionID)
+		if err != nil {
+			return err
+		}
+		left := sync.LeftOut(t.ID)
+		return errors.Join(session.SetClientFSIC(ctx, tx, t.ID, text),
+			claimLess(ctx, tx, t, in.side, left.Unsent.Lowest), claimLess(ctx, tx, t, in.side, left.Refused.Lowest))
+	})
+}
+
+// untold is the claim of a side that has told none.
+const untold = "{}"
 
 // leaveOut notes the records of a frame that this side does not take, and what the sender
 // says it could not send. It claims nothing of either.

@@ -36,7 +36,8 @@ func (e *Engine) steps(terms Terms) map[stage.Stage]stage.Step {
 
 // serialize brings the producer's changes into the store and fixes this side's claim.
 // The claim is made once, before the first row is queued, and kept through every
-// resume: a later one could cover rows that are not in the buffer.
+// resume: a later one could cover rows that are not in the buffer. See runahead.go for a
+// push that does not wait for all of it.
 func (e *Engine) serialize(ctx context.Context, t *session.Transfer, terms Terms) (stage.Status, error) {
 	s, err := e.side(ctx, *t)
 	if err != nil {
@@ -44,13 +45,10 @@ func (e *Engine) serialize(ctx context.Context, t *session.Transfer, terms Terms
 	}
 	filter := partition.Parse(t.Filter)
 	if s.producer {
-		r, err := serialize.Run(ctx, e.env, filter, e.tick(*t))
-		if err != nil {
+		if ahead, err := e.saveOwn(ctx, t, s, terms); err != nil {
 			return stage.Errored, err
-		}
-		e.note(t.ID, s, func(all *Report) { all.Serialized = plus(all.Serialized, r) })
-		if err := e.noteRows(ctx, *t, r); err != nil {
-			return stage.Errored, err
+		} else if ahead {
+			return stage.Completed, nil // the claim is made when all is serialized
 		}
 	}
 	return stage.Completed, e.env.DB.Write(ctx, func(tx *db.Tx) error {

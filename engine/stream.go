@@ -53,8 +53,23 @@ func (e *Engine) StreamOut(ctx context.Context, id string, o StreamOptions, to i
 	return end, nil
 }
 
+// outgoing is a stream that is being written.
+type outgoing struct {
+	e     *Engine
+	t     session.Transfer
+	side  side
+	job   stream.Job
+	o     StreamOptions
+	began time.Time
+	rows  int // of a page
+	w     *wire.FrameWriter
+	end   wire.StreamEnd // how it would end now
+	quiet bool           // what leaves has been told already
+}
+
 func (e *Engine) streamOut(ctx context.Context, id string, o StreamOptions, to io.Writer) (end wire.StreamEnd, err error) {
-	job, header, err := e.streamJob(ctx, id, o.After)
+	out := &outgoing{e: e, o: o, began: e.env.Now(), rows: pageRows}
+	header, a, ahead, err := out.begin(ctx, id)
 	if err != nil {
 		return end, err
 	}
@@ -62,51 +77,54 @@ func (e *Engine) streamOut(ctx context.Context, id string, o StreamOptions, to i
 	if err != nil {
 		return end, err
 	}
-	w, err := wire.NewFrameWriter(zip, header)
-	if err != nil {
+	if out.w, err = wire.NewFrameWriter(zip, header); err != nil {
 		return end, err
 	}
-	if err := e.tellUnsent(ctx, id, o.After, w); err != nil {
+	if err := e.tellUnsent(ctx, id, o.After, out.w); err != nil {
 		return end, err
 	}
-	if o.Time <= 0 {
-		o.Time = StreamTime
+	if ahead {
+		err = out.ahead(ctx, a)
+	} else {
+		err = out.pages(ctx)
 	}
-	rows, start := pageRows, e.env.Now()
-	if o.Records > 0 {
-		rows = int(min(o.Records, pageRows))
-	}
-	end.After = o.After
-	err = sendPages(ctx, e.env, job, rows, func(p stream.Page) error {
-		// What leaves can be newer than what was told when the transfer was queued.
-		if err := e.tellAhead(ctx); err != nil {
-			return err
-		}
-		if err := e.writePage(ctx, id, w, p, job.Filter); err != nil {
-			return err
-		}
-		end.After, end.More = p.After, !p.Last
-		if o.Sent != nil {
-			o.Sent(w.Records())
-		}
-		if o.Records > 0 && w.Records() >= o.Records || e.env.Now().Sub(start) >= o.Time {
-			return errEnough
-		}
-		return nil
-	})
 	if err != nil && !errors.Is(err, errEnough) {
-		return end, err
+		return out.end, err
 	}
-	end.Records = w.Records()
-	return end, errors.Join(w.End(end), zip.Close())
+	if end = out.end; ahead && !end.More {
+		end.Claim = out.t.ClientFSIC
+	}
+	end.Records = out.w.Records()
+	return end, errors.Join(out.w.End(end), zip.Close())
 }
 
-// sendPages is stream.Pages for a peer that may have everything.
-func sendPages(ctx context.Context, env stage.Env, job stream.Job, rows int, yield func(stream.Page) error) error {
-	if job.After == wire.CursorEnd {
+// pages sends all that the job wants.
+func (out *outgoing) pages(ctx context.Context) error {
+	if out.job.After == wire.CursorEnd { // the peer has everything
 		return nil
 	}
-	return stream.Pages(ctx, env, job, rows, yield)
+	return stream.Pages(ctx, out.e.env, out.job, out.rows, func(p stream.Page) error { return out.page(ctx, p) })
+}
+
+// page sends a page. It ends with errEnough when that is enough for one request.
+func (out *outgoing) page(ctx context.Context, p stream.Page) error {
+	if !out.quiet {
+		// What leaves can be newer than what was told when the transfer was queued.
+		if err := out.e.tellAhead(ctx); err != nil {
+			return err
+		}
+	}
+	if err := out.e.writePage(ctx, out.t.ID, out.w, p, out.job.Filter); err != nil {
+		return err
+	}
+	out.end.After, out.end.More = p.After, !p.Last
+	if out.o.Sent != nil {
+		out.o.Sent(out.w.Records())
+	}
+	if out.o.Records > 0 && out.w.Records() >= out.o.Records || out.e.env.Now().Sub(out.began) >= out.o.Time {
+		return errEnough
+	}
+	return nil
 }
 
 // tellUnsent begins a transfer session's stream with what is known to be left out of it.
@@ -167,53 +185,75 @@ func (e *Engine) tellLeft(ctx context.Context, id string, w *wire.FrameWriter, l
 	return nil
 }
 
-// streamJob is what a transfer session's stream is to hold.
-func (e *Engine) streamJob(ctx context.Context, id, after string) (stream.Job, wire.StreamHeader, error) {
-	t, err := e.Transfer(ctx, id)
-	if err != nil {
-		return stream.Job{}, wire.StreamHeader{}, err
+// begin looks at what a transfer session's stream is to hold, and says how it begins.
+func (out *outgoing) begin(ctx context.Context, id string) (h wire.StreamHeader, a session.Ahead, ahead bool, err error) {
+	e := out.e
+	if out.t, err = e.Transfer(ctx, id); err != nil {
+		return h, a, false, err
 	}
-	s, err := e.side(ctx, t)
-	if err != nil {
-		return stream.Job{}, wire.StreamHeader{}, err
+	t := out.t
+	if out.side, err = e.side(ctx, t); err != nil {
+		return h, a, false, err
 	}
 	switch {
-	case !s.producer:
-		return stream.Job{}, wire.StreamHeader{}, ErrWrongDirection
+	case !out.side.producer:
+		return h, a, false, ErrWrongDirection
 	case !stage.Reached(t, stage.Queuing):
-		return stream.Job{}, wire.StreamHeader{}, ErrNotReady
+		return h, a, false, ErrNotReady
 	}
-	claim, err := s.peerClaim(t)
+	claim, err := out.side.peerClaim(t)
+	if err == nil {
+		a, ahead, err = e.aheadOf(ctx, t)
+	}
 	if err != nil {
-		return stream.Job{}, wire.StreamHeader{}, err
+		return h, a, false, err
 	}
-	h := wire.StreamHeader{TransferSession: id, Profile: e.env.Profile.Name, Filter: t.Filter, Claim: s.claimText(t), After: after, Records: -1}
+	if out.o.Time <= 0 {
+		out.o.Time = StreamTime
+	}
+	if out.o.Records > 0 {
+		out.rows = int(min(out.o.Records, pageRows))
+	}
+	out.end.After = out.o.After
+	out.job = stream.Job{Profile: e.env.Profile.Name, Filter: partition.Parse(t.Filter), Receiver: claim, After: out.o.After}
+	h = wire.StreamHeader{TransferSession: id, Profile: e.env.Profile.Name, Filter: t.Filter, After: out.o.After, Records: -1}
+	if !ahead {
+		h.Claim = out.side.claimText(t)
+	}
 	if t.RecordsTotal != nil {
 		h.Records = *t.RecordsTotal
 	}
 	instance, err := e.Instance(ctx)
 	h.Instance = instance.ID
-	return stream.Job{Profile: e.env.Profile.Name, Filter: partition.Parse(t.Filter), Receiver: claim, After: after}, h, err
+	return h, a, ahead, err
 }
 
 // tellAhead notes what is about to leave, where it was not noted before.
 func (e *Engine) tellAhead(ctx context.Context) error {
 	told := true
-	err := e.env.DB.Read(ctx, func(tx *db.Tx) error {
-		database, living, err := saved(ctx, tx)
-		if err != nil || database == "" {
-			return err
-		}
-		noted, err := session.Told(ctx, tx, database)
-		for instance, n := range living {
-			told = told && n <= noted[instance]
-		}
+	err := e.env.DB.Read(ctx, func(tx *db.Tx) (err error) {
+		told, err = allTold(ctx, tx)
 		return err
 	})
 	if err != nil || told {
 		return err
 	}
 	return e.env.DB.Write(ctx, func(tx *db.Tx) error { return e.tell(ctx, tx) })
+}
+
+// allTold says whether all that was saved is noted as told.
+func allTold(ctx context.Context, tx *db.Tx) (bool, error) {
+	database, living, err := saved(ctx, tx)
+	if err != nil || database == "" {
+		return true, err
+	}
+	noted, err := session.Told(ctx, tx, database)
+	for instance, n := range living {
+		if n > noted[instance] {
+			return false, err
+		}
+	}
+	return true, err
 }
 
 // countStream is queuing for a session that travels as a stream: nothing is buffered.
@@ -224,6 +264,9 @@ func (e *Engine) countStream(ctx context.Context, t *session.Transfer, s side) (
 	}
 	if err != nil {
 		return stage.Errored, err
+	}
+	if _, ahead, err := e.aheadOf(ctx, *t); ahead || err != nil { // nobody can count yet
+		return stage.Completed, err
 	}
 	n, err := stream.Count(ctx, e.env, stream.Job{Profile: e.env.Profile.Name, Filter: partition.Parse(t.Filter), Receiver: claim})
 	if err != nil {

@@ -21,3 +21,16 @@ func WholeQuery(tx *db.Tx, job Job, rows int) (string, []any) {
 	at, _ := placeOf(job.After)
 	return job.wholeQuery(tx, at, rows)
 }
+
+// FollowBy is Follow with pages that end when their texts have so many bytes.
+func FollowBy(ctx context.Context, env stage.Env, job Job, t Tail, rows, bytes int, yield func(Page) error) error {
+	return follow(ctx, env, following{job: job, tail: t, models: env.Profile.Models, rows: rows, bytes: bytes}, yield)
+}
+
+// TailQuery is a page of what was saved at a counter, after a row.
+func TailQuery(tx *db.Tx, job Job, t Tail, counter int64) (string, []any) {
+	return following{job: job, tail: t}.query(tx, trail{counter: counter, row: 1, id: "x"}, 10)
+}
+
+// NextCounter is a query, for the test of its plan.
+const NextCounter = nextCounter

@@ -124,8 +124,12 @@ func readPages(ctx context.Context, env stage.Env, job Job, by reading, each fun
 		return err
 	}
 	var f found
-	err = env.DB.Read(ctx, func(tx *db.Tx) (err error) {
-		f, err = find(ctx, tx, job, at, by.short)
+	err = env.DB.Read(ctx, func(tx *db.Tx) error {
+		left, err := job.without(ctx, tx)
+		if err == nil {
+			job = left
+			f, err = find(ctx, tx, job, at, by.short)
+		}
 		return err
 	})
 	if err != nil {

@@ -41,6 +41,7 @@ type Job struct {
 	Filter   partition.Filter
 	Receiver counter.ByPartition
 	After    string
+	Sent     Tail // has travelled already, at these versions
 }
 
 // lacking is what the receiver lacks after a record id.
@@ -49,4 +50,6 @@ func (j Job) lacking(after string) store.Lacking {
 }
 
 // wants says whether a record is to travel.
-func (j Job) wants(part string, v counter.Version) bool { return j.lacking("").Wants(part, v) }
+func (j Job) wants(part string, v counter.Version) bool {
+	return !j.Sent.has(v) && j.lacking("").Wants(part, v)
+}

@@ -1,0 +1,251 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/morango-go/morango/counter"
+	"github.com/morango-go/morango/db"
+	"github.com/morango-go/morango/partition"
+	"github.com/morango-go/morango/session"
+	"github.com/morango-go/morango/stage"
+	"github.com/morango-go/morango/stage/serialize"
+	"github.com/morango-go/morango/stage/stream"
+	"github.com/morango-go/morango/store"
+	"github.com/morango-go/morango/wire"
+)
+
+// A push runs ahead where there is much to serialize: after the first part of that the stream
+// begins. In its first phase it follows what this instance saves, in the order of its
+// counters, while the rest is serialized. When that is done the claim is fixed, and in the second
+// phase comes all else that the receiver lacks, as in any stream. The claim travels at the end.
+//
+// No record is lost by that. When the claim is made, everything that it covers is in the store. The
+// second phase goes through the store afterwards, and what it shows of a record is what the
+// claim covers, or has seen it. It passes over a record only at a version at which the first
+// has sent it.
+
+// saveOwn brings the producer's changes into the store. ahead says that it has only begun
+// to: the stream does the rest.
+func (e *Engine) saveOwn(ctx context.Context, t *session.Transfer, s side, terms Terms) (ahead bool, err error) {
+	may, before, err := e.mayRunAhead(ctx, *t, s, terms)
+	if err != nil {
+		return false, err
+	}
+	tick := e.tick(*t)
+	run, err := serialize.Begin(ctx, e.env, partition.Parse(t.Filter))
+	for more := true; more && !ahead && err == nil; {
+		if more, err = run.Next(ctx); err == nil && more {
+			tick(run.Report().Records)
+			ahead = may && !run.Serialized()
+		}
+	}
+	if err != nil {
+		return false, err
+	}
+	e.noteSaved(t.ID, s, run.Report(), !ahead)
+	if ahead {
+		return true, e.beginAhead(ctx, *t, before)
+	}
+	return false, e.noteRows(ctx, *t, run.Report())
+}
+
+// mayRunAhead says whether a session can run ahead, and how far the instances of this database
+// have saved. In Django's layout there is no index by which to follow an instance.
+func (e *Engine) mayRunAhead(ctx context.Context, t session.Transfer, s side, terms Terms) (may bool, saved map[string]int64, err error) {
+	if !terms.Stream || !s.producer || s.server {
+		return false, nil, nil
+	}
+	err = e.env.DB.Read(ctx, func(tx *db.Tx) error {
+		if may, err = store.FindsSaved(ctx, tx); err != nil || !may {
+			return err
+		}
+		saved, err = store.LivingInstances(ctx, tx)
+		return err
+	})
+	return may, saved, err
+}
+
+// beginAhead notes that a session runs ahead, from where its instance stood before.
+func (e *Engine) beginAhead(ctx context.Context, t session.Transfer, before map[string]int64) error {
+	i, err := e.Instance(ctx)
+	if err != nil {
+		return err
+	}
+	return e.env.DB.Write(ctx, func(tx *db.Tx) error {
+		if err := session.SetAhead(ctx, tx, t, session.Ahead{Instance: i.ID, From: before[i.ID]}); err != nil {
+			return err
+		}
+		return session.MarkStream(ctx, tx, t)
+	})
+}
+
+// noteSaved adds what serialize did to the session's report. Rows that were left out are
+// counted by the run that has gone through all of them.
+func (e *Engine) noteSaved(id string, s side, r serialize.Report, all bool) {
+	if !all {
+		r.LeftOut, r.LeftOutTotal = nil, 0
+	}
+	e.note(id, s, func(report *Report) { report.Serialized = plus(report.Serialized, r) })
+}
+
+// aheadOf returns how a session runs ahead, and whether it does.
+func (e *Engine) aheadOf(ctx context.Context, t session.Transfer) (a session.Ahead, ok bool, err error) {
+	err = e.env.DB.Read(ctx, func(tx *db.Tx) error {
+		sync, err := session.GetSync(ctx, tx, t.SyncSessionID)
+		a, ok = sync.Ahead(t.ID)
+		return err
+	})
+	return a, ok, err
+}
+
+// ahead sends a stream that runs ahead.
+func (out *outgoing) ahead(ctx context.Context, a session.Ahead) (err error) {
+	if stream.InTail(out.job.After) {
+		out.end.More, out.quiet = true, true
+		if a, err = out.follow(ctx, a); err != nil {
+			return err
+		}
+		out.job.After, out.quiet = "", false
+	} else if !a.Fixed {
+		return fmt.Errorf("%.60q before all is serialized: %w", out.job.After, stream.ErrCursor)
+	}
+	out.job.Sent = stream.Tail{Instance: a.Instance, From: a.From, To: a.To}
+	return out.pages(ctx)
+}
+
+// follow is the first phase of a stream that runs ahead. When it returns, everything is
+// serialized and has travelled up to where the claim was fixed.
+func (out *outgoing) follow(ctx context.Context, a session.Ahead) (session.Ahead, error) {
+	var run *saving
+	if !a.Fixed {
+		run = out.e.beginSaving(ctx, partition.Parse(out.t.Filter))
+		defer out.endSaving(run)
+	}
+	for {
+		saved := a.Fixed || run.ended() // and so before the counter is read
+		if !a.Fixed {
+			to, err := out.e.tellOwn(ctx, a.Instance)
+			if err != nil {
+				return a, err
+			}
+			a.To = to
+		}
+		tail := stream.Tail{Instance: a.Instance, From: a.From, To: a.To}
+		out.job.After = out.end.After
+		err := stream.Follow(ctx, out.e.env, out.job, tail, out.rows, func(p stream.Page) error { return out.page(ctx, p) })
+		if err != nil {
+			return a, err
+		}
+		if saved {
+			break
+		}
+		if err := out.waitFor(ctx, run); err != nil {
+			return a, err
+		}
+	}
+	if a.Fixed {
+		return a, out.e.tellRowsOf(ctx, out.t, out.w)
+	}
+	if run.err != nil {
+		return a, errors.Join(run.err, out.noteFailure(ctx, run.err))
+	}
+	return out.fix(ctx, a, run.run.Report())
+}
+
+// noteFailure keeps, as for a stage that fails, why not all could be serialized.
+func (out *outgoing) noteFailure(ctx context.Context, cause error) error {
+	if ctx.Err() != nil || errors.Is(cause, context.Canceled) {
+		return nil
+	}
+	e := out.e
+	return e.env.DB.Write(ctx, func(tx *db.Tx) error {
+		return session.SetFailure(ctx, tx, out.t.SyncSessionID, session.Failure{
+			TransferSession: out.t.ID, Stage: string(stage.Serializing), Reason: cause.Error(), Time: e.env.Now()})
+	})
+}
+
+// waitFor waits until more is saved, as long as this request lasts.
+func (out *outgoing) waitFor(ctx context.Context, run *saving) error {
+	rest := out.o.Time - out.e.env.Now().Sub(out.began)
+	if rest <= 0 && out.end.After != out.o.After {
+		return errEnough
+	}
+	return run.wait(ctx, max(rest, time.Second))
+}
+
+// fix makes the claim that goes with the transfer, when all is serialized and has been read
+// up to a.To, and says what could not be serialized. It happens once.
+func (out *outgoing) fix(ctx context.Context, a session.Ahead, r serialize.Report) (session.Ahead, error) {
+	e, filter := out.e, partition.Parse(out.t.Filter)
+	a.Fixed = true
+	rows := unsentRows(r)
+	err := e.env.DB.Write(ctx, func(tx *db.Tx) error {
+		f, err := store.FSIC(ctx, tx, filter, true, true)
+		if err != nil {
+			return fmt.Errorf("filter max counters of transfer session %s: %w", out.t.ID, err)
+		}
+		out.t.ClientFSIC = counter.Expanded(f.Expand(filter)).String()
+		if err := session.SetAhead(ctx, tx, out.t, a); err != nil {
+			return err
+		}
+		if rows.Total > 0 {
+			err = session.ChangeLeftOut(ctx, tx, out.t, func(left *session.LeftOut) error {
+				for _, r := range rows.First {
+					left.Unsent.Count(r)
+				}
+				left.Unsent.Total += rows.Total - int64(len(rows.First))
+				return nil
+			})
+		}
+		return errors.Join(err, session.SetClientFSIC(ctx, tx, out.t.ID, out.t.ClientFSIC))
+	})
+	if err == nil && rows.Total > 0 {
+		err = tellRows(out.w, rows)
+	}
+	return a, err
+}
+
+// tellRowsOf tells, when it was noted before, what could not be serialized.
+func (e *Engine) tellRowsOf(ctx context.Context, t session.Transfer, w *wire.FrameWriter) error {
+	left, err := e.LeftOut(ctx, t)
+	if err != nil || left.Unsent.Total == 0 {
+		return err
+	}
+	return tellRows(w, left.Unsent)
+}
+
+// tellOwn notes what is about to leave, and returns how far an instance has saved: no more than
+// that is told, and all that was saved up to there can be read.
+func (e *Engine) tellOwn(ctx context.Context, instance string) (to int64, err error) {
+	told := false
+	err = e.env.DB.Read(ctx, func(tx *db.Tx) error {
+		own, err := store.OwnInstances(ctx, tx)
+		if err != nil {
+			return err
+		}
+		to = own[instance]
+		told, err = allTold(ctx, tx)
+		return err
+	})
+	if err != nil || told {
+		return to, err
+	}
+	err = e.env.DB.Write(ctx, func(tx *db.Tx) error {
+		own, err := store.OwnInstances(ctx, tx)
+		if err != nil {
+			return err
+		}
+		to = own[instance]
+		return e.tell(ctx, tx)
+	})
+	return to, err
+}
+
+// endSaving ends serialize, and adds what it did to the session's report.
+func (out *outgoing) endSaving(run *saving) {
+	r, all := run.close()
+	out.e.noteSaved(out.t.ID, out.side, r, all)
+}

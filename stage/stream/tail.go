@@ -1,0 +1,270 @@
+package stream
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/morango-go/morango/counter"
+	"github.com/morango-go/morango/db"
+	"github.com/morango-go/morango/ident"
+	"github.com/morango-go/morango/model"
+	"github.com/morango-go/morango/record"
+	"github.com/morango-go/morango/stage"
+)
+
+// Tail is what an instance of this database was the last to save, at counters after From and
+// up to To. Where a stream begins while that is still being saved, it follows it in the order
+// of the counters, which is that of the commits: whoever saves holds the instance's row until it
+// commits, so once a counter can be read, all that was saved at it and before it can be. The
+// zero value is nothing.
+type Tail struct {
+	Instance string
+	From, To int64
+}
+
+// has says whether a version is one of those.
+func (t Tail) has(v counter.Version) bool {
+	return v.Instance == t.Instance && v.Counter > t.From && v.Counter <= t.To
+}
+
+// InTail says whether a cursor is one of Follow, or the beginning, and not one of Pages.
+func InTail(cursor string) bool { return cursor == "" || strings.HasPrefix(cursor, "a") }
+
+// Follow calls yield with page after page, of up to rows records, of those of a tail that are
+// to travel, after the job's cursor, which must be InTail, until the tail has been read to its
+// end, or yield returns an error, which is returned. The last page's cursor is that
+// end, and where a longer tail goes on. ErrCursor when the cursor lies beyond the end: this
+// database was set back since it gave it out. The index by instance and counter has to be there.
+func Follow(ctx context.Context, env stage.Env, job Job, t Tail, rows int, yield func(Page) error) error {
+	return follow(ctx, env, following{job: job, tail: t, models: env.Profile.Models, rows: rows, bytes: pageBytes}, yield)
+}
+
+func follow(ctx context.Context, env stage.Env, f following, yield func(Page) error) error {
+	job, t := f.job, f.tail
+	at, err := trailOf(job.After)
+	if err != nil {
+		return err
+	}
+	if at.counter <= t.From {
+		at = trail{counter: t.From + 1}
+	}
+	if at.counter > t.To+1 {
+		return fmt.Errorf("%.60q, where counters have come to %d: %w", job.After, t.To, ErrCursor)
+	}
+	for more := true; more; {
+		var p Page
+		next := at
+		err := env.DB.Read(ctx, func(tx *db.Tx) (err error) {
+			next = at
+			p.Records, more, err = f.page(ctx, tx, &next)
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("read what was saved at %d: %w", at.counter, err)
+		}
+		at, p.After = next, next.cursor()
+		if err := yield(p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// trail is where the reading of a tail stands: in the order of SQLite's row numbers, or on
+// PostgreSQL of models and ids, after a record among those of a counter; before all
+// of them without an id. VACUUM can renumber rows: what was saved at the counter is
+// read again then, in the next epoch.
+type trail struct {
+	counter int64
+	epoch   int
+	row     int64 // its number, or that of its model in the profile
+	id      string
+}
+
+// cursor is a trail as text: greater than those of all before it.
+func (a trail) cursor() string {
+	return fmt.Sprintf("a%016x-%04x-%016x-%s", a.counter, a.epoch, a.row, a.id)
+}
+
+// trailOf reads a cursor, which a peer may have made up.
+func trailOf(cursor string) (a trail, err error) {
+	if cursor == "" {
+		return a, nil
+	}
+	parts := strings.Split(cursor, "-")
+	ok := len(parts) == 4 && len(parts[0]) == 17 && parts[0][0] == 'a' && len(parts[1]) == 4 && len(parts[2]) == 16 &&
+		(parts[3] == "" || ident.Valid(parts[3]))
+	if ok {
+		var failed [3]error
+		var epoch int64
+		a.counter, failed[0] = strconv.ParseInt(parts[0][1:], 16, 64)
+		epoch, failed[1] = strconv.ParseInt(parts[1], 16, 64)
+		a.row, failed[2] = strconv.ParseInt(parts[2], 16, 64)
+		a.epoch, a.id = int(epoch), parts[3]
+		ok = errors.Join(failed[:]...) == nil && a.counter <= counter.Greatest+1 && a.cursor() == cursor
+	}
+	if !ok {
+		return a, fmt.Errorf("%.60q: %w", cursor, ErrCursor)
+	}
+	return a, nil
+}
+
+// following is the reading of a tail.
+type following struct {
+	job         Job
+	tail        Tail
+	models      []*model.Model
+	rows, bytes int // of a page
+}
+
+// The statements that read a tail. SQLite's index has the row numbers in it.
+const (
+	nextCounter = `SELECT last_saved_counter FROM morango_store WHERE last_saved_instance = $1
+		AND last_saved_counter >= $2 AND last_saved_counter <= $3 ORDER BY last_saved_counter LIMIT 1`
+	savedAt = `SELECT ` + columns + ` FROM morango_store s
+		WHERE s.last_saved_instance = $1 AND s.last_saved_counter = $2(AFTER) ORDER BY (ORDER) LIMIT (LIMIT)`
+	rowOf = `SELECT rowid FROM morango_store WHERE id = $1`
+	atRow = `SELECT id FROM morango_store WHERE rowid = $1`
+)
+
+// page reads a page of what was saved at one counter after the other.
+func (f following) page(ctx context.Context, tx *db.Tx, at *trail) (records []record.Record, more bool, err error) {
+	if err := at.confirm(ctx, tx); err != nil {
+		return nil, false, err
+	}
+	bytes, full := f.bytes, false
+	for len(records) < f.rows && !full {
+		var next int64
+		err := tx.QueryRow(ctx, nextCounter, f.tail.Instance, at.counter, f.tail.To).Scan(&next)
+		if errors.Is(err, sql.ErrNoRows) {
+			*at = trail{counter: f.tail.To + 1}
+			records, err = f.complete(ctx, tx, records)
+			return records, false, err
+		}
+		if err != nil {
+			return nil, false, err
+		}
+		if next != at.counter {
+			*at = trail{counter: next}
+		}
+		limit := f.rows - len(records)
+		query, args := f.query(tx, *at, limit)
+		var part []record.Record
+		if part, full, err = scan(ctx, tx, bytes, query, args...); err != nil {
+			return nil, false, err
+		}
+		if full || len(part) == limit {
+			err = f.stand(ctx, tx, at, part[len(part)-1])
+		} else {
+			*at = trail{counter: next + 1}
+		}
+		if err != nil {
+			return nil, false, err
+		}
+		for _, r := range part {
+			bytes -= len(r.Serialized) + len(r.Conflicting)
+		}
+		records = append(records, part...)
+	}
+	records, err = f.complete(ctx, tx, records)
+	return records, true, err
+}
+
+// complete leaves out what is not to travel, and reads the histories of the rest.
+func (f following) complete(ctx context.Context, tx *db.Tx, records []record.Record) ([]record.Record, error) {
+	records = slices.DeleteFunc(records, func(r record.Record) bool { return r.Profile != f.job.Profile })
+	return complete(ctx, tx, f.job, records)
+}
+
+// confirm begins anew with what was saved at a counter when rows have other numbers now.
+func (a *trail) confirm(ctx context.Context, tx *db.Tx) error {
+	if tx.Kind() != db.SQLite || a.id == "" {
+		return nil
+	}
+	var id string
+	err := tx.QueryRow(ctx, atRow, a.row).Scan(&id)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return err
+	}
+	if id != a.id {
+		*a = trail{counter: a.counter, epoch: a.epoch + 1}
+	}
+	return nil
+}
+
+// stand notes that the reading stands after a record.
+func (f following) stand(ctx context.Context, tx *db.Tx, at *trail, r record.Record) error {
+	at.id = r.ID
+	if tx.Kind() == db.SQLite {
+		return tx.QueryRow(ctx, rowOf, r.ID).Scan(&at.row)
+	}
+	at.row = int64(len(f.models))
+	for i, m := range f.models {
+		if m.Name == r.Model {
+			at.row = int64(i)
+		}
+	}
+	return nil
+}
+
+// query reads what was saved at a counter. The models of a profile are in such an
+// order that what refers to others comes after them, and so are the numbers of new rows.
+func (f following) query(tx *db.Tx, at trail, limit int) (string, []any) {
+	args := []any{f.tail.Instance, at.counter}
+	after, order := "", "s.rowid"
+	if tx.Kind() == db.SQLite {
+		if at.id != "" {
+			after, args = " AND s.rowid > $3", append(args, at.row)
+		}
+	} else {
+		var rank strings.Builder
+		rank.WriteString("CASE s.model_name")
+		for i, m := range f.models {
+			args = append(args, m.Name)
+			fmt.Fprintf(&rank, " WHEN $%d THEN %d", len(args), i)
+		}
+		fmt.Fprintf(&rank, " ELSE %d END", len(f.models))
+		order = rank.String() + ", s.id"
+		if at.id != "" {
+			args = append(args, at.row, at.id)
+			after = fmt.Sprintf(" AND (%s, s.id) > ($%d, $%d)", rank.String(), len(args)-1, len(args))
+		}
+	}
+	return strings.NewReplacer("(AFTER)", after, "(ORDER)", order, "(LIMIT)", strconv.Itoa(limit)).Replace(savedAt), args
+}
+
+// without is the job without what has travelled as its Sent. Where the receiver lacks nothing
+// else of that instance up to there, it is as if it claimed all of it: nothing of it is read then.
+func (j Job) without(ctx context.Context, tx *db.Tx) (Job, error) {
+	if j.Sent.To <= j.Sent.From {
+		return j, nil
+	}
+	floor := j.Receiver.Throughout(j.filter())[j.Sent.Instance]
+	if floor < j.Sent.From {
+		var older int64
+		err := tx.QueryRow(ctx, nextCounter, j.Sent.Instance, floor+1, j.Sent.From).Scan(&older)
+		if !errors.Is(err, sql.ErrNoRows) {
+			return j, err
+		}
+	}
+	raised := maps.Clone(j.Receiver)
+	if raised == nil {
+		raised = counter.ByPartition{}
+	}
+	for _, prefix := range j.filter().Prefixes() {
+		claims := maps.Clone(raised[prefix])
+		if claims == nil {
+			claims = counter.Counters{}
+		}
+		claims[j.Sent.Instance] = max(claims[j.Sent.Instance], j.Sent.To)
+		raised[prefix] = claims
+	}
+	j.Receiver = raised
+	return j, nil
+}
