@@ -23,13 +23,14 @@ type Arrivals struct {
 	// Of the transaction under way:
 	written []*model.Model // models of which rows were written
 	arrived map[slot]bool  // rows that are written, of tables that others refer to
+	coming  map[slot]bool  // rows that arrive, of such tables: the database is not asked after them
 	mark    string         // of the database as it leaves it
 }
 
 // NewArrivals prepares for a stream that comes to the environment's database.
 func NewArrivals(env stage.Env) *Arrivals {
 	a := &Arrivals{run: newRun(env, partition.Filter{}, Options{}, nil), decoders: map[*model.Model]*record.Decoder{},
-		refused: map[*model.Model]bool{}, arrived: map[slot]bool{}}
+		refused: map[*model.Model]bool{}, arrived: map[slot]bool{}, coming: map[slot]bool{}}
 	for _, m := range env.Profile.Models {
 		a.decoders[m] = record.NewDecoder(m)
 	}
@@ -70,8 +71,19 @@ func (a *Arrivals) Refused(err error) bool {
 // Apply writes those of the records into the application's tables of which there is no
 // doubt, model by model so that targets come first, and says which they are. The store must
 // have none of the records, and get them in the same transaction: these as clean, the others
-// as dirty. On an error the transaction must be rolled back; see Refused.
-func (a *Arrivals) Apply(ctx context.Context, tx *db.Tx, fresh []record.Record) ([]bool, error) {
+// as dirty. Changed are records that the store has, and gets in the same transaction in
+// another version. On an error the transaction must be rolled back; see Refused.
+func (a *Arrivals) Apply(ctx context.Context, tx *db.Tx, fresh, changed []record.Record) ([]bool, error) {
+	clear(a.coming)
+	for i := range changed {
+		if s, ok := a.target(&changed[i]); ok {
+			a.run.known.drop(s)
+			a.coming[s] = true
+		}
+	}
+	if len(fresh) == 0 {
+		return nil, nil
+	}
 	batches, err := a.batches(ctx, tx, fresh)
 	if err != nil {
 		return nil, err
@@ -163,17 +175,25 @@ func (a *Arrivals) slot(table, id string) (slot, bool) {
 	return s, s.table != 0
 }
 
+// target is the row that a record belongs to; false where no other can refer to it.
+func (a *Arrivals) target(r *record.Record) (slot, bool) {
+	m, ok := a.run.env.Profile.Model(r.Model)
+	if !ok || !a.run.wanted[m.Table] {
+		return slot{}, false
+	}
+	return a.slot(m.Table, r.ID)
+}
+
 // targets asks the database after the targets of all rows that are neither known nor among
 // what has arrived, by table.
 func (a *Arrivals) targets(ctx context.Context, tx *db.Tx, batches []*batch) (map[string]targets, error) {
-	coming := map[slot]bool{}
 	for _, b := range batches {
 		if !a.run.wanted[b.model.Table] {
 			continue
 		}
 		for i := range b.rows {
 			if s, ok := a.slot(b.model.Table, b.rows[i].row.id); ok {
-				coming[s] = true
+				a.coming[s] = true
 			}
 		}
 	}
@@ -187,7 +207,7 @@ func (a *Arrivals) targets(ctx context.Context, tx *db.Tx, batches []*batch) (ma
 			table := c.References.Table
 			for _, w := range b.rows {
 				id, ok := w.values[i].(string)
-				if s, numbered := a.slot(table, id); !ok || !numbered || coming[s] || a.run.known.has(table, s.id) {
+				if s, numbered := a.slot(table, id); !ok || !numbered || a.coming[s] || a.run.known.has(table, s.id) {
 					continue
 				}
 				if wanted[table] == nil {

@@ -101,6 +101,18 @@ func (k *known) put(s slot) {
 	slots[at] = s
 }
 
+// drop makes a row unknown.
+func (k *known) drop(s slot) {
+	if len(k.slots) == 0 {
+		return
+	}
+	slots, _ := k.place(s)
+	if at := slices.Index(slots, s); at >= 0 {
+		slots[at] = slot{}
+		k.used--
+	}
+}
+
 // begin forgets everything, unless nobody has written since the transaction before.
 func (k *known) begin(ctx context.Context, tx *db.Tx) error {
 	same, err := tx.Unchanged(ctx, k.mark)

@@ -33,9 +33,9 @@ func mergeRecords(ctx context.Context, tx *db.Tx, session string, records []reco
 			return Report{}, fmt.Errorf("compare with the store: %w", err)
 		}
 	}
-	if apply != nil && len(k.fresh) > 0 {
+	if apply != nil {
 		var err error
-		if k.applied, err = apply.Apply(ctx, tx, k.fresh); err != nil {
+		if k.applied, err = apply.Apply(ctx, tx, k.fresh, slices.Concat(k.newer, k.others)); err != nil {
 			return Report{}, fmt.Errorf("apply new records at once: %w", err)
 		}
 	}

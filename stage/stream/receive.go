@@ -58,9 +58,9 @@ type Applier interface {
 	// Begin is called when the transaction holds its locks, and has not written.
 	Begin(ctx context.Context, tx *db.Tx) error
 	// Apply writes those of the records into the application's tables of which there is no
-	// doubt, and says which these are. The store has none of them yet. On an error the
-	// transaction is rolled back.
-	Apply(ctx context.Context, tx *db.Tx, fresh []record.Record) (applied []bool, err error)
+	// doubt, and says which these are. The store has none of them yet; changed are those of
+	// which it is about to get another version. On an error the transaction is rolled back.
+	Apply(ctx context.Context, tx *db.Tx, fresh, changed []record.Record) (applied []bool, err error)
 	// End is called when the transaction writes nothing more.
 	End(ctx context.Context, tx *db.Tx) error
 }
