@@ -18,7 +18,7 @@ import (
 type Arrivals struct {
 	run      *run
 	decoders map[*model.Model]*record.Decoder
-	refused  map[*model.Model]bool // of which rows clashed: left to the stage from then on
+	refusals map[*model.Model]int // of rows: see patience
 
 	// Of the transaction under way:
 	written []*model.Model // models of which rows were written
@@ -27,10 +27,14 @@ type Arrivals struct {
 	mark    string         // of the database as it leaves it
 }
 
+// Mostly the application has none of the rows that the store has not, so nobody asks, before
+// the database has refused rows of a model. After so many refusals all are left to the stage.
+const patience = 2
+
 // NewArrivals prepares for a stream that comes to the environment's database.
 func NewArrivals(env stage.Env) *Arrivals {
 	a := &Arrivals{run: newRun(env, partition.Filter{}, Options{}, nil), decoders: map[*model.Model]*record.Decoder{},
-		refused: map[*model.Model]bool{}, arrived: map[slot]bool{}, coming: map[slot]bool{}}
+		refusals: map[*model.Model]int{}, arrived: map[slot]bool{}, coming: map[slot]bool{}}
 	for _, m := range env.Profile.Models {
 		a.decoders[m] = record.NewDecoder(m)
 	}
@@ -55,14 +59,14 @@ func (a *Arrivals) End(ctx context.Context, tx *db.Tx) (err error) {
 func (a *Arrivals) Committed() { a.run.known.mark = a.mark }
 
 // Refused reports whether a transaction failed because the database refuses what Apply
-// wrote, at once or at the commit. It is to be done again, and if Apply takes part again it
-// leaves the rows of these models alone.
+// wrote, at once or at the commit. It is to be done again without Apply, which is more careful
+// with the rows of these models from then on.
 func (a *Arrivals) Refused(err error) bool {
 	if !isRefusal(err) || len(a.written) == 0 {
 		return false
 	}
 	for _, m := range a.written {
-		a.refused[m] = true
+		a.refusals[m]++
 	}
 	a.written = a.written[:0]
 	return true
@@ -120,19 +124,27 @@ type batch struct {
 	places []int // of each among all records
 }
 
-// batches makes rows of the records, by model in dependency order, and asks what the
-// application has of them.
+// batches makes rows of the records that are neither deleted nor about to be, by model in
+// dependency order, and looks where it has to whether the application has any.
 func (a *Arrivals) batches(ctx context.Context, tx *db.Tx, fresh []record.Record) ([]*batch, error) {
+	ids := make([]string, len(fresh))
+	for i := range fresh {
+		ids[i] = fresh[i].ID
+	}
+	deleted, err := app.PendingDeletions(ctx, tx, ids)
+	if err != nil {
+		return nil, err
+	}
 	byModel := map[string]*batch{}
 	for _, m := range a.run.env.Profile.Models {
-		if !a.refused[m] {
+		if a.refusals[m] < patience {
 			byModel[m.Name] = &batch{page: page{run: a.run, tx: tx, model: m, decoder: a.decoders[m]}}
 		}
 	}
 	for i := range fresh {
 		r := &fresh[i]
 		b := byModel[r.Model]
-		if b == nil || r.Deleted || r.HardDeleted || r.Profile != a.run.env.Profile.Name {
+		if b == nil || r.Deleted || r.HardDeleted || deleted[r.ID] || r.Profile != a.run.env.Profile.Name {
 			continue
 		}
 		c := candidate{row: row{id: r.ID, sourceID: r.SourceID, partition: r.Partition, serialized: r.Serialized}}
@@ -146,8 +158,10 @@ func (a *Arrivals) batches(ctx context.Context, tx *db.Tx, fresh []record.Record
 		if b == nil || len(b.rows) == 0 {
 			continue
 		}
-		if err := b.lookAtOwn(ctx); err != nil {
-			return nil, err
+		if a.refusals[m] > 0 {
+			if err := b.lookAtOwn(ctx); err != nil {
+				return nil, err
+			}
 		}
 		filled = append(filled, b)
 	}

@@ -116,7 +116,9 @@ func drawArrivals(rt *rapid.T, s state, taken bool) (all []record.Record) {
 				}
 				row["serialized"] = storedUser(id, name)["serialized"]
 			}
-			row["profile"], row["model_name"] = "facilitydata", table
+			if row["profile"], row["model_name"] = "facilitydata", table; has(s, id) {
+				applicable(row)
+			}
 			r := recordOf(row)
 			r.Version = counter.Version{Instance: theirs, Counter: 5}
 			r.History = counter.Counters{theirs: 5}
@@ -143,6 +145,17 @@ func drawArrivals(rt *rapid.T, s state, taken bool) (all []record.Record) {
 		all = order
 	}
 	return all
+}
+
+// applicable makes a row whatever others can refer to such that it can be applied. Else those
+// that came before it are applied at once, and the stage has them wait for it.
+func applicable(row tableRow) {
+	switch id := row["id"].(string); row["model_name"] {
+	case "facility":
+		row["serialized"], row["_self_ref_fk"] = storedFacility(id, "")["serialized"], ""
+	case "user":
+		row["serialized"] = storedUser(id, "own name "+id[len(id)-1:])["serialized"]
+	}
 }
 
 // has reports whether a database knows an id, in whatever table.
@@ -174,6 +187,7 @@ func TestArrivalsComeToTheSame(t *testing.T) {
 			}
 			for _, row := range in.State["store"] { // an id is that of one model of one profile
 				row["profile"], row["model_name"] = "facilitydata", tableOrder[row["id"].(string)[0]-'a']
+				applicable(row)
 			}
 			arrivals := drawArrivals(rt, in.State, taken)
 			var cuts []int

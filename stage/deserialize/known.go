@@ -88,15 +88,12 @@ func (k *known) add(table string, id key) {
 
 func (k *known) put(s slot) {
 	slots, at := k.place(s)
-	for i := range slots {
-		if slots[i] == s {
-			return
-		}
-		if slots[i].table == 0 {
-			k.used++
-			at = i
-			break
-		}
+	if slices.Contains(slots, s) {
+		return
+	}
+	if free := slices.IndexFunc(slots, func(s slot) bool { return s.table == 0 }); free >= 0 {
+		k.used++
+		at = free
 	}
 	slots[at] = s
 }
