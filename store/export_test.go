@@ -14,11 +14,13 @@ func FSICBy(ctx context.Context, tx *db.Tx, filter partition.Filter, producer, v
 }
 
 // The statements, for the test of their plans.
-const (
-	CountSaved = countSaved
-	ListSaved  = listSaved
-	ListUnder  = listUnder
-)
+const CountSaved = countSaved
+
+// ListSaved and ListUnder list records.
+func ListSaved(tx *db.Tx) string { return listing(tx, listSaved) }
+
+// ListUnder has a place for the filter.
+func ListUnder(tx *db.Tx) string { return listing(tx, listUnder) }
 
 // CountUnderQuery counts the records under a prefix.
 func CountUnderQuery(tx *db.Tx, prefix string, limit int64) (string, []any) {

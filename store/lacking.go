@@ -14,14 +14,12 @@ import (
 )
 
 // Lacking names the records that a receiver lacks: those of a profile that lie in the
-// filter and that the receiver does not claim, after a record id ("" is the beginning).
-// Receiver is its claim, expanded to the prefixes of the filter; empty means that it has
-// nothing. The zero Filter stands for everything.
+// filter and that the receiver does not claim. Receiver is its claim, expanded to the prefixes
+// of the filter; empty means that it has nothing. The zero Filter stands for everything.
 type Lacking struct {
 	Profile  string
 	Filter   partition.Filter
 	Receiver counter.ByPartition
-	After    string
 }
 
 // Wants says whether a record of this partition and version is lacking. Counters begin at
@@ -33,40 +31,51 @@ func (l Lacking) Wants(part string, v counter.Version) bool {
 // Above how many instances with something new they are not looked up one by one.
 const mostChanged = 200
 
-// Find lists the ids of the records, in order, where they are found without reading the
+// Find lists the ids of the records, in their order, where they are found without reading the
 // whole store. What the receiver claims throughout the filter says, for each instance,
 // above which counter there can be anything for it: if at most changed records are above,
 // the index by instance and counter finds them. If the filter holds fewer, or very few, or
 // at most under, the index by partition does. Limits below 0 rule a way out. ok says
 // whether there is a list; without one the whole store has to be read.
 func (l Lacking) Find(ctx context.Context, tx *db.Tx, changed, under int64) (ids []string, ok bool, err error) {
-	return l.find(ctx, tx, changed, under, false)
+	found, ok, err := l.find(ctx, tx, changed, under, false)
+	for _, p := range found {
+		ids = append(ids, p.ID)
+	}
+	slices.Sort(ids)
+	return ids, ok, err
 }
 
 // FindSparse is Find for whoever can read the store as a whole, which is faster where much of
-// it is lacking: then there is no list either.
-func (l Lacking) FindSparse(ctx context.Context, tx *db.Tx, changed, under int64) (ids []string, ok bool, err error) {
+// it is lacking: then there is no list either. The records come in no order.
+func (l Lacking) FindSparse(ctx context.Context, tx *db.Tx, changed, under int64) (found []Found, ok bool, err error) {
 	return l.find(ctx, tx, changed, under, true)
 }
 
-func (l Lacking) find(ctx context.Context, tx *db.Tx, changed, under int64, sparse bool) (ids []string, ok bool, err error) {
-	ids, ok, err = l.look(ctx, tx, changed, under, sparse)
+// Found is a record of a list. Row is its number in the store on SQLite, else 0; Model is its
+// model on PostgreSQL, else "".
+type Found struct {
+	ID, Model string
+	Row       int64
+}
+
+func (l Lacking) find(ctx context.Context, tx *db.Tx, changed, under int64, sparse bool) (found []Found, ok bool, err error) {
+	found, ok, err = l.look(ctx, tx, changed, under, sparse)
 	if err != nil {
 		return nil, false, fmt.Errorf("look for what the receiver lacks: %w", err)
 	}
-	slices.Sort(ids)
-	return ids, ok, nil
+	return found, ok, nil
 }
 
-func (l Lacking) look(ctx context.Context, tx *db.Tx, changed, under int64, sparse bool) (ids []string, ok bool, err error) {
+func (l Lacking) look(ctx context.Context, tx *db.Tx, changed, under int64, sparse bool) (found []Found, ok bool, err error) {
 	above, n, err := l.newer(ctx, tx, changed)
 	if err != nil || n == 0 {
 		return nil, err == nil, err
 	}
 	narrow := under >= 0 && !slices.Contains(orAll(l.Filter).Prefixes(), "")
 	if narrow {
-		if ids, ok, err = l.under(ctx, tx, min(under, few)); err != nil || ok {
-			return ids, ok, err
+		if found, ok, err = l.under(ctx, tx, min(under, few)); err != nil || ok {
+			return found, ok, err
 		}
 	}
 	if n, err = l.changed(ctx, tx, above, changed); err != nil {
@@ -81,13 +90,13 @@ func (l Lacking) look(ctx context.Context, tx *db.Tx, changed, under int64, spar
 		if n > 0 {
 			under = min(under, n)
 		}
-		ids, ok, err = l.under(ctx, tx, under)
+		found, ok, err = l.under(ctx, tx, under)
 	}
 	if err == nil && !ok && n >= 0 {
-		ids, err = l.above(ctx, tx, above)
+		found, err = l.above(ctx, tx, above)
 		ok = true
 	}
-	return ids, ok, err
+	return found, ok, err
 }
 
 // many is how many records can be much of the store. Fewer are always worth a list.
@@ -114,11 +123,11 @@ func (l Lacking) much(ctx context.Context, tx *db.Tx, n int64) (bool, error) {
 func (l Lacking) Any(ctx context.Context, tx *db.Tx, few int) (bool, error) {
 	above, _, err := l.newer(ctx, tx, int64(few))
 	for _, instance := range sortedKeys(above) {
-		var ids []string
+		var found []Found
 		if err == nil {
-			ids, err = l.collect(ctx, tx, nil, fmt.Sprintf(latestSaved, few), instance, above[instance])
+			found, err = l.collect(ctx, tx, nil, fmt.Sprintf(latestSaved, few), instance, above[instance])
 		}
-		if err != nil || len(ids) > 0 {
+		if err != nil || len(found) > 0 {
 			return err == nil, err
 		}
 	}
@@ -133,10 +142,10 @@ const (
 	countSaved = `SELECT COUNT(*) FROM (SELECT 1 FROM morango_store
 		WHERE last_saved_instance = $1 AND last_saved_counter > $2 LIMIT $3) found`
 	latestSaved = listSaved + ` ORDER BY last_saved_counter DESC LIMIT %d`
-	listSaved   = `SELECT id, profile, partition, last_saved_instance, last_saved_counter FROM morango_store
+	listSaved   = `SELECT id, (PLACE), profile, partition, last_saved_instance, last_saved_counter FROM morango_store
 		WHERE last_saved_instance = $1 AND last_saved_counter > $2`
 	countUnder = `SELECT COUNT(*) FROM (SELECT 1 FROM morango_store s WHERE (FILTER)(ORDER) LIMIT (LIMIT)) found`
-	listUnder  = `SELECT s.id, s.profile, s.partition, s.last_saved_instance, s.last_saved_counter
+	listUnder  = `SELECT s.id, (PLACE), s.profile, s.partition, s.last_saved_instance, s.last_saved_counter
 		FROM morango_store s WHERE (FILTER)`
 )
 
@@ -182,24 +191,24 @@ func (l Lacking) changed(ctx context.Context, tx *db.Tx, above counter.Counters,
 }
 
 // above finds the records by who saved them last and when.
-func (l Lacking) above(ctx context.Context, tx *db.Tx, above counter.Counters) (ids []string, err error) {
+func (l Lacking) above(ctx context.Context, tx *db.Tx, above counter.Counters) (found []Found, err error) {
 	for instance, from := range above {
-		if ids, err = l.collect(ctx, tx, ids, listSaved, instance, from); err != nil {
+		if found, err = l.collect(ctx, tx, found, listSaved, instance, from); err != nil {
 			return nil, err
 		}
 	}
-	return ids, nil
+	return found, nil
 }
 
 // under finds the records by their partitions, where the filter holds at most so many.
-func (l Lacking) under(ctx context.Context, tx *db.Tx, most int64) (ids []string, ok bool, err error) {
+func (l Lacking) under(ctx context.Context, tx *db.Tx, most int64) (found []Found, ok bool, err error) {
 	n, err := CountUnder(ctx, tx, l.Filter, most)
 	if err != nil || n > most {
 		return nil, false, err
 	}
 	condition, args := tx.PrefixCond("s.partition", l.Filter, 1)
-	ids, err = l.collect(ctx, tx, nil, strings.Replace(listUnder, "(FILTER)", condition, 1), args...)
-	return ids, err == nil, err
+	found, err = l.collect(ctx, tx, nil, strings.Replace(listUnder, "(FILTER)", condition, 1), args...)
+	return found, err == nil, err
 }
 
 // CountUnder counts the records under a filter, up to one more than most. The zero filter
@@ -235,25 +244,36 @@ func countUnderQuery(tx *db.Tx, prefix string, byIndex bool, limit int64) (query
 	return strings.NewReplacer("(FILTER)", condition, "(ORDER)", order, "(LIMIT)", fmt.Sprint(limit)).Replace(countUnder), args
 }
 
-// collect adds the ids of those records that are lacking among those that a query finds.
-func (l Lacking) collect(ctx context.Context, tx *db.Tx, ids []string, query string, args ...any) ([]string, error) {
-	rows, err := tx.Query(ctx, query, args...)
+// listing is a query that lists records with what the engine says of their place.
+func listing(tx *db.Tx, query string) string {
+	place := "rowid, ''"
+	if tx.Kind() != db.SQLite {
+		place = "0, model_name"
+	}
+	return strings.Replace(query, "(PLACE)", place, 1)
+}
+
+// collect adds those records that are lacking among those that a query finds.
+func (l Lacking) collect(ctx context.Context, tx *db.Tx, found []Found, query string, args ...any) ([]Found, error) {
+	rows, err := tx.Query(ctx, listing(tx, query), args...)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
 	for rows.Next() {
 		var id, instance db.ID
+		var one Found
 		var profile, part string
 		var n int64
-		if err := rows.Scan(&id, &profile, &part, &instance, &n); err != nil {
+		if err := rows.Scan(&id, &one.Row, &one.Model, &profile, &part, &instance, &n); err != nil {
 			return nil, err
 		}
-		if profile == l.Profile && string(id) > l.After && l.Wants(part, counter.Version{Instance: string(instance), Counter: n}) {
-			ids = append(ids, string(id))
+		if profile == l.Profile && l.Wants(part, counter.Version{Instance: string(instance), Counter: n}) {
+			one.ID = string(id)
+			found = append(found, one)
 		}
 	}
-	return ids, rows.Err()
+	return found, rows.Err()
 }
 
 // savedIndex finds records by who saved them last and when, in the lean layout only.

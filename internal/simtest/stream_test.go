@@ -61,17 +61,37 @@ func (w *world) overhear(p *peer, packed []byte) {
 		return
 	}
 	w.count.streams++
-	want := map[string]kept{}
+	want, cursors := map[string]kept{}, p.cursors()
 	for id, r := range p.twin.lacking(h.TransferSession) {
-		if r.dirty = false; cursorOf(id) > h.After && cursorOf(id) <= end.After { // a sender's dirty bits are its own affair
+		if r.dirty = false; cursors[id] > h.After && cursors[id] <= end.After { // a sender's dirty bits are its own affair
 			want[id] = r
 		}
 	}
 	p.twin.agree("stream", sent, want)
 }
 
-// cursorOf is the cursor that is reached with a record.
-func cursorOf(id string) string { return "b0000-0000-" + id }
+// cursors are those that are reached with each record of the store. They say of its row's
+// number nothing but its order, and rows keep theirs here.
+func (p *peer) cursors() map[string]string {
+	cursors := map[string]string{}
+	rows, err := p.app.Query(`SELECT printf('b0000-8%015x-%s', rowid, id), id FROM morango_store`)
+	if err != nil {
+		p.w.fail("read the rows of %s: %v", p.name(), err)
+		return cursors
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var cursor, id string
+		if err := rows.Scan(&cursor, &id); err != nil {
+			p.w.fail("read the rows of %s: %v", p.name(), err)
+		}
+		cursors[id] = cursor
+	}
+	if err := rows.Err(); err != nil {
+		p.w.fail("read the rows of %s: %v", p.name(), err)
+	}
+	return cursors
+}
 
 func keptOf(r record.Record) kept {
 	k := kept{content: content{partition: r.Partition, serialized: r.Serialized, conflicting: r.Conflicting},

@@ -16,10 +16,11 @@ func PagesBy(ctx context.Context, env stage.Env, job Job, rows, bytes int, chang
 // Versions is a query, for the test of its plan.
 const Versions = versionsOf
 
-// WholeQuery is a page of the whole store, which must be after a good cursor.
+// WholeQuery is a page of the whole store, which must be after a good cursor of SQLite's.
 func WholeQuery(tx *db.Tx, job Job, rows int) (string, []any) {
-	at, _ := placeOf(job.After)
-	return job.wholeQuery(tx, at, rows)
+	w := walk{order: order{byRow: true}, job: job, rows: rows, plan: plan{all: []int64{0}}}
+	w.at, _ = w.place(job.After)
+	return w.pageQuery(tx)
 }
 
 // FollowBy is Follow with pages that end when their texts have so many bytes.

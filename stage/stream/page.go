@@ -28,14 +28,15 @@ const countWhole = `SELECT COUNT(*) FROM morango_store s WHERE s.profile = $1 AN
 // Count returns how many records are to travel: exactly, where they are few, else at
 // least as many. 0 is always exact.
 func Count(ctx context.Context, env stage.Env, job Job) (n int64, err error) {
+	o := orderOf(env)
+	at, err := o.place(job.After)
+	if err != nil {
+		return 0, err
+	}
 	err = env.DB.Read(ctx, func(tx *db.Tx) error {
-		after, err := placeOf(job.After)
-		if err != nil {
-			return err
-		}
-		f, err := find(ctx, tx, job, after, short{maxChanged, maxUnder})
-		if err != nil || !f.whole {
-			n = int64(len(f.ids))
+		found, ok, err := job.lacking().FindSparse(ctx, tx, maxChanged, maxUnder)
+		if err != nil || ok {
+			n = int64(len(o.listOf(found, at)))
 			return err
 		}
 		query, args := job.fill(tx, countWhole, "s.partition")
@@ -119,100 +120,41 @@ func pages(ctx context.Context, env stage.Env, job Job, by reading, yield func(P
 
 // readPages reads page after page.
 func readPages(ctx context.Context, env stage.Env, job Job, by reading, each func(Page) error) error {
-	at, err := placeOf(job.After)
-	if err != nil {
+	r := walk{order: orderOf(env), rows: by.rows, bytes: by.bytes}
+	var err error
+	if r.at, err = r.place(job.After); err != nil {
 		return err
 	}
-	var f found
-	err = env.DB.Read(ctx, func(tx *db.Tx) error {
-		left, err := job.without(ctx, tx)
-		if err == nil {
-			job = left
-			f, err = find(ctx, tx, job, at, by.short)
+	err = env.DB.Read(ctx, func(tx *db.Tx) (err error) {
+		if r.job, err = job.without(ctx, tx); err != nil {
+			return err
+		}
+		if r.at, err = r.confirm(ctx, tx, r.at); err == nil {
+			r.plan, err = r.planOf(ctx, tx, r.job, r.at, by.short)
 		}
 		return err
 	})
 	if err != nil {
-		return err
+		return fmt.Errorf("look for records after %.200q: %w", job.After, err)
 	}
-	for more := true; more; {
-		p := Page{After: job.After}
+	p := Page{After: job.After}
+	for !p.Last {
 		err := env.DB.Read(ctx, func(tx *db.Tx) (err error) {
-			if f.whole {
-				p.Records, more, err = nextOfAll(ctx, tx, job, &at, by)
-			} else {
-				p.Records, more, err = f.next(ctx, tx, job, &at, by)
-			}
+			p.Records, err = r.next(ctx, tx)
 			return err
 		})
 		if err != nil {
 			return fmt.Errorf("read records after %.200q: %w", p.After, err)
 		}
-		if p.Last = !more; at.id != "" {
-			p.After = at.cursor()
+		if r.at.id != "" {
+			p.After = r.cursor(r.at)
 		}
-		job.After = p.After
+		p.Last = len(r.list)+len(r.all) == 0
 		if err := each(p); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-const columns = `s.id, s.profile, s.model_name, s.partition, s.source_id, s.serialized, s.conflicting_serialized_data,
-	s._self_ref_fk, s.deleted, s.hard_deleted, s.last_saved_instance, s.last_saved_counter`
-
-// The store is read in the order of ids. Joining "" to the columns keeps SQLite from taking
-// one of their indexes and sorting all it finds.
-const (
-	wholePage = `SELECT ` + columns + ` FROM morango_store s
-		WHERE s.profile || '' = $1 AND (FILTER) AND (ABOVE)(AFTER) ORDER BY s.id LIMIT (LIMIT)`
-	listedPage = `SELECT ` + columns + ` FROM morango_store s WHERE s.profile = $2 AND s.id IN (IDS) ORDER BY s.id`
-)
-
-// wholeQuery is a page of the whole store.
-func (j Job) wholeQuery(tx *db.Tx, at place, rows int) (string, []any) {
-	query, args := j.fill(tx, wholePage, "s.partition || ''")
-	after := ""
-	if at.id != "" { // an empty text is no id, and PostgreSQL would refuse to compare with it
-		args = append(args, at.id)
-		after = fmt.Sprintf(" AND s.id > $%d", len(args))
-	}
-	return strings.NewReplacer("(AFTER)", after, "(LIMIT)", fmt.Sprint(rows)).Replace(query), args
-}
-
-// nextOfAll reads a page where the whole store is to be read.
-func nextOfAll(ctx context.Context, tx *db.Tx, job Job, at *place, by reading) (records []record.Record, more bool, err error) {
-	if err := tx.WalkIndex(ctx); err != nil {
-		return nil, false, err
-	}
-	query, args := job.wholeQuery(tx, *at, by.rows)
-	records, full, err := scan(ctx, tx, by.bytes, query, args...)
-	if err != nil || len(records) == 0 {
-		return nil, false, err
-	}
-	at.id, more = records[len(records)-1].ID, full || len(records) == by.rows
-	records, err = complete(ctx, tx, job, records)
-	return records, more, err
-}
-
-// next reads a page of a list.
-func (f *found) next(ctx context.Context, tx *db.Tx, job Job, at *place, by reading) (records []record.Record, more bool, err error) {
-	n := min(by.rows, len(f.ids))
-	if n == 0 {
-		return nil, false, nil
-	}
-	records, full, err := scan(ctx, tx, by.bytes, strings.Replace(listedPage, "(IDS)", tx.IDs(1), 1), db.JSONList(f.ids[:n]), job.Profile)
-	if err != nil {
-		return nil, false, err
-	}
-	if full {
-		n, _ = slices.BinarySearch(f.ids, records[len(records)-1].ID)
-		n++
-	}
-	at.id, f.ids = f.ids[n-1], f.ids[n:]
-	records, err = complete(ctx, tx, job, records)
-	return records, len(f.ids) > 0, err
 }
 
 // scan reads records until their texts have so many bytes: full says that there may be more.
@@ -231,7 +173,7 @@ func scan(ctx context.Context, tx *db.Tx, bytes int, query string, args ...any) 
 		}
 		r.ID, r.Version.Instance = string(id), string(instance)
 		records = append(records, r)
-		if bytes -= len(r.Serialized) + len(r.Conflicting); bytes <= 0 {
+		if bytes -= len(r.Serialized) + len(r.Conflicting) + len(r.Partition) + len(r.SourceID); bytes <= 0 {
 			return records, true, nil
 		}
 	}

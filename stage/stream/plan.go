@@ -1,12 +1,16 @@
 package stream
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
+	"github.com/morango-go/morango/counter"
 	"github.com/morango-go/morango/db"
+	"github.com/morango-go/morango/store"
 )
 
 // How long a list of the records that are to travel may be, and up to how many records
@@ -19,20 +23,143 @@ const (
 // mostClaims is how many instances a query compares with one by one.
 const mostClaims = 200
 
-// found is the ids of the records that are to travel, in order; whole says that there is
-// no such list, and that the store has to be read in the order of ids.
-type found struct {
-	ids   []string
-	whole bool
-}
-
 // short says how long a list may be.
 type short struct{ changed, under int64 }
 
-// find lists the records that are to travel, after a place.
-func find(ctx context.Context, tx *db.Tx, job Job, after place, s short) (found, error) {
-	ids, ok, err := job.lacking(after.id).FindSparse(ctx, tx, s.changed, s.under)
-	return found{ids: ids, whole: !ok}, err
+// listed is a record of a list and its place: see place.
+type listed struct {
+	row int64
+	id  string
+}
+
+// plan says how the records that are to travel are read, after a place: those of a list by
+// their ids, and of some models all that the store has, in its order, page by page. On SQLite
+// there is the one or the other, and all models are one.
+type plan struct {
+	list []listed // in their order
+	all  []int64  // ranks of the models, in their order
+}
+
+// planOf looks for what is to travel.
+func (o order) planOf(ctx context.Context, tx *db.Tx, job Job, at place, s short) (p plan, err error) {
+	found, ok, err := job.lacking().FindSparse(ctx, tx, s.changed, s.under)
+	switch {
+	case err != nil:
+		return p, err
+	case ok:
+		return plan{list: o.listOf(found, at)}, nil
+	case o.byRow:
+		return plan{all: []int64{0}}, nil
+	}
+	return o.byModels(ctx, tx, job, at, s.changed)
+}
+
+// listOf puts what was found into order, as far as it comes after a place.
+func (o order) listOf(found []store.Found, at place) []listed {
+	ranks := make(map[string]int64, len(o.models))
+	for i, name := range o.models {
+		ranks[name] = int64(i)
+	}
+	list := make([]listed, 0, len(found))
+	for _, r := range found {
+		one := listed{row: r.Row, id: r.ID}
+		if !o.byRow {
+			rank, known := ranks[r.Model]
+			if one.row = rank; !known {
+				one.row = int64(len(o.models))
+			}
+		}
+		if at.id == "" || compare(one, listed{at.row, at.id}) > 0 {
+			list = append(list, one)
+		}
+	}
+	slices.SortFunc(list, compare)
+	return list
+}
+
+func compare(a, b listed) int {
+	return cmp.Or(cmp.Compare(a.row, b.row), strings.Compare(a.id, b.id))
+}
+
+// The statements that look for models of which little is to travel.
+const (
+	countModels = `SELECT s.model_name, COUNT(*) FROM morango_store s WHERE s.profile = $1 AND (FILTER) AND (ABOVE) GROUP BY s.model_name`
+	listModels  = `SELECT s.id, s.model_name, s.partition, s.last_saved_instance, s.last_saved_counter FROM morango_store s
+		WHERE s.profile = $1 AND (FILTER) AND (ABOVE) AND (MODELS)`
+)
+
+// byModels is a plan in which the store is read once for each model of which much is to
+// travel. Those of the others, up to most, are a list.
+func (o order) byModels(ctx context.Context, tx *db.Tx, job Job, at place, most int64) (p plan, err error) {
+	names, counts, err := o.count(ctx, tx, job, at)
+	if err != nil {
+		return p, err
+	}
+	ranks := slices.SortedFunc(maps.Keys(counts), func(a, b int64) int { return cmp.Compare(counts[a], counts[b]) })
+	var few []string
+	for _, rank := range ranks {
+		if most -= counts[rank]; most < 0 {
+			p.all = append(p.all, rank)
+		} else {
+			few = append(few, names[rank]...)
+		}
+	}
+	slices.Sort(p.all)
+	if len(few) == 0 {
+		return p, nil
+	}
+	found, err := listOfModels(ctx, tx, job, few)
+	p.list = o.listOf(found, at)
+	return p, err
+}
+
+// count returns the models of which something is to travel, from a place on, by rank, and of
+// how many records: about, for what Job.wants alone decides counts.
+func (o order) count(ctx context.Context, tx *db.Tx, job Job, at place) (names map[int64][]string, counts map[int64]int64, err error) {
+	query, args := job.fill(tx, countModels, "s.partition")
+	rows, err := tx.Query(ctx, query, args...)
+	if err != nil {
+		return nil, nil, fmt.Errorf("count records by models: %w", err)
+	}
+	defer rows.Close()
+	names, counts = map[int64][]string{}, map[int64]int64{}
+	for rows.Next() {
+		var name string
+		var n int64
+		if err := rows.Scan(&name, &n); err != nil {
+			return nil, nil, err
+		}
+		if rank := o.rank(name); at.id == "" || rank >= at.row {
+			names[rank] = append(names[rank], name)
+			counts[rank] += n
+		}
+	}
+	return names, counts, rows.Err()
+}
+
+// listOfModels lists what is to travel of some models.
+func listOfModels(ctx context.Context, tx *db.Tx, job Job, models []string) (found []store.Found, err error) {
+	query, args := job.fill(tx, listModels, "s.partition")
+	args = append(args, db.JSONList(models))
+	rows, err := tx.Query(ctx, strings.Replace(query, "(MODELS)", tx.Among("s.model_name", len(args)), 1), args...)
+	if err != nil {
+		return nil, fmt.Errorf("list the records of some models: %w", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var id, instance db.ID
+		var one store.Found
+		var part string
+		var n int64
+		if err := rows.Scan(&id, &one.Model, &part, &instance, &n); err != nil {
+			return nil, err
+		}
+		if job.wants(part, counter.Version{Instance: string(instance), Counter: n}) {
+			one.ID = string(id)
+			found = append(found, one)
+		}
+	}
+	return found, rows.Err()
 }
 
 // above is a condition that leaves out what the receiver claims throughout the filter. Its

@@ -44,12 +44,12 @@ type Job struct {
 	Sent     Tail // has travelled already, at these versions
 }
 
-// lacking is what the receiver lacks after a record id.
-func (j Job) lacking(after string) store.Lacking {
-	return store.Lacking{Profile: j.Profile, Filter: j.Filter, Receiver: j.Receiver, After: after}
+// lacking is what the receiver lacks.
+func (j Job) lacking() store.Lacking {
+	return store.Lacking{Profile: j.Profile, Filter: j.Filter, Receiver: j.Receiver}
 }
 
 // wants says whether a record is to travel.
 func (j Job) wants(part string, v counter.Version) bool {
-	return !j.Sent.has(v) && j.lacking("").Wants(part, v)
+	return !j.Sent.has(v) && j.lacking().Wants(part, v)
 }

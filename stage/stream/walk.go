@@ -1,0 +1,178 @@
+package stream
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/morango-go/morango/db"
+	"github.com/morango-go/morango/record"
+)
+
+// walk is the reading of a store by a plan.
+type walk struct {
+	order
+	job         Job
+	rows, bytes int // of a page
+	at          place
+	plan        // what is left of it
+}
+
+const columns = `s.id, s.profile, s.model_name, s.partition, s.source_id, s.serialized, s.conflicting_serialized_data,
+	s._self_ref_fk, s.deleted, s.hard_deleted, s.last_saved_instance, s.last_saved_counter`
+
+// A page of a model, or of the whole store, and one of a list. Joining "" to the columns keeps
+// the engines from taking one of their indexes and sorting all they find.
+const (
+	pageOfAll = `SELECT ` + columns + ` FROM morango_store s
+		WHERE s.profile || '' = $1 AND (FILTER) AND (ABOVE)(AFTER) ORDER BY (KEY) LIMIT (LIMIT)`
+	pageOfList = `SELECT ` + columns + ` FROM morango_store s WHERE s.profile = $2 AND s.id IN (IDS) ORDER BY (KEY)`
+)
+
+// next reads the next page. It can have no records.
+func (w *walk) next(ctx context.Context, tx *db.Tx) ([]record.Record, error) {
+	if len(w.all) > 0 && (len(w.list) == 0 || w.list[0].row > w.all[0]) {
+		return w.nextOfAll(ctx, tx)
+	}
+	n := min(w.rows, len(w.list))
+	for len(w.all) > 0 && w.list[n-1].row > w.all[0] {
+		n--
+	}
+	return w.nextOfList(ctx, tx, n)
+}
+
+// pageQuery is a page of the first model of which all is read.
+func (w *walk) pageQuery(tx *db.Tx) (string, []any) {
+	query, args := w.job.fill(tx, pageOfAll, "s.partition || ''")
+	after, key := "", "s.rowid"
+	if !w.byRow {
+		after, args = w.ofModel(args)
+		key = "s.id"
+	}
+	if w.at.id != "" && (w.byRow || w.at.row == w.all[0]) {
+		if args = append(args, w.at.id); w.byRow {
+			args[len(args)-1] = w.at.row
+		}
+		after += fmt.Sprintf(" AND %s > $%d", key, len(args))
+	}
+	return strings.NewReplacer("(AFTER)", after, "(KEY)", key, "(LIMIT)", fmt.Sprint(w.rows)).Replace(query), args
+}
+
+// ofModel is a condition that a record is of the first model of which all is read, or of none
+// that the profile has.
+func (w *walk) ofModel(args []any) (string, []any) {
+	if rank := w.all[0]; rank < int64(len(w.models)) {
+		return fmt.Sprintf(" AND s.model_name || '' = $%d", len(args)+1), append(args, w.models[rank])
+	}
+	var b strings.Builder
+	for _, name := range w.models {
+		args = append(args, name)
+		fmt.Fprintf(&b, " AND s.model_name || '' <> $%d", len(args))
+	}
+	return b.String(), args
+}
+
+// nextOfAll reads a page of the first model of which all is read.
+func (w *walk) nextOfAll(ctx context.Context, tx *db.Tx) ([]record.Record, error) {
+	var err error
+	if w.at, err = w.confirm(ctx, tx, w.at); err != nil {
+		return nil, err
+	}
+	if err := tx.WalkIndex(ctx); err != nil {
+		return nil, err
+	}
+	query, args := w.pageQuery(tx)
+	records, full, err := scan(ctx, tx, w.bytes, query, args...)
+	if err != nil {
+		return nil, err
+	}
+	over := !full && len(records) < w.rows
+	var last record.Record
+	if len(records) > 0 {
+		last = records[len(records)-1]
+	}
+	if records, err = complete(ctx, tx, w.job, records); err != nil {
+		return nil, err
+	}
+	if n := fitting(records); n < len(records) {
+		records, last, over = records[:n], records[n-1], false
+	}
+	if over {
+		w.all = w.all[1:]
+	}
+	if last.ID != "" {
+		w.at, err = w.after(ctx, tx, w.at.epoch, last.ID, last.Model)
+	}
+	return records, err
+}
+
+// nextOfList reads a page of the next n of the list, or of some of these.
+func (w *walk) nextOfList(ctx context.Context, tx *db.Tx, n int) ([]record.Record, error) {
+	if n == 0 {
+		return nil, nil
+	}
+	ids, position := make([]string, n), make(map[string]int, n)
+	for i, one := range w.list[:n] {
+		ids[i], position[one.id] = one.id, i
+	}
+	query, args := w.listQuery(tx, ids)
+	records, full, err := scan(ctx, tx, w.bytes, query, args...)
+	if err != nil {
+		return nil, err
+	}
+	// Rows can have moved since they were listed: what counts is the order of the list.
+	slices.SortFunc(records, func(a, b record.Record) int { return cmp.Compare(position[a.ID], position[b.ID]) })
+	if full {
+		read := 0
+		for read < len(records) && position[records[read].ID] == read {
+			read++
+		}
+		if read == 0 {
+			return w.nextOfList(ctx, tx, 1)
+		}
+		records, n = records[:read], read
+	}
+	if records, err = complete(ctx, tx, w.job, records); err != nil {
+		return nil, err
+	}
+	if fits := fitting(records); fits < len(records) {
+		n = position[records[fits-1].ID] + 1
+		records = records[:fits]
+	}
+	w.at.row, w.at.id = w.list[n-1].row, w.list[n-1].id
+	w.list = w.list[n:]
+	return records, nil
+}
+
+// listQuery reads some records in their order.
+func (w *walk) listQuery(tx *db.Tx, ids []string) (string, []any) {
+	args, key := []any{db.JSONList(ids), w.job.Profile}, "s.rowid"
+	if !w.byRow {
+		var b strings.Builder
+		b.WriteString("CASE s.model_name")
+		for i, name := range w.models {
+			args = append(args, name)
+			fmt.Fprintf(&b, " WHEN $%d THEN %d", len(args), i)
+		}
+		fmt.Fprintf(&b, " ELSE %d END, s.id", len(w.models))
+		key = b.String()
+	}
+	return strings.NewReplacer("(IDS)", tx.IDs(1), "(KEY)", key).Replace(pageOfList), args
+}
+
+// pageHistory bounds the entries of the histories of a page's records: fewer than a frame can
+// have.
+const pageHistory = 100_000
+
+// fitting returns how many of the records have histories that fit into a page: at least one.
+func fitting(records []record.Record) int {
+	room := pageHistory
+	for i, r := range records {
+		if room -= len(r.History); room < 0 {
+			return max(i, 1)
+		}
+	}
+	return len(records)
+}
