@@ -9,6 +9,7 @@ import (
 
 	"github.com/morango-go/morango/db"
 	"github.com/morango-go/morango/db/dbtest"
+	"github.com/morango-go/morango/partition"
 )
 
 const (
@@ -115,3 +116,60 @@ func TestWalkIndex(t *testing.T) {
 }
 
 var sortLine = regexp.MustCompile(`\bSort\b`)
+
+// The statements of TestPartsLookUp. Constraints are looked at as at the commit.
+const (
+	child = `CREATE TABLE child (n integer PRIMARY KEY, parent uuid NOT NULL REFERENCES morango_nonce (id) DEFERRABLE INITIALLY DEFERRED);
+		INSERT INTO morango_nonce (id, timestamp, ip) VALUES ('` + idB + `', now(), ''); ANALYZE morango_nonce`
+	refer = `INSERT INTO child (n, parent) SELECT n, md5(n::text)::uuid FROM generate_series($1::integer, $2) n`
+	look  = `SET CONSTRAINTS ALL IMMEDIATE`
+)
+
+// A part of a long job looks rows up, also those that a foreign key refers to, where the
+// server has planned for a table without rows, and also after it has taken locks.
+func TestPartsLookUp(t *testing.T) {
+	d := dbtest.Postgres(t)
+	exec := func(tx *db.Tx, query string, args ...any) error {
+		_, err := tx.Exec(t.Context(), query, args...)
+		return err
+	}
+	write(t, d, func(tx *db.Tx) error { return exec(tx, child) })
+	find := func(tx *db.Tx) (err error) {
+		for range 10 { // from the sixth on the server may keep its plan
+			err = errors.Join(err, exec(tx, `SELECT ip FROM morango_nonce WHERE id = $1`, idA))
+		}
+		return err
+	}
+	for name, part := range []func(*db.Tx) error{
+		func(tx *db.Tx) (err error) {
+			for n := range 10 {
+				err = errors.Join(err, exec(tx, `INSERT INTO child (n, parent) VALUES ($1, $2)`, -n, idB))
+			}
+			return err
+		},
+		func(tx *db.Tx) error { return errors.Join(exec(tx, fillNonces, 5000), exec(tx, refer, 1, 100)) },
+		func(tx *db.Tx) error { return exec(tx, refer, 101, 200) },
+	} {
+		for _, locks := range []bool{true, false} {
+			undone := errors.New("undone")
+			err := d.WritePart(t.Context(), t, func(tx *db.Tx) (err error) {
+				if locks {
+					err = tx.Lock(t.Context(), partition.Of("p"), false)
+				}
+				var was, is int64
+				err = errors.Join(err, tx.QueryRow(t.Context(), readWhole).Scan(&was), part(tx), find(tx), exec(tx, look),
+					tx.QueryRow(t.Context(), readWhole).Scan(&is))
+				if err == nil && is != was {
+					err = fmt.Errorf("%d rows read one after the other", is-was)
+				}
+				if err == nil && locks {
+					err = undone
+				}
+				return err
+			})
+			if err != nil && !errors.Is(err, undone) {
+				t.Errorf("part %d, with locks %t: %v", name, locks, err)
+			}
+		}
+	}
+}

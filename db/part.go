@@ -34,10 +34,16 @@ type parts struct {
 // WritePart is Write for one of the many transactions of a long job, each of which should
 // not take much longer than PartTime. On SQLite it lets other programs, short transactions
 // of this one, and other jobs, write in between. What the parts of a job have in common,
-// a pointer or an id, is job.
+// a pointer or an id, is job. On PostgreSQL a part looks rows up by indexes, however few a
+// table had when the server planned that: see Tx.lookUp.
 func (d *DB) WritePart(ctx context.Context, job any, f func(*Tx) error) error {
 	if d.kind != SQLite {
-		return d.Write(ctx, f)
+		return d.Write(ctx, func(tx *Tx) error {
+			if err := tx.lookUp(ctx); err != nil {
+				return err
+			}
+			return f(tx)
+		})
 	}
 	p := d.parts
 	if err := p.enter(ctx, job); err != nil {

@@ -22,6 +22,7 @@ type Tx struct {
 	fresh   bool // begun by Write, and no statement has run: a lock may still move the snapshot
 	quiet   bool // capture is off
 	adopted bool // the caller's own: its driver knows nothing of ours
+	part    bool // of a long job: it looks rows up, where there is an index
 }
 
 // dialect is what a transaction needs to know of the engine beyond SQL.
@@ -103,6 +104,9 @@ func (t *Tx) Lock(ctx context.Context, f partition.Filter, shared bool) error {
 	t.fresh = false
 	if err := t.dialect.Lock(ctx, t.tx, fresh, f.Prefixes(), shared); err != nil {
 		return fmt.Errorf("lock partitions: %w", err)
+	}
+	if fresh && t.part { // it has begun anew
+		return t.lookUp(ctx)
 	}
 	return nil
 }
@@ -195,20 +199,41 @@ func (t *Tx) PrefixCond(column string, f partition.Filter, firstParam int) (cond
 // CodePoints makes a text column compare by code points, to order by it.
 func (t *Tx) CodePoints(column string) string { return t.dialect.CodePoints(column) }
 
+// planner is a dialect whose engine chooses by what it believes to be in the tables.
+type planner interface {
+	// WalkIndex makes sorting the last way to come by an order.
+	WalkIndex(ctx context.Context, tx *sql.Tx) error
+	// LookUp makes reading a table whole the last way to find rows.
+	LookUp(ctx context.Context, tx *sql.Tx) error
+}
+
 // WalkIndex has the transaction's queries, from now on, read in the order of an index where
 // there is one for what they are ordered by: for a page of a long walk. PostgreSQL guesses
 // how many rows match, and when it expects few it reads and sorts all that is left of the
 // table, for each page. On SQLite, which guesses less, it does nothing.
 func (t *Tx) WalkIndex(ctx context.Context) error {
-	engine, ok := t.dialect.(interface {
-		WalkIndex(ctx context.Context, tx *sql.Tx) error
-	})
+	engine, ok := t.dialect.(planner)
 	if !ok {
 		return nil
 	}
 	t.fresh = false
 	if err := engine.WalkIndex(ctx, t.tx); err != nil {
 		return fmt.Errorf("have rows read in the order of an index: %w", err)
+	}
+	return nil
+}
+
+// lookUp has the transaction find rows by an index where there is one. PostgreSQL keeps
+// plans that it made when a table was nearly empty, also its own for foreign keys, and would
+// read a table that grows whole for each row that refers to it. Locks may still be taken.
+func (t *Tx) lookUp(ctx context.Context) error {
+	engine, ok := t.dialect.(planner)
+	if !ok {
+		return nil
+	}
+	t.part = true
+	if err := engine.LookUp(ctx, t.tx); err != nil {
+		return fmt.Errorf("have rows looked up by an index: %w", err)
 	}
 	return nil
 }

@@ -24,15 +24,15 @@ const (
 		WHERE relname IN ('morango_store', 'morango_recordmaxcounter')`
 )
 
-// On PostgreSQL no statement that is run for each page, or for each partition, reads a whole
-// table, whatever the server believes of it: a table is filled faster than it counts.
-func TestNoPageReadsATableWhole(t *testing.T) {
-	const rows = 10_000
+const manyRows = 10_000
+
+// pageJobs are what is done for each page, or for each partition, by name.
+func pageJobs(t *testing.T) map[string]func(*db.Tx) error {
 	some := make([]string, 300)
 	for i := range some {
 		some[i] = fmt.Sprintf("%032x", i)
 	}
-	jobs := map[string]func(tx *db.Tx) error{
+	return map[string]func(tx *db.Tx) error{
 		"histories": func(tx *db.Tx) error {
 			return store.Histories(t.Context(), tx, some, func(string, string, int64) {})
 		},
@@ -51,7 +51,7 @@ func TestNoPageReadsATableWhole(t *testing.T) {
 			return err
 		},
 		"few lacking": func(tx *db.Tx) error {
-			claims := counter.ByPartition{"": {ida(0): rows - 10}}
+			claims := counter.ByPartition{"": {ida(0): manyRows - 10}}
 			ids, ok, err := store.Lacking{Profile: "p", Receiver: claims}.Find(t.Context(), tx, 1000, -1)
 			if err == nil && (!ok || len(ids) != 10) {
 				err = fmt.Errorf("%d ids", len(ids))
@@ -59,31 +59,37 @@ func TestNoPageReadsATableWhole(t *testing.T) {
 			return err
 		},
 	}
-	for _, counted := range []int{0, 10, rows} { // at so many rows; 0: never
-		d := dbtest.Postgres(t)
-		tables.Env(t, d)
-		from := 1
-		tables.Write(t, d, func(tx *db.Tx) error {
-			for _, to := range []int{counted, rows} {
-				if to >= from {
-					if _, err := tx.Exec(t.Context(), fillStore, ida(0), from, to); err != nil {
-						return err
-					}
-				}
-				from = to + 1
-				if to == counted && to > 0 {
-					if _, err := tx.Exec(t.Context(), `ANALYZE morango_store`); err != nil {
-						return err
-					}
-				}
-			}
-			_, err := tx.Exec(t.Context(), fillHistories)
+}
+
+// filled is a PostgreSQL database with many rows, of which the server knows what it found
+// when there were so many; 0: nothing.
+func filled(t *testing.T, counted int) *db.DB {
+	d := dbtest.Postgres(t)
+	tables.Env(t, d)
+	tables.Write(t, d, func(tx *db.Tx) (err error) {
+		exec := func(query string, args ...any) {
 			if err == nil {
-				_, err = tx.Exec(t.Context(), fillDigests)
+				_, err = tx.Exec(t.Context(), query, args...)
 			}
-			return err
-		})
-		for name, job := range jobs {
+		}
+		if counted > 0 {
+			exec(fillStore, ida(0), 1, counted)
+			exec(`ANALYZE morango_store`)
+		}
+		exec(fillStore, ida(0), counted+1, manyRows)
+		exec(fillHistories)
+		exec(fillDigests)
+		return err
+	})
+	return d
+}
+
+// On PostgreSQL no statement that is run for each page, or for each partition, reads a whole
+// table, whatever the server believes of it: a table is filled faster than it counts.
+func TestNoPageReadsATableWhole(t *testing.T) {
+	for _, counted := range []int{0, 10, manyRows} {
+		d := filled(t, counted)
+		for name, job := range pageJobs(t) {
 			err := d.Read(t.Context(), func(tx *db.Tx) error {
 				var before, after int64
 				err := errors.Join(tx.QueryRow(t.Context(), readWhole).Scan(&before), job(tx), tx.QueryRow(t.Context(), readWhole).Scan(&after))

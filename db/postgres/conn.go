@@ -22,10 +22,12 @@ import (
 
 type connector struct{ driver.Connector }
 
-// durable makes commits wait for the disk where the server is told not to: a counter
-// that a peer has seen, and a chunk that was acknowledged, must outlive the server.
-// Stricter settings stay.
-const durable = `SELECT set_config('synchronous_commit', 'on', FALSE) WHERE current_setting('synchronous_commit') = 'off'`
+// settings are those of each connection. Commits wait for the disk where the server is told
+// not to: a counter that a peer has seen, and a chunk that was acknowledged, must outlive the
+// server; stricter settings stay. Statements are not compiled: ours are short, and the server
+// would spend more on that than on running them.
+const settings = `SELECT CASE WHEN current_setting('synchronous_commit') = 'off' THEN set_config('synchronous_commit', 'on', FALSE) END,
+	CASE WHEN current_setting('jit', TRUE) = 'on' THEN set_config('jit', 'off', FALSE) END`
 
 func (c connector) Connect(ctx context.Context) (driver.Conn, error) {
 	raw, err := c.Connector.Connect(ctx)
@@ -33,8 +35,8 @@ func (c connector) Connect(ctx context.Context) (driver.Conn, error) {
 		return nil, err
 	}
 	made := &conn{Conn: raw.(*stdlib.Conn)}
-	if _, err := made.Conn.Conn().Exec(ctx, durable); err != nil {
-		return nil, errors.Join(fmt.Errorf("have commits wait for the disk: %w", err), made.Close())
+	if _, err := made.Conn.Conn().Exec(ctx, settings); err != nil {
+		return nil, errors.Join(fmt.Errorf("set up the connection: %w", err), made.Close())
 	}
 	return made, nil
 }

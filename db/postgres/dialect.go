@@ -38,6 +38,12 @@ func (Dialect) WalkIndex(ctx context.Context, tx *sql.Tx) error {
 	return err
 }
 
+// LookUp makes reading a table whole the last way for this transaction to find rows.
+func (Dialect) LookUp(ctx context.Context, tx *sql.Tx) error {
+	_, err := tx.ExecContext(ctx, "SET LOCAL enable_seqscan = off")
+	return err
+}
+
 // HasIndex finds an index by its name.
 func (Dialect) HasIndex(ctx context.Context, tx *sql.Tx, name string) (found bool, err error) {
 	err = tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM pg_class
