@@ -168,7 +168,7 @@ func (w *Walk) Page(ctx context.Context, tx *db.Tx, after Place, limit int) ([]R
 }
 
 // Clear clears the dirty bits of the rows of these ids, without the change being captured.
-// They are of the page between two places: all of its rows, or some. It leaves capture
+// They are of the pages between two places: all of these rows, or some. It leaves capture
 // off; the commit turns it on.
 func (w *Walk) Clear(ctx context.Context, tx *db.Tx, after, last Place, ids []string, all bool) error {
 	if len(ids) == 0 {
@@ -177,15 +177,27 @@ func (w *Walk) Clear(ctx context.Context, tx *db.Tx, after, last Place, ids []st
 	if err := tx.Capture(ctx, false); err != nil {
 		return err
 	}
+	if all && tx.Kind() == db.SQLite {
+		cond, args := w.condition(tx, after, last)
+		return w.clear(ctx, tx, w.dirty.from(), cond, args...)
+	}
+	for some := range slices.Chunk(ids, clearedAtOnce) {
+		if err := w.clear(ctx, tx, db.Quote(w.Model.Table), tx.AmongIDs(model.ColumnID, 1), db.JSONList(some)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// clearedAtOnce is how many ids a statement is given: so that what travels and waits stays small.
+const clearedAtOnce = 512
+
+func (w *Walk) clear(ctx context.Context, tx *db.Tx, from, cond string, args ...any) error {
 	// A statement that fails is not to be taken back by itself (OR FAIL): for that SQLite
 	// would copy each page that it changes.
-	verb, from, cond, args := "UPDATE OR FAIL", db.Quote(w.Model.Table), tx.AmongIDs(model.ColumnID, 1), []any{db.JSONList(ids)}
-	switch {
-	case tx.Kind() != db.SQLite:
+	verb := "UPDATE OR FAIL"
+	if tx.Kind() != db.SQLite {
 		verb = "UPDATE"
-	case all:
-		from = w.dirty.from()
-		cond, args = w.condition(tx, after, last)
 	}
 	query := fmt.Sprintf("%s %s SET %s = FALSE WHERE %s", verb, from, db.Quote(model.ColumnDirty), cond)
 	if _, err := tx.Exec(ctx, query, args...); err != nil {

@@ -12,8 +12,11 @@ import (
 // PartTime, and when parts have held the database for a while there is a pause, in which
 // everybody who has waited for less than an eighth of a second looks once. It is longer,
 // and comes sooner, where others have been writing lately: on a busy machine they oversleep.
+// Where nobody else has, a part may take partAlone, after which whoever came at its
+// beginning still looks in the pause.
 const (
 	PartTime     = 50 * time.Millisecond
+	partAlone    = 90 * time.Millisecond
 	heldAlone    = 75 * time.Millisecond
 	pauseAlone   = 25 * time.Millisecond
 	heldAmong    = 40 * time.Millisecond
@@ -63,6 +66,9 @@ func (d *DB) WritePart(ctx context.Context, job any, f func(*Tx) error) error {
 		if err := p.look(ctx, tx); err != nil {
 			return err
 		}
+		if !p.among() {
+			tx.most = partAlone
+		}
 		return f(tx)
 	})
 }
@@ -81,6 +87,13 @@ func (p *parts) look(ctx context.Context, tx *Tx) error {
 	p.version = version
 	return nil
 }
+
+// among reports whether others have been seen to write lately.
+func (p *parts) among() bool { return time.Since(p.others) < othersLately }
+
+// PartTime is how long this transaction should take at most, in all, if it is a part of a
+// long job that can choose: PartTime, or more where nobody else has written lately.
+func (t *Tx) PartTime() time.Duration { return max(t.most, PartTime) }
 
 // enter waits for the job's turn. It pauses before, so that others have their chance, if it
 // is time for that.
@@ -108,7 +121,7 @@ func (p *parts) enter(ctx context.Context, job any) error {
 // pause is one of those for whom the others wait.
 func (p *parts) pause(job any) time.Duration {
 	most, least := heldAlone, pauseAlone
-	if time.Since(p.others) < othersLately {
+	if p.among() {
 		most, least = heldAmong, pauseAmong
 	}
 	rest := least - time.Since(p.ended)

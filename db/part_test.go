@@ -73,3 +73,36 @@ func TestOthersWriteBetweenTheParts(t *testing.T) {
 		t.Errorf("the other had its turn in %d of %d gaps", turns, parts)
 	}
 }
+
+// A part may take longer than others only as long as nobody else writes.
+func TestAPartThatIsAloneMayTakeLonger(t *testing.T) {
+	d := dbtest.New(t)
+	other, err := sql.Open("sqlite", d.Path()+"?_busy_timeout=60000&_txlock=immediate")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	part := func() (most time.Duration) {
+		err := d.WritePart(t.Context(), t, func(tx *db.Tx) error {
+			most = tx.PartTime()
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return most
+	}
+	for range 2 {
+		if most := part(); most <= db.PartTime {
+			t.Errorf("alone it may take %s, no more than %s", most, db.PartTime)
+		}
+	}
+	if _, err := other.ExecContext(t.Context(), `CREATE TABLE other (n INTEGER)`); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if most := part(); most != db.PartTime {
+			t.Errorf("beside others it may take %s, want %s", most, db.PartTime)
+		}
+	}
+}

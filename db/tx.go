@@ -18,6 +18,7 @@ import (
 type Tx struct {
 	tx      *sql.Tx
 	kind    Kind
+	most    time.Duration // that a part of a long job may take; PartTime when it is less
 	dialect dialect
 	fresh   bool // begun by Write, and no statement has run: a lock may still move the snapshot
 	quiet   bool // capture is off

@@ -71,6 +71,46 @@ func TestARecordThatComesMeanwhile(t *testing.T) {
 	settled(t, d)
 }
 
+// TestKnownBehindFresh holds that records that the store knows are found to be known, and keep
+// what it holds of them, also behind so many fresh ones that it is not asked any more.
+func TestKnownBehindFresh(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		env := peer(t, d)
+		names := numbered(0, 1300)
+		addFacilities(t, d, names...)
+		run(t, env)
+		ids := make([]string, len(names)) // in the order in which they are taken
+		for i, name := range names {
+			ids[i] = facilityID(name)
+		}
+		if d.Kind() == db.Postgres {
+			slices.Sort(ids)
+		}
+		tables.Write(t, d, func(tx *db.Tx) error {
+			for _, query := range []string{`DELETE FROM morango_recordmaxcounter WHERE store_model_id IN ` + tx.IDs(1),
+				`DELETE FROM morango_store WHERE id IN ` + tx.IDs(1)} {
+				if _, err := tx.Exec(t.Context(), query, db.JSONList(ids[:600])); err != nil {
+					return err
+				}
+			}
+			for _, query := range []string{`UPDATE morango_store SET serialized = '{"kept": 1}'`,
+				`UPDATE facility_profile_facility SET _morango_dirty_bit = TRUE`} {
+				if _, err := tx.Exec(t.Context(), query); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if report := run(t, env); report.New != 600 || report.Changed != 700 {
+			t.Errorf("report %+v, want 600 new records and 700 changed ones", report)
+		}
+		if n := count(t, d, `SELECT count(*) FROM morango_store WHERE serialized LIKE '{"kept": 1, "%'`); n != 700 {
+			t.Errorf("%d records kept what the store held, want 700", n)
+		}
+		settled(t, d)
+	})
+}
+
 // TestAHistoryWithoutARecord holds that what is left of a history, whose record is gone by
 // the hand of somebody who does not mind foreign keys, keeps no row from being serialized.
 func TestAHistoryWithoutARecord(t *testing.T) {

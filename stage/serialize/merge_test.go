@@ -85,6 +85,9 @@ func TestEditsMeetWhatWaitsByRule(t *testing.T) {
 			if report.Changed != 1 || report.Conflicts != 1 {
 				t.Errorf("%s: report %+v", c.kind, report)
 			}
+			if n := count(t, d, `SELECT count(*) FROM morango_store WHERE dirty_bit <> (deserialization_error = '')`); n != 0 {
+				t.Errorf("%s: what kept the peer's version from its table is forgotten just when nothing of it waits any more", c.kind)
+			}
 			if _, err := deserialize.Run(t.Context(), env, partition.Filter{}, deserialize.Options{}, nil); err != nil {
 				t.Fatal(err)
 			}

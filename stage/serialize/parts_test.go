@@ -11,7 +11,7 @@ import (
 )
 
 // However slow the machine, a transaction holds the database for no longer than one page
-// of rows takes beyond its time.
+// of rows takes beyond its time: it learns how long writing takes.
 func TestOnASlowMachineEachPageIsATransaction(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		env := peer(t, d)
@@ -24,8 +24,8 @@ func TestOnASlowMachineEachPageIsATransaction(t *testing.T) {
 		if r := run(t, env); r.New != 1600 {
 			t.Fatalf("report %+v", r)
 		}
-		if n := count(t, d, `SELECT count(DISTINCT last_saved_counter) FROM morango_store`); n < 2 {
-			t.Errorf("all was written in %d transaction", n)
+		if n := count(t, d, `SELECT count(DISTINCT last_saved_counter) FROM morango_store`); n != 4 {
+			t.Errorf("all was written in %d transactions, want one for each page", n)
 		}
 	})
 }
@@ -57,4 +57,20 @@ func TestPieceByPiece(t *testing.T) {
 		}
 		settled(t, d)
 	})
+}
+
+// On a fast machine transactions become as long as their time allows.
+func TestTransactionsGrow(t *testing.T) {
+	d := dbtest.New(t)
+	env := peer(t, d)
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	env.Now = func() time.Time {
+		now = now.Add(db.PartTime / 5)
+		return now
+	}
+	addFacilities(t, d, numbered(0, 4000)...)
+	run(t, env)
+	if n := count(t, d, `SELECT count(DISTINCT last_saved_counter) FROM morango_store`); n != 2 {
+		t.Errorf("all was written in %d transactions, want a short one and one of the rest", n)
+	}
 }

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/morango-go/morango/app"
@@ -21,11 +19,13 @@ type pass struct {
 	run     *run
 	tx      *db.Tx
 	at      position
-	budget  int // rows that may still be read
-	least   int // of it when the first page of rows is done
-	end     time.Time
-	careful bool // do not rely on what the store was found not to have
+	began   time.Time
+	end     time.Time // of reading; writing what was read follows
+	budget  int       // rows that may still be read
+	least   int       // of it when the first page of rows is done
+	careful bool      // do not rely on what the store was found not to have, or guessed not to have
 	report  Report
+	waiting batch
 	touched []string // partitions in which records were written
 
 	instance string // who stamps; "" until something is to be stamped
@@ -37,7 +37,7 @@ type pass struct {
 func (p *pass) work(ctx context.Context) error {
 	for p.at.walk < len(p.run.walks) {
 		if p.spent() {
-			return nil
+			return p.write(ctx)
 		}
 		walk, limit := p.run.walks[p.at.walk], min(p.budget, pageRows)
 		rows, last, err := walk.Page(ctx, p.tx, p.at.after, limit)
@@ -45,13 +45,22 @@ func (p *pass) work(ctx context.Context) error {
 			return err
 		}
 		p.budget -= len(rows)
-		if err := p.rows(ctx, rows, last); err != nil {
+		if p.waiting.last == (app.Place{}) {
+			p.waiting.after, p.waiting.whole = p.at.after, true
+		}
+		if err := p.rows(ctx, rows); err != nil {
 			return err
 		}
-		if len(rows) == limit {
-			p.at.after = last
-		} else {
-			p.at.walk, p.at.after = p.at.walk+1, app.Place{}
+		if len(rows) > 0 {
+			p.at.after, p.waiting.last = last, last
+		}
+		if end := len(rows) < limit; end || p.waiting.text >= textAtOnce {
+			if err := p.write(ctx); err != nil {
+				return err
+			}
+			if end {
+				p.at = position{walk: p.at.walk + 1}
+			}
 		}
 	}
 	var err error
@@ -60,7 +69,7 @@ func (p *pass) work(ctx context.Context) error {
 }
 
 // spent reports whether the rest is for another transaction. A page of rows is for each,
-// however long it had to wait for its locks: so few rows share one counter on any machine.
+// whatever it takes: so few rows share one counter on any machine.
 func (p *pass) spent() bool {
 	return p.budget <= 0 || p.budget <= p.least && !p.run.env.Now().Before(p.end)
 }
@@ -102,11 +111,9 @@ type entry struct {
 	was                              string // in this partition
 }
 
-// rows serializes the page of rows from the position up to a place, and clears their
-// dirty bits.
-func (p *pass) rows(ctx context.Context, rows []app.Row, last app.Place) error {
-	walk, shape := p.run.walks[p.at.walk], p.run.shapes[p.at.walk]
-	m := walk.Model
+// rows puts together the records of a page of rows.
+func (p *pass) rows(ctx context.Context, rows []app.Row) error {
+	m, shape := p.run.walks[p.at.walk].Model, p.run.shapes[p.at.walk]
 	good := rows[:0]
 	ids := make([]string, 0, len(rows))
 	for _, row := range rows {
@@ -119,7 +126,7 @@ func (p *pass) rows(ctx context.Context, rows []app.Row, last app.Place) error {
 	if len(good) == 0 {
 		return nil
 	}
-	stored, err := knownRows(ctx, p.tx, ids)
+	stored, err := p.known(ctx, ids)
 	if err != nil {
 		return err
 	}
@@ -127,8 +134,6 @@ func (p *pass) rows(ctx context.Context, rows []app.Row, last app.Place) error {
 		return err
 	}
 	shape.version = counter.Version{Instance: p.instance, Counter: p.counter}
-	entries := make([]entry, 0, len(good))
-	ids = ids[:0]
 	for _, row := range good {
 		old, again := stored[row.ID]
 		e, err := shape.settled(row, old, again)
@@ -136,13 +141,22 @@ func (p *pass) rows(ctx context.Context, rows []app.Row, last app.Place) error {
 			p.leaveOut(m, row, err)
 			continue
 		}
-		entries, ids = append(entries, e), append(ids, row.ID)
+		p.waiting.add(e)
 		p.count(old, again)
 	}
-	if err := p.write(ctx, m, entries); err != nil {
-		return err
+	return nil
+}
+
+// known reads what the store holds of these records. Behind a page of which it held nothing
+// it is not asked: new rows come in great numbers. When that is wrong the records are
+// refused, and the transaction is done again with care.
+func (p *pass) known(ctx context.Context, ids []string) (map[string]known, error) {
+	if p.at.fresh && !p.careful {
+		return nil, nil
 	}
-	return walk.Clear(ctx, p.tx, p.at.after, last, ids, len(ids) == len(rows))
+	stored, err := knownRows(ctx, p.tx, ids)
+	p.at.fresh = len(stored) == 0 && !p.run.careful
+	return stored, err
 }
 
 // count adds a row to the report.
@@ -160,6 +174,7 @@ func (p *pass) count(old known, again bool) {
 
 // leaveOut reports a row that stays as it is.
 func (p *pass) leaveOut(m *model.Model, row app.Row, reason error) {
+	p.waiting.whole = false
 	p.report.LeftOutTotal++
 	if len(p.report.LeftOut) < problemsKept {
 		p.report.LeftOut = append(p.report.LeftOut, Problem{Model: m.Name, ID: row.ID, Reason: reasonOf(m, row, reason)})
@@ -173,6 +188,7 @@ type shape struct {
 	rule                record.Rule
 	version             counter.Version
 	travels             []int  // places of the serialized columns
+	values              []any  // room for what stands there
 	room                []byte // for a text
 	sourceID, partition int
 	selfRef             int // place of the self-reference, -1 when there is none
@@ -182,6 +198,7 @@ type shape struct {
 // too when several models share the table.
 func shapeOf(profile *model.Profile, m *model.Model) shape {
 	s := shape{profile: profile.Name, model: m, selfRef: -1, room: make([]byte, 0, 64*len(m.Columns))}
+	s.values = make([]any, len(m.Columns))
 	for i, c := range m.Columns {
 		if !c.Local {
 			s.travels = append(s.travels, i)
@@ -223,7 +240,7 @@ func (s shape) fault(row app.Row) error {
 func (s shape) entry(row app.Row, old known, again bool) (entry, error) {
 	values := row.Values
 	if len(s.travels) < len(values) {
-		values = make([]any, len(s.travels))
+		values = s.values[:len(s.travels)]
 		for i, place := range s.travels {
 			values[i] = row.Values[place]
 		}
@@ -274,84 +291,4 @@ func knownRows(ctx context.Context, tx *db.Tx, ids []string) (map[string]known, 
 		stored[k.ID] = k
 	}
 	return stored, rows.Err()
-}
-
-// intoStore is how records are written that the store knows.
-func intoStore(profile, model string, v counter.Version) db.Insert {
-	return db.Insert{
-		Table: "morango_store", RollsBack: true,
-		Columns: []string{"id", "partition", "source_id", "serialized", "_self_ref_fk", "conflicting_serialized_data", "dirty_bit"},
-		Same: []db.Same{
-			{Column: "profile", Value: profile}, {Column: "model_name", Value: model},
-			{Column: "last_saved_instance", Value: v.Instance}, {Column: "last_saved_counter", Value: v.Counter},
-			{Column: "deleted", Value: false}, {Column: "hard_deleted", Value: false},
-			{Column: "deserialization_error", Value: ""}, {Column: "last_transfer_session_id", Value: nil},
-		},
-	}
-}
-
-// intoEmpty is how records are written that the store does not know: nothing conflicts and
-// nothing is to be deserialized.
-func intoEmpty(profile, model string, v counter.Version) db.Insert {
-	into := intoStore(profile, model, v)
-	into.Columns = into.Columns[:5]
-	into.Same = append(into.Same, db.Same{Column: "conflicting_serialized_data", Value: ""}, db.Same{Column: "dirty_bit", Value: false})
-	return into
-}
-
-// intoHistory is what is written of a record's history.
-func intoHistory(v counter.Version) db.Insert {
-	return db.Insert{
-		Table: "morango_recordmaxcounter", RollsBack: true,
-		Columns: []string{"store_model_id"},
-		Same:    []db.Same{{Column: "instance_id", Value: v.Instance}, {Column: "counter", Value: v.Counter}},
-	}
-}
-
-// Of a known record everything that follows from the row is overwritten; what it
-// was created with, and the reason why it could not be deserialized, stay.
-const (
-	overwrite = `ON CONFLICT (id) DO UPDATE SET serialized = excluded.serialized,
-		conflicting_serialized_data = excluded.conflicting_serialized_data, _self_ref_fk = excluded._self_ref_fk,
-		last_saved_instance = excluded.last_saved_instance, last_saved_counter = excluded.last_saved_counter,
-		deleted = FALSE, hard_deleted = FALSE, dirty_bit = excluded.dirty_bit, last_transfer_session_id = NULL,
-		deserialization_error = CASE WHEN excluded.dirty_bit THEN '' ELSE morango_store.deserialization_error END`
-	raise = `ON CONFLICT (store_model_id, instance_id) DO UPDATE SET counter = excluded.counter`
-)
-
-// write stamps records of a model with this transaction's version, in the order of their
-// ids, which is that of most indexes.
-func (p *pass) write(ctx context.Context, m *model.Model, entries []entry) error {
-	slices.SortFunc(entries, func(a, b entry) int { return strings.Compare(a.id, b.id) })
-	var fresh, freshHistory, again, history [][]any
-	for _, e := range entries {
-		row := []any{e.id, e.partition, e.sourceID, e.serialized, e.selfRef, e.conflicting, e.dirty}
-		if e.again {
-			again, history, p.touched = append(again, row), append(history, row[:1]), append(p.touched, e.was)
-		} else {
-			fresh, freshHistory, p.touched = append(fresh, row[:5]), append(freshHistory, row[:1]), append(p.touched, e.partition)
-		}
-	}
-	profile, version := p.run.env.Profile.Name, counter.Version{Instance: p.instance, Counter: p.counter}
-	into, counters := intoEmpty(profile, m.Name, version), intoHistory(version)
-	if p.careful {
-		into.Conflict, counters.Conflict = overwrite, raise
-	}
-	if err := p.insert(ctx, into, fresh, counters, freshHistory); err != nil {
-		return err
-	}
-	into, counters.Conflict = intoStore(profile, m.Name, version), raise
-	into.Conflict = overwrite
-	return p.insert(ctx, into, again, counters, history)
-}
-
-// insert writes records and their histories.
-func (p *pass) insert(ctx context.Context, into db.Insert, rows [][]any, counters db.Insert, histories [][]any) error {
-	if err := p.tx.InsertAll(ctx, into, rows); err != nil {
-		return fmt.Errorf("write %d records into the store: %w", len(rows), err)
-	}
-	if err := p.tx.InsertAll(ctx, counters, histories); err != nil {
-		return fmt.Errorf("write the record max counters of %d records: %w", len(rows), err)
-	}
-	return nil
 }

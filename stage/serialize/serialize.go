@@ -26,8 +26,9 @@ import (
 )
 
 const (
-	transactionRows = 5000 // at most, or what can be done in db.PartTime
-	pageRows        = 512  // a power of two, as are the statements of many rows
+	transactionRows = 5000    // at most, or what can be done in the time of a part
+	pageRows        = 512     // a power of two, as are the statements of many rows
+	textAtOnce      = 2 << 20 // bytes of records that wait to be written
 	problemsKept    = 100
 )
 
@@ -118,6 +119,8 @@ type run struct {
 	walks   []*app.Walk // over the rows of each model
 	shapes  []shape     // of each
 	claimed bool        // nothing is to be done, and all is claimed already
+	careful bool        // it was guessed once that the store does not know a record, and it did
+	pace    int         // rows that fit into the time of a transaction; 0 before the first
 	at      position
 	report  Report
 }
@@ -127,6 +130,7 @@ type run struct {
 type position struct {
 	walk     int
 	after    app.Place
+	fresh    bool // of the page before it the store knew nothing
 	finished bool
 }
 
@@ -207,7 +211,8 @@ func (r *run) transaction(ctx context.Context) error {
 		return err
 	}
 	p, err := r.try(ctx, lock, false)
-	if db.IsConstraint(err) { // somebody wrote a record that the page did not find
+	if db.IsConstraint(err) { // the store knows a record that the page did not find
+		r.careful = true
 		p, err = r.try(ctx, lock, true)
 	}
 	if err != nil {
@@ -215,6 +220,7 @@ func (r *run) transaction(ctx context.Context) error {
 	}
 	r.at = p.at
 	r.report.add(p.report)
+	r.keepPace(p)
 	return nil
 }
 
@@ -222,10 +228,13 @@ func (r *run) transaction(ctx context.Context) error {
 // does not know something may be there.
 func (r *run) try(ctx context.Context, lock partition.Filter, careful bool) (p *pass, err error) {
 	err = r.env.DB.WritePart(ctx, r, func(tx *db.Tx) error {
-		p = &pass{run: r, tx: tx, at: r.at, budget: r.budget(), end: r.env.Now().Add(db.PartTime), careful: careful}
-		p.least = p.budget - pageRows
 		if err := tx.Lock(ctx, lock, false); err != nil {
 			return err
+		}
+		p = &pass{run: r, tx: tx, at: r.at, began: r.env.Now(), budget: r.budget(), careful: careful}
+		p.least, p.end = p.budget-pageRows, p.began.Add(tx.PartTime())
+		if r.pace == 0 {
+			p.end = p.began.Add(tx.PartTime() / 4)
 		}
 		if err := p.work(ctx); err != nil {
 			return err
@@ -237,10 +246,24 @@ func (r *run) try(ctx context.Context, lock partition.Filter, careful bool) (p *
 
 // budget is how many rows a transaction takes at most.
 func (r *run) budget() int {
-	if r.env.SerializeRows > 0 {
-		return min(r.env.SerializeRows, transactionRows)
+	rows := transactionRows
+	if r.pace > 0 {
+		rows = min(max(r.pace/pageRows*pageRows, pageRows), rows)
 	}
-	return transactionRows
+	if r.env.SerializeRows > 0 {
+		rows = min(r.env.SerializeRows, rows)
+	}
+	return rows
+}
+
+// keepPace learns from a transaction how many rows fit into the time of the next one: only
+// when it has committed it is known how long writing takes. So the first one reads for a
+// quarter of its time.
+func (r *run) keepPace(p *pass) {
+	if done := p.least + pageRows - p.budget; done >= pageRows {
+		took := max(r.env.Now().Sub(p.began), 1)
+		r.pace = int(min(float64(done)*float64(p.tx.PartTime())/float64(took), transactionRows))
+	}
 }
 
 // lock returns what the next transaction has to lock: the filter, or everything
