@@ -187,7 +187,6 @@ func (out *outgoing) fix(ctx context.Context, a session.Ahead, r serialize.Repor
 		if err != nil {
 			return fmt.Errorf("filter max counters of transfer session %s: %w", out.t.ID, err)
 		}
-		out.t.ClientFSIC = counter.Expanded(f.Expand(filter)).String()
 		if err := session.SetAhead(ctx, tx, out.t, a); err != nil {
 			return err
 		}
@@ -200,10 +199,17 @@ func (out *outgoing) fix(ctx context.Context, a session.Ahead, r serialize.Repor
 				return nil
 			})
 		}
-		return errors.Join(err, session.SetClientFSIC(ctx, tx, out.t.ID, out.t.ClientFSIC))
+		return errors.Join(err, session.SetClientFSIC(ctx, tx, out.t.ID, counter.Expanded(f.Expand(filter)).String()))
 	})
 	if err == nil && rows.Total > 0 {
 		err = tellRows(out.w, rows)
+	}
+	if err != nil {
+		return a, err
+	}
+	// What goes for this request is what goes for any that resumes it.
+	if out.t, err = e.Transfer(ctx, out.t.ID); err == nil {
+		a, _, err = e.aheadOf(ctx, out.t)
 	}
 	return a, err
 }

@@ -188,6 +188,11 @@ func (e *Engine) deserialize(ctx context.Context, t *session.Transfer) (stage.St
 	if err != nil || s.producer {
 		return stage.Completed, err
 	}
+	if settled, err := e.nothingWaits(ctx, *t, s); err != nil {
+		return stage.Errored, err
+	} else if settled {
+		return stage.Completed, serialize.Claim(ctx, e.env, partition.Parse(t.Filter))
+	}
 	// Rows that came may have been applied at once: others can have waited for them.
 	out, in, err := e.apply(ctx, partition.Parse(t.Filter), t.RecordsTransferred > 0, e.others(t.ID), e.tick(*t))
 	if err != nil {
@@ -200,6 +205,24 @@ func (e *Engine) deserialize(ctx context.Context, t *session.Transfer) (stage.St
 		all.Deserialized = in
 	})
 	return stage.Completed, nil
+}
+
+// nothingWaits says whether a pull between two peers that stream has left nothing to be
+// deserialized. What the application has changed then waits for the push, which need not wait for all
+// of it to be serialized.
+func (e *Engine) nothingWaits(ctx context.Context, t session.Transfer, s side) (nothing bool, err error) {
+	if _, streams, err := e.Cursor(ctx, t); s.server || !streams || err != nil {
+		return false, err
+	}
+	err = e.env.DB.Read(ctx, func(tx *db.Tx) error {
+		if nothing, err = store.FindsSaved(ctx, tx); err != nil || !nothing {
+			return err
+		}
+		waits, err := store.AnyDirty(ctx, tx, e.env.Profile.Name)
+		nothing = !waits
+		return err
+	})
+	return nothing, err
 }
 
 // Apply brings what waits in the store under a filter into the application's tables:

@@ -39,3 +39,15 @@ func TouchedPage(ctx context.Context, tx *db.Tx, profile, model, transferSession
 	}
 	return page, rows.Err()
 }
+
+// anyDirty asks for each kind of row apart: there is an index for each.
+const anyDirty = `SELECT EXISTS (SELECT 1 FROM morango_store WHERE profile = $1 AND dirty_bit AND deserialization_error = '')
+	OR EXISTS (SELECT 1 FROM morango_store WHERE profile = $1 AND dirty_bit AND deserialization_error <> '')`
+
+// AnyDirty reports whether some record of a profile is to be deserialized.
+func AnyDirty(ctx context.Context, tx *db.Tx, profile string) (found bool, err error) {
+	if err := tx.QueryRow(ctx, anyDirty, profile).Scan(&found); err != nil {
+		return false, fmt.Errorf("look for records to be deserialized: %w", err)
+	}
+	return found, nil
+}

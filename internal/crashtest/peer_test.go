@@ -100,8 +100,13 @@ func (p *peer) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	rows := 0
+	if p.side == tablet {
+		rows = 3 // its pushes begin before all is serialized
+	}
 	p.node, err = morango.Open(ctx, p.target, prof, morango.Config{
-		Create: true, Logger: slog.New(slog.DiscardHandler),
+		SerializeRows: rows,
+		Create:        true, Logger: slog.New(slog.DiscardHandler),
 		Getenv: func(name string) string {
 			return map[string]string{"MORANGO_SYSTEM_ID": p.side, "MORANGO_NODE_ID": "0123456789ab"}[name]
 		},

@@ -155,7 +155,7 @@ func (w *world) forget() {
 
 // clone makes a second device of one, on a machine that calls itself the same.
 func (w *world) clone(p *peer) error {
-	c := &peer{w: w, index: len(w.peers), origin: p.origin, user: p.user, hide: p.hide,
+	c := &peer{w: w, index: len(w.peers), origin: p.origin, user: p.user, hide: p.hide, rows: p.rows,
 		file: filepath.Join(w.dir, fmt.Sprintf("peer%d.db", len(w.peers))), address: fmt.Sprintf("127.0.0.%d", len(w.peers)+2),
 		rand: newChance(uint64(w.texts), len(w.peers))}
 	c.twin = p.twin.copy(c)

@@ -29,6 +29,7 @@ type peer struct {
 	file    string
 	address string
 	hide    []wire.Capability
+	rows    int // it serializes in one transaction; 0 for all
 	rand    *chance
 	ahead   time.Duration // of the world's clock
 
@@ -137,7 +138,8 @@ func (p *peer) open() error {
 		Merge:  rules,
 		Client: &http.Client{Transport: p.w.net}, Logger: slog.New(slog.DiscardHandler),
 		Now: func() time.Time { return p.w.now.Add(p.ahead) }, Rand: p.rand, Wait: p.w.wait, Getenv: p.getenv,
-		Hook: func(_ context.Context, e morango.HookEvent) error { p.trace.stage(e); return nil },
+		SerializeRows: p.rows,
+		Hook:          func(_ context.Context, e morango.HookEvent) error { p.trace.stage(e); return nil },
 	})
 	if err != nil {
 		return err

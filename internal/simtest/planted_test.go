@@ -34,6 +34,16 @@ var planted = []struct {
 		UPDATE morango_transfersession SET server_fsic = (SELECT json_object('sub', json_group_object(p.key,
 			(SELECT json_group_object(c.key, c.value + 1) FROM json_each(p.value) c)), 'super', json_object())
 			FROM json_each(NEW.server_fsic, '$.sub') p) WHERE id = NEW.id`},
+	{"a push that runs ahead claims what it saves next", 10, `AFTER UPDATE OF client_fsic ON morango_transfersession WHEN NEW.push AND NOT ` + receives + `
+		AND json_type(NEW.client_fsic, '$.sub') IS NOT NULL
+		AND EXISTS (SELECT 1 FROM morango_syncsession s, json_each(s.extra_fields, '$.morango_ahead') a WHERE s.id = NEW.sync_session_id AND a.key = NEW.id) BEGIN
+		UPDATE morango_transfersession SET client_fsic = (SELECT json_object('sub', json_group_object(p.key,
+			(SELECT json_group_object(c.key, c.value + 1) FROM json_each(p.value) c)), 'super', json_object())
+			FROM json_each(NEW.client_fsic, '$.sub') p) WHERE id = NEW.id`},
+	{"a push that runs ahead passes over what was saved before it", 153, `AFTER UPDATE OF extra_fields ON morango_syncsession
+		WHEN EXISTS (SELECT 1 FROM json_each(NEW.extra_fields, '$.morango_ahead') a WHERE a.value ->> 'fixed' AND a.value ->> 'from' > 0) BEGIN
+		UPDATE morango_syncsession SET extra_fields = json_set(extra_fields, (SELECT a.fullkey || '.from'
+			FROM json_each(NEW.extra_fields, '$.morango_ahead') a WHERE a.value ->> 'fixed'), 0) WHERE id = NEW.id`},
 	{"two transactions share a counter", 1, `AFTER UPDATE OF counter ON morango_instanceidmodel WHEN NEW.counter > 1 AND NOT EXISTS (
 		SELECT 1 FROM sim_planted WHERE x = NEW.id || NEW.counter) BEGIN
 		INSERT INTO sim_planted VALUES (NEW.id || NEW.counter);

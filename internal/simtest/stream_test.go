@@ -61,6 +61,10 @@ func (w *world) overhear(p *peer, packed []byte) {
 		return
 	}
 	w.count.streams++
+	if h.Claim == "" {
+		w.overhearAhead(p.twin, h.TransferSession, frames, h.After == "" && !end.More)
+		return
+	}
 	want, cursors := map[string]kept{}, p.cursors()
 	for id, r := range p.twin.lacking(h.TransferSession) {
 		if r.dirty = false; cursors[id] > h.After && cursors[id] <= end.After { // a sender's dirty bits are its own affair
@@ -149,4 +153,26 @@ func (s *transfer) turns(before, now string) (turns []map[string]kept) {
 		}
 	}
 	return turns
+}
+
+// overhearAhead is overhear for a stream of p that began before all was serialized: its records are as the
+// store has them, where it still has that version, and if it is a whole stream all that
+// the receiver lacks has travelled in it, each record at its latest version.
+func (w *world) overhearAhead(t *twin, id string, frames []wire.Frame, whole bool) {
+	w.count.ahead++
+	made := map[version]bool{}
+	for _, f := range frames {
+		for _, r := range f.Records {
+			sent, have := keptOf(r), t.store[r.ID]
+			made[version{r.ID, sent.instance, sent.counter}] = true
+			if have.dirty = false; have.instance == sent.instance && have.counter == sent.counter {
+				t.agree("record "+r.ID+" of a stream", sent, have)
+			}
+		}
+	}
+	for record, r := range t.lacking(id) {
+		if v := (version{record, r.instance, r.counter}); whole && !made[v] {
+			t.agree("stream without "+v.String(), false, true)
+		}
+	}
 }

@@ -119,10 +119,11 @@ func (t *twin) lacking(id string) map[string]kept {
 	return lacking
 }
 
-// serialize saves what the application has changed under a new version.
-func (t *twin) serialize(stamp entry) {
+// serialize saves what the application has changed under a new version. Where a transaction
+// takes so many rows and no more, only says which these are.
+func (t *twin) serialize(stamp entry, only map[string]bool) {
 	for id, a := range t.app {
-		if !a.dirty || len(t.filter) > 0 && !under(a.partition, t.filter) {
+		if !a.dirty || len(t.filter) > 0 && !under(a.partition, t.filter) || only != nil && !only[id] {
 			continue
 		}
 		old := t.store[id]
@@ -139,7 +140,7 @@ func (t *twin) serialize(stamp entry) {
 	for _, deleted := range []map[string]bool{t.gone, t.hard} {
 		for id := range deleted {
 			s, known := t.store[id]
-			if _, there := t.app[id]; there || !known {
+			if _, there := t.app[id]; there || !known || only != nil && !only[id] {
 				continue
 			}
 			s.flags, s.dirty = s.flags|1, false
@@ -227,7 +228,7 @@ func (t *twin) claim(told []entry) {
 	switch s := t.p.w.sent[t.transfer]; {
 	case t.stage == "dequeuing" && !t.produces(s):
 		news = t.answered()
-	case t.stage == "", t.stage == "deserializing" && !t.produces(s), t.stage == "serializing" && t.produces(s):
+	case t.stage == "", t.stage == "deserializing" && !t.produces(s), (t.stage == "serializing" || t.stage == "transferring") && t.produces(s):
 		for _, prefix := range filter {
 			for instance, n := range t.counters {
 				news[claim{prefix, instance}] = n

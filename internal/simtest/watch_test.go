@@ -21,7 +21,8 @@ func (t *twin) hook(e morango.HookEvent) {
 		}
 		return
 	}
-	if t.stage == string(e.Stage) {
+	runsAhead := t.stage == "serializing" && t.travelsAsStream(e.TransferSession) // and has serialized some rows only
+	if t.stage == string(e.Stage) && !runsAhead {
 		t.claim(nil)
 	}
 	if s := t.p.w.sent[e.TransferSession]; t.stage == "queuing" && t.produces(s) && !t.travelsAsStream(e.TransferSession) {
@@ -59,7 +60,15 @@ func (t *twin) commit(entries []entry) {
 	case len(all["cursor"]) > 0:
 		t.cursor(all["cursor"][len(all["cursor"])-1].serialized, stamp)
 	case stamp.counter > 0:
-		t.serialize(stamp)
+		var only map[string]bool
+		if t.p.rows > 0 {
+			only = map[string]bool{}
+			for _, e := range all["row"] {
+				only[e.id] = true
+			}
+			t.agree("rows of a transaction", len(only) <= t.p.rows, true)
+		}
+		t.serialize(stamp, only)
 	}
 	t.deserialized(all)
 	if len(all["claim"]) > 0 {

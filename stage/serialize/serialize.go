@@ -81,6 +81,19 @@ func Begin(ctx context.Context, env stage.Env, filter partition.Filter) (*Runnin
 	return r, nil
 }
 
+// Claim claims what is serialized already, and serializes nothing.
+func Claim(ctx context.Context, env stage.Env, filter partition.Filter) error {
+	r := &Running{run{env: env, filter: filter, at: position{finished: true}}}
+	err := env.DB.Read(ctx, func(tx *db.Tx) (err error) {
+		r.claimed, err = store.OwnClaimed(ctx, tx, filter)
+		return err
+	})
+	if err == nil {
+		_, err = r.Next(ctx)
+	}
+	return err
+}
+
 // Report says what the run has done so far.
 func (r *Running) Report() Report { return r.report }
 
