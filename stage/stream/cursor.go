@@ -104,6 +104,12 @@ func (o order) place(cursor string) (p place, err error) {
 	return p, nil
 }
 
+// The statements that find a record's row, and a row's record.
+const (
+	rowOf = `SELECT rowid FROM morango_store WHERE id = $1`
+	atRow = `SELECT id FROM morango_store WHERE rowid = $1`
+)
+
 // again is the beginning of the next epoch.
 func (p place) again() (place, error) {
 	if p.epoch == lastEpoch {

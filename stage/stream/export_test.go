@@ -25,12 +25,12 @@ func WholeQuery(tx *db.Tx, job Job, rows int) (string, []any) {
 
 // FollowBy is Follow with pages that end when their texts have so many bytes.
 func FollowBy(ctx context.Context, env stage.Env, job Job, t Tail, rows, bytes int, yield func(Page) error) error {
-	return follow(ctx, env, following{job: job, tail: t, models: env.Profile.Models, rows: rows, bytes: bytes}, yield)
+	return follow(ctx, env, following{order: orderOf(env), job: job, tail: t, rows: rows, bytes: bytes}, yield)
 }
 
 // TailQuery is a page of what was saved at a counter, after a row.
-func TailQuery(tx *db.Tx, job Job, t Tail, counter int64) (string, []any) {
-	return following{job: job, tail: t}.query(tx, trail{counter: counter, row: 1, id: "x"}, 10)
+func TailQuery(job Job, t Tail, counter int64) (string, []any) {
+	return following{order: order{byRow: true}, job: job, tail: t}.query(trail{counter, place{row: 1, id: "x"}}, 10)
 }
 
 // NextCounter is a query, for the test of its plan.

@@ -12,8 +12,6 @@ import (
 
 	"github.com/morango-go/morango/counter"
 	"github.com/morango-go/morango/db"
-	"github.com/morango-go/morango/ident"
-	"github.com/morango-go/morango/model"
 	"github.com/morango-go/morango/record"
 	"github.com/morango-go/morango/stage"
 )
@@ -42,20 +40,19 @@ func InTail(cursor string) bool { return cursor == "" || strings.HasPrefix(curso
 // end, and where a longer tail goes on. ErrCursor when the cursor lies beyond the end: this
 // database was set back since it gave it out. The index by instance and counter has to be there.
 func Follow(ctx context.Context, env stage.Env, job Job, t Tail, rows int, yield func(Page) error) error {
-	return follow(ctx, env, following{job: job, tail: t, models: env.Profile.Models, rows: rows, bytes: pageBytes}, yield)
+	return follow(ctx, env, following{order: orderOf(env), job: job, tail: t, rows: rows, bytes: pageBytes}, yield)
 }
 
 func follow(ctx context.Context, env stage.Env, f following, yield func(Page) error) error {
-	job, t := f.job, f.tail
-	at, err := trailOf(job.After)
+	at, err := f.order.trail(f.job.After)
 	if err != nil {
 		return err
 	}
-	if at.counter <= t.From {
-		at = trail{counter: t.From + 1}
+	if at.counter <= f.tail.From {
+		at = trail{counter: f.tail.From + 1}
 	}
-	if at.counter > t.To+1 {
-		return fmt.Errorf("%.60q, where counters have come to %d: %w", job.After, t.To, ErrCursor)
+	if at.counter > f.tail.To+1 {
+		return fmt.Errorf("%.60q, where counters have come to %d: %w", f.job.After, f.tail.To, ErrCursor)
 	}
 	for more := true; more; {
 		var p Page
@@ -68,7 +65,7 @@ func follow(ctx context.Context, env stage.Env, f following, yield func(Page) er
 		if err != nil {
 			return fmt.Errorf("read what was saved at %d: %w", at.counter, err)
 		}
-		at, p.After = next, next.cursor()
+		at, p.After = next, f.order.tailCursor(next)
 		if err := yield(p); err != nil {
 			return err
 		}
@@ -76,50 +73,43 @@ func follow(ctx context.Context, env stage.Env, f following, yield func(Page) er
 	return nil
 }
 
-// trail is where the reading of a tail stands: in the order of SQLite's row numbers, or on
-// PostgreSQL of models and ids, after a record among those of a counter; before all
-// of them without an id. VACUUM can renumber rows: what was saved at the counter is
-// read again then, in the next epoch.
+// trail is where the reading of a tail stands: at a place, in the order of the store, among the
+// records that were saved at a counter.
 type trail struct {
 	counter int64
-	epoch   int
-	row     int64 // its number, or that of its model in the profile
-	id      string
+	place
 }
 
-// cursor is a trail as text: greater than those of all before it.
-func (a trail) cursor() string {
-	return fmt.Sprintf("a%016x-%04x-%016x-%s", a.counter, a.epoch, a.row, a.id)
+// tailCursor is a trail as text: greater than those of all before it.
+func (o order) tailCursor(a trail) string {
+	text := fmt.Sprintf("a%016x", a.counter)
+	if a.id != "" {
+		text += "-" + o.cursor(a.place)
+	}
+	return text
 }
 
-// trailOf reads a cursor, which a peer may have made up.
-func trailOf(cursor string) (a trail, err error) {
+// trail reads a cursor, which a peer may have made up.
+func (o order) trail(cursor string) (a trail, err error) {
 	if cursor == "" {
 		return a, nil
 	}
-	parts := strings.Split(cursor, "-")
-	ok := len(parts) == 4 && len(parts[0]) == 17 && parts[0][0] == 'a' && len(parts[1]) == 4 && len(parts[2]) == 16 &&
-		(parts[3] == "" || ident.Valid(parts[3]))
-	if ok {
-		var failed [3]error
-		var epoch int64
-		a.counter, failed[0] = strconv.ParseInt(parts[0][1:], 16, 64)
-		epoch, failed[1] = strconv.ParseInt(parts[1], 16, 64)
-		a.row, failed[2] = strconv.ParseInt(parts[2], 16, 64)
-		a.epoch, a.id = int(epoch), parts[3]
-		ok = errors.Join(failed[:]...) == nil && a.counter <= counter.Greatest+1 && a.cursor() == cursor
+	at, rest, within := strings.Cut(cursor, "-")
+	if n, err := strconv.ParseInt(strings.TrimPrefix(at, "a"), 16, 64); err == nil {
+		a.counter = n
 	}
-	if !ok {
+	if o.tailCursor(trail{counter: a.counter}) != at || a.counter > counter.Greatest+1 || within == (rest == "") {
 		return a, fmt.Errorf("%.60q: %w", cursor, ErrCursor)
 	}
-	return a, nil
+	a.place, err = o.place(rest)
+	return a, err
 }
 
 // following is the reading of a tail.
 type following struct {
+	order       order
 	job         Job
 	tail        Tail
-	models      []*model.Model
 	rows, bytes int // of a page
 }
 
@@ -129,23 +119,20 @@ const (
 		AND last_saved_counter >= $2 AND last_saved_counter <= $3 ORDER BY last_saved_counter LIMIT 1`
 	savedAt = `SELECT ` + columns + ` FROM morango_store s
 		WHERE s.last_saved_instance = $1 AND s.last_saved_counter = $2(AFTER) ORDER BY (ORDER) LIMIT (LIMIT)`
-	rowOf = `SELECT rowid FROM morango_store WHERE id = $1`
-	atRow = `SELECT id FROM morango_store WHERE rowid = $1`
 )
 
 // page reads a page of what was saved at one counter after the other.
 func (f following) page(ctx context.Context, tx *db.Tx, at *trail) (records []record.Record, more bool, err error) {
-	if err := at.confirm(ctx, tx); err != nil {
+	if at.place, err = f.order.confirm(ctx, tx, at.place); err != nil {
 		return nil, false, err
 	}
-	bytes, full := f.bytes, false
-	for len(records) < f.rows && !full {
+	began, bytes, full := *at, f.bytes, false
+	for len(records) < f.rows && !full && at.counter <= f.tail.To {
 		var next int64
 		err := tx.QueryRow(ctx, nextCounter, f.tail.Instance, at.counter, f.tail.To).Scan(&next)
 		if errors.Is(err, sql.ErrNoRows) {
 			*at = trail{counter: f.tail.To + 1}
-			records, err = f.complete(ctx, tx, records)
-			return records, false, err
+			break
 		}
 		if err != nil {
 			return nil, false, err
@@ -154,13 +141,14 @@ func (f following) page(ctx context.Context, tx *db.Tx, at *trail) (records []re
 			*at = trail{counter: next}
 		}
 		limit := f.rows - len(records)
-		query, args := f.query(tx, *at, limit)
+		query, args := f.query(*at, limit)
 		var part []record.Record
 		if part, full, err = scan(ctx, tx, bytes, query, args...); err != nil {
 			return nil, false, err
 		}
 		if full || len(part) == limit {
-			err = f.stand(ctx, tx, at, part[len(part)-1])
+			last := part[len(part)-1]
+			at.place, err = f.order.after(ctx, tx, at.epoch, last.ID, last.Model)
 		} else {
 			*at = trail{counter: next + 1}
 		}
@@ -172,8 +160,18 @@ func (f following) page(ctx context.Context, tx *db.Tx, at *trail) (records []re
 		}
 		records = append(records, part...)
 	}
-	records, err = f.complete(ctx, tx, records)
-	return records, true, err
+	if records, err = f.complete(ctx, tx, records); err != nil {
+		return nil, false, err
+	}
+	if fits := fitting(records); fits < len(records) {
+		last := records[fits-1]
+		if at.counter, at.epoch = last.Version.Counter, 0; at.counter == began.counter {
+			at.epoch = began.epoch
+		}
+		records = records[:fits]
+		at.place, err = f.order.after(ctx, tx, at.epoch, last.ID, last.Model)
+	}
+	return records, at.counter <= f.tail.To, err
 }
 
 // complete leaves out what is not to travel, and reads the histories of the rest.
@@ -182,54 +180,22 @@ func (f following) complete(ctx context.Context, tx *db.Tx, records []record.Rec
 	return complete(ctx, tx, f.job, records)
 }
 
-// confirm begins anew with what was saved at a counter when rows have other numbers now.
-func (a *trail) confirm(ctx context.Context, tx *db.Tx) error {
-	if tx.Kind() != db.SQLite || a.id == "" {
-		return nil
-	}
-	var id string
-	err := tx.QueryRow(ctx, atRow, a.row).Scan(&id)
-	if err != nil && !errors.Is(err, sql.ErrNoRows) {
-		return err
-	}
-	if id != a.id {
-		*a = trail{counter: a.counter, epoch: a.epoch + 1}
-	}
-	return nil
-}
-
-// stand notes that the reading stands after a record.
-func (f following) stand(ctx context.Context, tx *db.Tx, at *trail, r record.Record) error {
-	at.id = r.ID
-	if tx.Kind() == db.SQLite {
-		return tx.QueryRow(ctx, rowOf, r.ID).Scan(&at.row)
-	}
-	at.row = int64(len(f.models))
-	for i, m := range f.models {
-		if m.Name == r.Model {
-			at.row = int64(i)
-		}
-	}
-	return nil
-}
-
-// query reads what was saved at a counter. The models of a profile are in such an
-// order that what refers to others comes after them, and so are the numbers of new rows.
-func (f following) query(tx *db.Tx, at trail, limit int) (string, []any) {
+// query reads what was saved at a counter.
+func (f following) query(at trail, limit int) (string, []any) {
 	args := []any{f.tail.Instance, at.counter}
 	after, order := "", "s.rowid"
-	if tx.Kind() == db.SQLite {
+	if f.order.byRow {
 		if at.id != "" {
 			after, args = " AND s.rowid > $3", append(args, at.row)
 		}
 	} else {
 		var rank strings.Builder
 		rank.WriteString("CASE s.model_name")
-		for i, m := range f.models {
-			args = append(args, m.Name)
+		for i, name := range f.order.models {
+			args = append(args, name)
 			fmt.Fprintf(&rank, " WHEN $%d THEN %d", len(args), i)
 		}
-		fmt.Fprintf(&rank, " ELSE %d END", len(f.models))
+		fmt.Fprintf(&rank, " ELSE %d END", len(f.order.models))
 		order = rank.String() + ", s.id"
 		if at.id != "" {
 			args = append(args, at.row, at.id)

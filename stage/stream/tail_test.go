@@ -193,7 +193,7 @@ func TestFollowRefuses(t *testing.T) {
 		t.Errorf("from its end to %s: %v", again, err)
 	}
 	beyond := strings.Replace(end, "3", "4", 1)
-	for _, bad := range []string{beyond, "a", "b" + end[1:], end + "x", strings.Replace(end, "0", "-", 1), strings.Repeat("a", 200), end + number("c", 1)[1:]} {
+	for _, bad := range []string{beyond, "a", "b" + end[1:], end + "x", end + "-", strings.Replace(end, "0", "-", 1), strings.Repeat("a", 200), end + "-" + number("c", 1)} {
 		if _, err := follow(bad); !errors.Is(err, stream.ErrCursor) {
 			t.Errorf("%s: %v", bad, err)
 		}
@@ -207,7 +207,7 @@ func TestFollowPlans(t *testing.T) {
 			if lean, err := tx.HasIndex(t.Context(), "morango_store_last_saved"); err != nil || !lean {
 				return err
 			}
-			query, args := stream.TailQuery(tx, stream.Job{Profile: "p"}, stream.Tail{Instance: number("a", 1), To: 9}, 3)
+			query, args := stream.TailQuery(stream.Job{Profile: "p"}, stream.Tail{Instance: number("a", 1), To: 9}, 3)
 			for text, want := range map[string]string{
 				strings.Join(dbtest.Plan(t, tx, query, args...), "\n"):                                         "(last_saved_instance=? AND last_saved_counter=? AND rowid>?)",
 				strings.Join(dbtest.Plan(t, tx, stream.NextCounter, number("a", 1), int64(1), int64(9)), "\n"): "(last_saved_instance=? AND last_saved_counter>? AND last_saved_counter<?)",
