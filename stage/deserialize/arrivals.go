@@ -112,6 +112,9 @@ func (a *Arrivals) Apply(ctx context.Context, tx *db.Tx, fresh, changed []record
 			return nil, err
 		}
 	}
+	for table, found := range targets { // only now, for what is learned can take the place of what was known
+		a.run.learn(table, found)
+	}
 	for s := range a.arrived {
 		a.run.known.add(a.run.known.tables[s.table-1], s.id)
 	}
@@ -273,7 +276,7 @@ func (a *Arrivals) sound(m *model.Model, values []any, found map[string]targets)
 		}
 		table := m.Columns[i].References.Table
 		s, numbered := a.slot(table, id)
-		if !numbered || !a.arrived[s] && !a.run.known.has(table, s.id) && found[table][id] != (target{stored: true, present: true}) {
+		if !numbered || !a.arrived[s] && !a.run.known.has(table, s.id) && !found[table][id].sound() {
 			return false
 		}
 	}

@@ -67,7 +67,7 @@ func (p *page) going(id string, t *target) (dead, hard bool) {
 }
 
 // storedTargets takes the ids, and the run's scope.
-const storedTargets = "SELECT id, deleted, hard_deleted, dirty_bit, dirty_bit AND %s FROM morango_store WHERE id IN %s"
+const storedTargets = "SELECT id, deleted, hard_deleted, dirty_bit, dirty_bit AND %s FROM morango_store WHERE %s"
 
 // lookUp asks after all targets of the page at once, by table.
 func (p *page) lookUp(ctx context.Context) error {
@@ -94,11 +94,12 @@ func (p *page) lookUp(ctx context.Context) error {
 		if len(ids) == 0 {
 			continue
 		}
-		known, err := p.lookUpTable(ctx, table, ids)
+		found, err := p.lookUpTable(ctx, table, ids)
 		if err != nil {
 			return err
 		}
-		p.tables[table] = known
+		p.tables[table] = found
+		p.learn(table, found)
 	}
 	return nil
 }
@@ -110,7 +111,7 @@ func (p *page) lookUpTable(ctx context.Context, table string, wanted map[string]
 	}
 	p.asked += len(ids)
 	scope, args := p.scope(p.tx, 2)
-	rows, err := p.tx.Query(ctx, fmt.Sprintf(storedTargets, scope, p.tx.IDs(1)), append([]any{db.JSONList(ids)}, args...)...)
+	rows, err := p.tx.Query(ctx, fmt.Sprintf(storedTargets, scope, p.tx.AmongIDs("id", 1)), append([]any{db.JSONList(ids)}, args...)...)
 	if err != nil {
 		return nil, fmt.Errorf("look up targets in the store: %w", err)
 	}
@@ -135,9 +136,18 @@ func (p *page) lookUpTable(ctx context.Context, table string, wanted map[string]
 		t := known[id]
 		t.present, t.edited = true, changed
 		known[id] = t
-		if t == (target{stored: true, present: true}) {
-			p.known.add(table, keyOf(id))
-		}
 	}
 	return known, nil
+}
+
+// sound says that a target is here, without fault.
+func (t target) sound() bool { return t == target{stored: true, present: true} }
+
+// learn remembers those of the targets of a table that are without fault.
+func (r *run) learn(table string, found targets) {
+	for id, t := range found {
+		if t.sound() {
+			r.known.add(table, keyOf(id))
+		}
+	}
 }

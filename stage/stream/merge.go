@@ -65,7 +65,7 @@ type held struct {
 	history counter.Counters
 }
 
-const versionsOf = `SELECT id, partition, last_saved_instance, last_saved_counter FROM morango_store WHERE id IN `
+const versionsOf = `SELECT id, partition, last_saved_instance, last_saved_counter FROM morango_store WHERE `
 
 // classify compares records with the store.
 func (k *kinds) classify(ctx context.Context, tx *db.Tx, records []record.Record) error {
@@ -106,7 +106,7 @@ func seen(history counter.Counters, v counter.Version) bool {
 }
 
 func versions(ctx context.Context, tx *db.Tx, ids []string) (map[string]held, error) {
-	rows, err := tx.Query(ctx, versionsOf+tx.IDs(1), db.JSONList(ids))
+	rows, err := tx.Query(ctx, versionsOf+tx.AmongIDs("id", 1), db.JSONList(ids))
 	if err != nil {
 		return nil, err
 	}
@@ -154,7 +154,8 @@ func (k *kinds) insert(ctx context.Context, tx *db.Tx, session string) error {
 		if err := tx.InsertAll(ctx, into, rows); err != nil {
 			return err
 		}
-		history := db.Insert{Table: "morango_recordmaxcounter", Columns: []string{"store_model_id", "instance_id", "counter"}, Conflict: part.unites}
+		history := db.Insert{Table: "morango_recordmaxcounter", Columns: []string{"store_model_id", "instance_id", "counter"},
+			Conflict: part.unites, RollsBack: true}
 		if err := tx.InsertAll(ctx, history, counters); err != nil {
 			return err
 		}
