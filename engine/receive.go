@@ -254,7 +254,7 @@ func (in *incoming) merge(ctx context.Context, c stream.Chunk) error {
 		return err
 	}
 	in.t = t
-	in.pace.took(c.Records(), r.Took)
+	in.pace.took(c.Records(), r.Took, r.Bound)
 	in.e.note(t.ID, in.side, func(all *Report) {
 		all.Dequeued = all.Dequeued.Plus(dequeue.Report{New: r.New, FastForwards: r.FastForwards, Stale: r.Stale,
 			Conflicts: r.Conflicts, Joined: r.Joined})

@@ -296,9 +296,8 @@ func (e *Engine) Cursor(ctx context.Context, t session.Transfer) (cursor string,
 // chunkBytes is about how much of a stream a chunk may hold in memory.
 const chunkBytes = 2 << 20
 
-// A chunk is as large as can be merged in chunkTime, for as long nobody else writes.
+// A chunk is as large as can be merged in the time that a part of a long job may take.
 const (
-	chunkTime   = 50 * time.Millisecond
 	leastChunk  = 200
 	firstChunk  = 1000
 	defaultMost = 2000
@@ -314,14 +313,14 @@ func newPace(most int) pace {
 	return pace{size: min(firstChunk, most), most: most}
 }
 
-// took learns from a chunk.
-func (p *pace) took(records int, d time.Duration) {
+// took learns from a chunk, which took d and should take no more than bound.
+func (p *pace) took(records int, d, bound time.Duration) {
 	if records < p.size/2 {
 		return
 	}
 	next := p.most
 	if d > 0 {
-		next = int(int64(records) * int64(chunkTime) / int64(d))
+		next = int(int64(records) * int64(bound) / int64(d))
 	}
 	p.size = min(max(min(next, 2*p.size), leastChunk), p.most)
 }

@@ -31,11 +31,11 @@ func (c Chunk) Records() (n int) {
 
 // Report counts what became of a chunk's records; the last two are what the Merger says.
 // Applied are those of the new ones that the application has already. Took is how long
-// nobody else could write because of it.
+// nobody else could write because of it, and Bound how long that should be at most.
 type Report struct {
 	New, FastForwards, Stale, Applied int64
 	Conflicts, Joined                 int64
-	Took                              time.Duration
+	Took, Bound                       time.Duration
 }
 
 func (r Report) plus(more Report) Report {
@@ -71,8 +71,9 @@ type Applier interface {
 // ErrGap when records are missing before the chunk. apply may be nil.
 func Receive(ctx context.Context, env stage.Env, have session.Transfer, c Chunk, merge Merger, apply Applier) (t session.Transfer, r Report, err error) {
 	var began time.Time
+	var bound time.Duration
 	err = env.DB.WritePart(ctx, have.ID, func(tx *db.Tx) (err error) {
-		began = env.Now() // and not before: it may have had to wait
+		began, bound = env.Now(), tx.PartTime() // and not before: it may have had to wait
 		if err := tx.Lock(ctx, partition.Parse(have.Filter), false); err != nil {
 			return err
 		}
@@ -111,7 +112,7 @@ func Receive(ctx context.Context, env stage.Env, have session.Transfer, c Chunk,
 	if err != nil {
 		return have, Report{}, fmt.Errorf("merge %d records of transfer session %s: %w", c.Records(), have.ID, err)
 	}
-	r.Took = env.Now().Sub(began)
+	r.Took, r.Bound = env.Now().Sub(began), bound
 	return t, r, nil
 }
 
