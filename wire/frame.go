@@ -50,6 +50,7 @@ import (
 // id or a moment, that is the next of the section:
 //
 //	record    = flags [id] model partition source version [self] text [conflicting] [history]
+//	self      = word of the ids
 //	flags     = one byte
 //	            1    deleted
 //	            2    hard-deleted
@@ -71,7 +72,12 @@ import (
 //	            or in place of it; 0 says that the history does not have the instance
 //	word      = number: 0, and the text or id follows and gets the next number of its kind, from 1
 //	            on, if there is one and it is not longer than MaxWord; else the number of one that came
-//	            before. Models, partitions and instances have MaxWords numbers each, ids MaxIDs
+//	            before. Models, partitions and instances have MaxWords numbers each, ids MaxIDs. What is
+//	            likely to come again has a number beforehand: the ids between the colons of a partition get
+//	            the next numbers of the ids right after it where its text is given, and the id of a record
+//	            right after its texts. A frame
+//	            of records before which all numbers of a kind were given forgets what they stand for,
+//	            and gives them anew from 1 on
 //	moment    = number: the microseconds from the moment before it in the stream, or for the first
 //	            from the beginning of 1970; twice that, or where they are negative twice the
 //	            positive number less one. A moment is of the years 1 to 9999, and where it stands for

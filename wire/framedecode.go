@@ -29,6 +29,10 @@ type recordDecoder struct {
 // decode reads the payload of a frame of records, and the cursor that is reached with it.
 func (d *recordDecoder) decode(payload []byte) (records []record.Record, cursor string, err error) {
 	d.in, d.texts, d.entries = payload, MaxFrame, MaxFrameHistory
+	beginTable(&d.models, MaxWords)
+	beginTable(&d.partitions, MaxWords)
+	beginTable(&d.instances, MaxWords)
+	beginTable(&d.ids, MaxIDs)
 	cursor = string(d.bytes(d.number(MaxCursor, "bytes of a cursor")))
 	d.section = d.bytes(d.number(MaxFrame, "bytes of ids and moments in a frame"))
 	count := d.number(MaxFrameRecords, "records in a frame")
@@ -62,7 +66,7 @@ func (d *recordDecoder) record() record.Record {
 		r.ID = d.id()
 	}
 	r.Model = d.word(&d.models, d.plain)
-	r.Partition = d.word(&d.partitions, d.plain)
+	r.Partition = d.word(&d.partitions, d.partition)
 	if f&flagSourceID != 0 {
 		r.SourceID = d.id()
 	} else {
@@ -76,12 +80,16 @@ func (d *recordDecoder) record() record.Record {
 	}
 	r.Version = counter.Version{Instance: d.word(&d.instances, d.id), Counter: d.counter()}
 	if f&flagSelfRef != 0 {
-		r.SelfRef = d.id()
+		self := wordOf(d, &d.ids, MaxIDs, d.rawID)
+		r.SelfRef = hex.EncodeToString(self[:])
 	}
 	values := cuts(r)
 	r.Serialized = d.cutText(f, values)
 	if f&flagConflicting != 0 {
 		r.Conflicting = d.cutText(f, values)
+	}
+	if id, ok := parseID(r.ID); ok {
+		d.known(id)
 	}
 	r.History = d.history(f, r.Version)
 	return r
@@ -175,6 +183,22 @@ func (d *recordDecoder) plain() string {
 	return string(d.bytes(d.number(MaxFrame, "bytes of a text")))
 }
 
+// partition takes the text of a partition, whose ids are likely to come again.
+func (d *recordDecoder) partition() string {
+	text := d.plain()
+	for id := range idsOf(text) {
+		d.known(id)
+	}
+	return text
+}
+
+// known gives an id the next number, if there is one left.
+func (d *recordDecoder) known(id rawID) {
+	if len(d.ids) < MaxIDs {
+		d.ids = append(d.ids, id)
+	}
+}
+
 func (d *recordDecoder) cutText(flags byte, values [4]string) string {
 	raw := d.bytes(d.number(MaxFrame, "bytes of a text"))
 	if flags&flagCut == 0 {
@@ -216,6 +240,14 @@ func (d *recordDecoder) paste(text []byte, values [4]string) string {
 		d.text = nil // it was a very long one
 	}
 	return string(out)
+}
+
+// beginTable forgets the words of a table at the beginning of a frame when there is no number left.
+func beginTable[T any](table *[]T, most int) {
+	if len(*table) == most {
+		clear(*table)
+		*table = (*table)[:0]
+	}
 }
 
 // word reads a word of a table, or a new one with read.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 
@@ -34,6 +35,20 @@ func newRecordEncoder() recordEncoder {
 type encoderMark struct {
 	models, partitions, instances, ids, section int // how many, and the length
 	moment                                      int64
+}
+
+// beginFrame forgets the words of a kind when there is no number left for another.
+func (e *recordEncoder) beginFrame() {
+	for _, t := range []*wordTable{&e.models, &e.partitions} {
+		if len(t.order) == MaxWords {
+			t.reset(0)
+		}
+	}
+	for _, t := range []*idTable{&e.instances, &e.ids} {
+		if len(t.order) == t.most {
+			t.clear()
+		}
+	}
 }
 
 // mark remembers what was said.
@@ -83,6 +98,29 @@ func (t *wordTable) append(dst []byte, word string) []byte {
 	return dst
 }
 
+func (e *recordEncoder) appendPartition(dst []byte, partition string) []byte {
+	n := e.partitions.number(partition)
+	dst = binary.AppendUvarint(dst, n)
+	if n > 0 {
+		return dst
+	}
+	for id := range idsOf(partition) {
+		e.ids.add(id)
+	}
+	return appendString(dst, partition)
+}
+
+// idsOf are the ids that stand between the colons of a partition.
+func idsOf(partition string) iter.Seq[rawID] {
+	return func(yield func(rawID) bool) {
+		for part := range strings.SplitSeq(partition, ":") {
+			if id, ok := parseID(part); ok && !yield(id) {
+				return
+			}
+		}
+	}
+}
+
 func (e *recordEncoder) appendIDWord(dst []byte, t *idTable, id rawID) []byte {
 	n := t.number(id)
 	if n == 0 {
@@ -126,7 +164,7 @@ func (e *recordEncoder) append(dst []byte, r record.Record) ([]byte, int, error)
 		e.id(r.ID)
 	}
 	dst = e.models.append(dst, r.Model)
-	dst = e.partitions.append(dst, partition)
+	dst = e.appendPartition(dst, partition)
 	if flags&flagSourceID != 0 {
 		e.id(r.SourceID)
 	} else {
@@ -134,12 +172,15 @@ func (e *recordEncoder) append(dst []byte, r record.Record) ([]byte, int, error)
 	}
 	dst = e.appendVersion(dst, r.Version.Instance, r.Version.Counter)
 	if r.SelfRef != "" {
-		e.id(r.SelfRef)
+		self, _ := parseID(r.SelfRef)
+		dst = e.appendIDWord(dst, &e.ids, self)
 	}
 	dst = e.appendText(dst, r, r.Serialized, cut)
 	if r.Conflicting != "" {
 		dst = e.appendText(dst, r, r.Conflicting, cut)
 	}
+	id, _ := parseID(r.ID)
+	e.ids.add(id) // what comes later can refer to it
 	return e.appendHistory(dst, r, own, others), len(own) + len(others), nil
 }
 

@@ -37,6 +37,9 @@ func NewFrameWriter(to io.Writer, h StreamHeader) (*FrameWriter, error) {
 // into the frame with the others: of at most MaxFrameRecords, MaxFrame/4 bytes of texts before the
 // last of them, and MaxFrameHistory entries of histories all fit.
 func (w *FrameWriter) Record(r record.Record) error {
+	if w.count == 0 {
+		w.encoder.beginFrame()
+	}
 	before := w.encoder.mark()
 	payload, entries, err := w.encoder.append(w.payload, r)
 	if err == nil && entries > MaxFrameHistory {

@@ -62,6 +62,21 @@ func (t *idTable) number(id rawID) uint64 {
 	return 0
 }
 
+// add gives an id the next number. If it has one already, number goes on finding that.
+func (t *idTable) add(id rawID) {
+	if len(t.slots) == 0 || 2*len(t.order) > len(t.slots) {
+		t.grow()
+	}
+	if len(t.order) == t.most {
+		return
+	}
+	at := t.place(id)
+	t.order = append(t.order, id)
+	if t.slots[at] == 0 {
+		t.slots[at] = uint32(len(t.order))
+	}
+}
+
 // place finds an id's slot, or the free one in which it belongs. About half are free.
 func (t *idTable) place(id rawID) int {
 	last := len(t.slots) - 1 // a power of two, less one
@@ -75,15 +90,25 @@ func (t *idTable) place(id rawID) int {
 func (t *idTable) grow() {
 	t.slots = make([]uint32, max(64, 2*len(t.slots)))
 	for i, id := range t.order {
-		t.slots[t.place(id)] = uint32(i + 1)
+		if at := t.place(id); t.slots[at] == 0 {
+			t.slots[at] = uint32(i + 1)
+		}
 	}
+}
+
+// clear forgets all ids.
+func (t *idTable) clear() {
+	t.order = t.order[:0]
+	clear(t.slots)
 }
 
 // reset forgets all ids but the first. The last comes first: no other id had to go past
 // its slot.
 func (t *idTable) reset(first int) {
 	for i := len(t.order) - 1; i >= first; i-- {
-		t.slots[t.place(t.order[i])] = 0
+		if at := t.place(t.order[i]); t.slots[at] == uint32(i+1) {
+			t.slots[at] = 0
+		}
 		t.order = t.order[:i]
 	}
 }

@@ -18,14 +18,29 @@ func TestIDTable(t *testing.T) {
 			if rapid.IntRange(0, 3).Draw(t, "back") == 0 {
 				first := rapid.IntRange(0, len(order)).Draw(t, "first")
 				table.reset(first)
-				for _, id := range order[first:] {
-					delete(numbers, id)
+				for i, id := range order[first:] {
+					if numbers[id] == uint64(first+i+1) {
+						delete(numbers, id)
+					}
 				}
 				order = order[:first]
 			}
+			if rapid.IntRange(0, 9).Draw(t, "clear") == 0 {
+				table.clear()
+				clear(numbers)
+				order = order[:0]
+			}
 			for range rapid.IntRange(0, 30).Draw(t, "ids") {
 				id := rawID{byte(rapid.IntRange(0, 250).Draw(t, "id"))}
-				want := numbers[id]
+				want, known := numbers[id]
+				if rapid.IntRange(0, 3).Draw(t, "add") == 0 {
+					if table.add(id); len(order) < most {
+						if order = append(order, id); !known {
+							numbers[id] = uint64(len(order))
+						}
+					}
+					continue
+				}
 				if want == 0 && len(order) < most {
 					order = append(order, id)
 					numbers[id] = uint64(len(order))
