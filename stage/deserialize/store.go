@@ -135,13 +135,13 @@ func (r *run) listPage(ctx context.Context, m *model.Model, w which, beyond, aft
 // all dirty rows for every page.
 const loadRows = `
 	SELECT id, source_id, partition, serialized, deleted, deserialization_error,
-		dirty_bit AND profile = $2 AND model_name = $3 FROM morango_store WHERE id IN %s`
+		dirty_bit AND profile = $2 AND model_name = $3 FROM morango_store WHERE %s`
 
 // load reads those of the rows that are still dirty, and the model's, each into the place
 // of its id; the others stay empty. It stops after so many bytes of JSON, and reports
 // whether it came to the end.
 func (r *run) load(ctx context.Context, tx *db.Tx, m *model.Model, ids []string, budget int) (page []row, complete bool, err error) {
-	rows, err := tx.Query(ctx, fmt.Sprintf(loadRows, tx.IDs(1)), db.JSONList(ids), r.env.Profile.Name, m.Name)
+	rows, err := tx.Query(ctx, fmt.Sprintf(loadRows, tx.AmongIDs("id", 1)), db.JSONList(ids), r.env.Profile.Name, m.Name)
 	if err != nil {
 		return nil, false, fmt.Errorf("read store rows: %w", err)
 	}
@@ -183,7 +183,7 @@ func (r *run) settle(ctx context.Context, tx *db.Tx, m *model.Model, ids []strin
 	if tx.Kind() == db.SQLite {
 		verb = "UPDATE OR FAIL " // the transaction ends then: no page is copied first, to take this back
 	}
-	query = verb + query + " WHERE id IN " + tx.IDs(1)
+	query = verb + query + " WHERE " + tx.AmongIDs("id", 1)
 	if _, err := tx.Exec(ctx, query, db.JSONList(ids)); err != nil {
 		return fmt.Errorf("mark store rows as applied: %w", err)
 	}

@@ -270,11 +270,11 @@ func (s shape) entry(row app.Row, old known, again bool) (entry, error) {
 }
 
 const readStore = `SELECT id, partition, serialized, conflicting_serialized_data, _self_ref_fk, deleted, hard_deleted,
-	last_saved_instance, last_saved_counter, dirty_bit FROM morango_store WHERE id IN `
+	last_saved_instance, last_saved_counter, dirty_bit FROM morango_store WHERE `
 
 // knownRows reads what the store holds of these records.
 func knownRows(ctx context.Context, tx *db.Tx, ids []string) (map[string]known, error) {
-	rows, err := tx.Query(ctx, readStore+tx.IDs(1), db.JSONList(ids))
+	rows, err := tx.Query(ctx, readStore+tx.AmongIDs("id", 1), db.JSONList(ids))
 	if err != nil {
 		return nil, fmt.Errorf("read the store: %w", err)
 	}

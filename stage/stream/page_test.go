@@ -229,7 +229,7 @@ func TestPlans(t *testing.T) {
 			ids := db.JSONList([]string{number("c", 1)})
 			plans := map[string][]string{
 				"whole":     dbtest.Plan(t, tx, whole, args...),
-				"histories": dbtest.Plan(t, tx, store.HistoriesOf(tx), ids), "versions": dbtest.Plan(t, tx, stream.Versions+tx.IDs(1), ids),
+				"histories": dbtest.Plan(t, tx, store.HistoriesOf(tx), ids), "versions": dbtest.Plan(t, tx, stream.Versions+tx.AmongIDs("id", 1), ids),
 			}
 			wants := map[string]string{
 				"whole":     "SEARCH s USING INTEGER PRIMARY KEY (rowid>?)",

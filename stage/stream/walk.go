@@ -28,7 +28,7 @@ const columns = `s.id, s.profile, s.model_name, s.partition, s.source_id, s.seri
 const (
 	pageOfAll = `SELECT ` + columns + ` FROM morango_store s
 		WHERE s.profile || '' = $1 AND (FILTER) AND (ABOVE)(AFTER) ORDER BY (KEY) LIMIT (LIMIT)`
-	pageOfList = `SELECT ` + columns + ` FROM morango_store s WHERE s.profile = $2 AND s.id IN (IDS) ORDER BY (KEY)`
+	pageOfList = `SELECT ` + columns + ` FROM morango_store s WHERE s.profile = $2 AND (IDS) ORDER BY (KEY)`
 )
 
 // next reads the next page. It can have no records.
@@ -159,7 +159,7 @@ func (w *walk) listQuery(tx *db.Tx, ids []string) (string, []any) {
 		fmt.Fprintf(&b, " ELSE %d END, s.id", len(w.models))
 		key = b.String()
 	}
-	return strings.NewReplacer("(IDS)", tx.IDs(1), "(KEY)", key).Replace(pageOfList), args
+	return strings.NewReplacer("(IDS)", tx.AmongIDs("s.id", 1), "(KEY)", key).Replace(pageOfList), args
 }
 
 // pageHistory bounds the entries of the histories of a page's records: fewer than a frame can
