@@ -104,7 +104,7 @@ func TestPushRunsAhead(t *testing.T) {
 			}
 			items := 100
 			if rows == 0 {
-				items = 12_000
+				items = 10_000
 			}
 			tablet.do(`BEGIN`)
 			for i := range items {
