@@ -190,7 +190,7 @@ func (r *run) apply(ctx context.Context, tx *db.Tx, m *model.Model, items []item
 	}
 	decoder := record.NewDecoder(m)
 	for o.handled < len(items) {
-		if o.handled > 0 && (o.text >= r.limits.text || r.env.Now().Sub(start) >= db.PartTime) {
+		if o.handled > 0 && (o.text >= r.limits.text || r.env.Now().Sub(start) >= tx.PartTime()) {
 			break
 		}
 		p := &page{run: r, tx: tx, model: m, outcome: o, decoder: decoder}
