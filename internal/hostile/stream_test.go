@@ -3,8 +3,12 @@ package hostile
 import (
 	"bytes"
 	"crypto/rand"
+	"errors"
 	"fmt"
+	"io"
 	"math"
+	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -49,6 +53,7 @@ func TestStreams(t *testing.T) {
 				s.a.refused(t, "POST", wire.Item(wire.PathStreams, id), s.stream(t, s.header(id), s.own(t, "x")), "Content-Type", wire.ContentStream)
 			}
 		}},
+		{"cursors", cursors},
 		{"digests", digests},
 	}
 	for name, change := range forgedStreams() {
@@ -94,6 +99,46 @@ func forgedStreams() map[string]func(s *scene, h *wire.StreamHeader, r *record.R
 			h.After = strings.Repeat("0", wire.MaxCursor+1)
 		},
 	}
+}
+
+// cursors that nobody has given out: those of another form are refused, without a word of how the
+// store is read, and those of the hub's form show what the attacker may pull anyway.
+func cursors(t *testing.T, s *scene) {
+	s.a.can = wire.All()
+	id, own := s.a.pull(t, s.a.own), strings.Repeat("0", 32)
+	get := func(cursor string) (method, path, body string) {
+		return "GET", wire.Item(wire.PathStreams, id) + "?after=" + url.QueryEscape(cursor), ""
+	}
+	forms := []string{"0", "a", "b", "b0000", "b0000-0000-" + own, "b0000-0000-" + own + "-0", "bffff-ffff-" + own + "-00000000", "b-1-" + own,
+		"a0000000000000000-0000-0000000000000000-" + own, "zz", strings.Repeat("b", wire.MaxCursor), strings.Repeat("b", wire.MaxCursor+1)}
+	for _, cursor := range append(hostileTexts(), forms...) {
+		if cursor == "" {
+			continue
+		}
+		method, path, body := get(cursor)
+		if said := s.a.refused(t, method, path, body); strings.Contains(said, "SELECT") || strings.Contains(said, "morango_") {
+			t.Errorf("%.100q: %s", cursor, said)
+		}
+	}
+	for _, cursor := range []string{"b0000-0000000000000000-" + own, "b0000-8000000000000001-" + own, "b0000-ffffffffffffffff-" + own, "b0000-0000-" + own + "-00000000",
+		"b0000-ffff-" + own + "-00000000", wire.CursorEnd} {
+		method, path, body := get(cursor)
+		status, said := s.a.ask(t, method, path, body)
+		if status >= 500 {
+			t.Errorf("%s: %d, %s", cursor, status, said)
+		}
+		if status != http.StatusOK {
+			continue
+		}
+		unzip, err := wire.Decompress(strings.NewReader(said))
+		must(t, err)
+		all, err := io.ReadAll(unzip)
+		must(t, errors.Join(err, unzip.Close()))
+		if strings.Contains(string(all), "bob") || strings.Contains(string(all), secret) {
+			t.Errorf("%s shows %q", cursor, all)
+		}
+	}
+	s.a.ask(t, "DELETE", wire.Item(wire.PathTransferSessions, id), "")
 }
 
 // beginStream opens a push whose records are to come as a stream.

@@ -16,11 +16,17 @@ func PagesBy(ctx context.Context, env stage.Env, job Job, rows, bytes int, chang
 // Versions is a query, for the test of its plan.
 const Versions = versionsOf
 
-// WholeQuery is a page of the whole store, which must be after a good cursor of SQLite's.
-func WholeQuery(tx *db.Tx, job Job, rows int) (string, []any) {
-	w := walk{order: order{byRow: true}, job: job, rows: rows, plan: plan{all: []int64{0}}}
+// WholeQuery is a page of the whole store, or on PostgreSQL of one model, which must be after a
+// good cursor.
+func WholeQuery(tx *db.Tx, env stage.Env, job Job, rank int64, rows int) (string, []any) {
+	w := walk{order: orderOf(env), job: job, rows: rows, plan: plan{all: []int64{rank}}}
 	w.at, _ = w.place(job.After)
 	return w.pageQuery(tx)
+}
+
+// Cursor is the cursor of a place.
+func Cursor(env stage.Env, row int64, id string) string {
+	return orderOf(env).cursor(place{row: row, id: id})
 }
 
 // FollowBy is Follow with pages that end when their texts have so many bytes.

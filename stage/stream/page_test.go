@@ -223,9 +223,10 @@ func TestPagesEnd(t *testing.T) {
 // The store is read in the order of rows, without sorting; histories and versions by record.
 func TestPlans(t *testing.T) {
 	dbtest.SQLite(t, func(t *testing.T, d *db.DB) {
+		env := tables.Env(t, d)
 		tables.Write(t, d, func(tx *db.Tx) error {
-			job := stream.Job{Profile: "p", Filter: partition.Of("p:1"), After: "b0000-8000000000000001-" + number("c", 1), Receiver: counter.ByPartition{"p": {number("a", 1): 5}}}
-			whole, args := stream.WholeQuery(tx, job, 500)
+			job := stream.Job{Profile: "p", Filter: partition.Of("p:1"), After: stream.Cursor(env, 1, number("c", 1)), Receiver: counter.ByPartition{"p": {number("a", 1): 5}}}
+			whole, args := stream.WholeQuery(tx, env, job, 0, 500)
 			ids := db.JSONList([]string{number("c", 1)})
 			plans := map[string][]string{
 				"whole":     dbtest.Plan(t, tx, whole, args...),
@@ -244,4 +245,41 @@ func TestPlans(t *testing.T) {
 			return nil
 		})
 	})
+}
+
+// On PostgreSQL a model is read in the order of ids, by their index, whatever the server knows of the table.
+func TestPlansOfModels(t *testing.T) {
+	for name, d := range map[string]*db.DB{"lean": dbtest.Postgres(t), "django": dbtest.PostgresDjango(t)} {
+		env := tables.Env(t, d)
+		load(t, d, nil)
+		tables.Write(t, d, func(tx *db.Tx) error {
+			_, err := tx.Exec(t.Context(), `INSERT INTO morango_store (id, profile, model_name, partition, source_id, serialized,
+				conflicting_serialized_data, _self_ref_fk, deleted, hard_deleted, last_saved_instance, last_saved_counter, dirty_bit, deserialization_error)
+				SELECT md5(n::text)::uuid, 'facilitydata', CASE n % 50 WHEN 0 THEN 'facility' ELSE 'user' END, 'p:' || n % 100, 's', repeat('x', 500),
+					'', '', FALSE, FALSE, $1, n, FALSE, '' FROM generate_series(1, 20000) n`, number("a", 1))
+			return err
+		})
+		for _, analyze := range []bool{false, true} {
+			tables.Write(t, d, func(tx *db.Tx) error {
+				if analyze {
+					if _, err := tx.Exec(t.Context(), `ANALYZE morango_store`); err != nil {
+						return err
+					}
+				}
+				if err := tx.WalkIndex(t.Context()); err != nil {
+					return err
+				}
+				for rank, m := range env.Profile.Models {
+					for _, after := range []string{"", stream.Cursor(env, int64(rank), strings.Repeat("8", 32))} {
+						query, args := stream.WholeQuery(tx, env, stream.Job{Profile: "facilitydata", After: after}, int64(rank), 500)
+						plan := strings.Join(dbtest.Plan(t, tx, query, args...), "\n")
+						if !strings.Contains(plan, "Index Scan using morango_store_pkey") || strings.Contains(plan, "Sort") || strings.Contains(plan, "Seq Scan") {
+							t.Errorf("%s, analyzed %v, %s after %q:\n%s\n%s", name, analyze, m.Name, after, query, plan)
+						}
+					}
+				}
+				return nil
+			})
+		}
+	}
 }
