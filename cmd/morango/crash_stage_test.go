@@ -60,8 +60,11 @@ func dooms() (all []doom) {
 			doom{receiver, push, stage.Transferring, "morango_store", true},
 			doom{receiver, push, stage.Transferring, "morango_recordmaxcounter", true},
 			doom{receiver, push, stage.Dequeuing, "morango_databasemaxcounter", true},
-			doom{receiver, push, stage.Deserializing, "attempt", true},
+			doom{receiver, push, stage.Transferring, "attempt", true}, // what is new is applied at once
 		)
+		if push { // the hub has changes of its own; a pull leaves the tablet's to the push
+			all = append(all, doom{receiver, push, stage.Deserializing, "attempt", true})
+		}
 	}
 	return all
 }
