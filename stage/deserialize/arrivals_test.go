@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -12,6 +13,7 @@ import (
 	"github.com/morango-go/morango/counter"
 	"github.com/morango-go/morango/db"
 	"github.com/morango-go/morango/db/dbtest"
+	"github.com/morango-go/morango/model"
 	"github.com/morango-go/morango/partition"
 	"github.com/morango-go/morango/record"
 	"github.com/morango-go/morango/session"
@@ -261,4 +263,44 @@ func settled(t testing.TB, rt *rapid.T, env stage.Env) state {
 	}
 	rt.Fatal("the stage finds no end")
 	return nil
+}
+
+// Of models that share a table each arrives beside the others, under what refers across them;
+// a row of another's is not taken, which costs a refusal, then a look, and then nothing: the
+// models are left to the stage.
+func TestArrivalsOfASharedTable(t *testing.T) {
+	for _, d := range []*db.DB{dbtest.New(t), dbtest.Postgres(t)} {
+		p, err := model.Load("shared.yaml", strings.NewReader(sharedProfile))
+		if err != nil {
+			t.Fatal(err)
+		}
+		env := newEnv(t, d, p)
+		a := &arrival{env: env, transfer: arrive(t, env), apply: NewArrivals(env)}
+		next := func(last bool, applied int64, rows ...tableRow) {
+			t.Helper()
+			var records []record.Record
+			for _, row := range rows {
+				records = append(records, recordOf(row))
+			}
+			before := a.report.Applied
+			if a.receive(t, records, last); a.report.Applied != before+applied {
+				t.Errorf("%d of %d rows were applied at once instead of %d", a.report.Applied-before, len(rows), applied)
+			}
+		}
+		class := func(n, parent int, kind string) tableRow {
+			return stored("class", idOf(n), idOf(parent), fmt.Sprintf(`"kind": %q, "parent_id": %q`, kind, idOf(parent)))
+		}
+		school := stored("school", idOf(1), "", `"kind": "school", "parent_id": null`)
+		next(false, 3, class(3, 2, "class"), class(2, 1, "class"), school, class(4, 1, "school"))
+		exec(t, d, "INSERT INTO collection (id, _morango_source_id, _morango_partition, kind, _morango_dirty_bit) VALUES ($1, 's', 'p', 'school', TRUE)", idOf(5))
+		next(false, 0, class(5, 1, "class"), class(6, 1, "class"))
+		next(false, 1, class(7, 1, "class"))
+		exec(t, d, "INSERT INTO collection (id, _morango_source_id, _morango_partition, kind, _morango_dirty_bit) VALUES ($1, 's', 'p', 'school', TRUE)", idOf(8))
+		next(false, 1, class(8, 1, "class"), class(9, 1, "class"))
+		next(true, 1, class(10, 9, "class"))
+		if a.refused != 1 {
+			t.Errorf("%d chunks were refused", a.refused)
+		}
+		wantRun(t, env, Report{Applied: 1, Errors: 1, Waiting: 2})
+	}
 }
