@@ -38,8 +38,9 @@ func (e *Engine) saveOwn(ctx context.Context, t *session.Transfer, s side, terms
 	run, err := serialize.Begin(ctx, e.env, partition.Parse(t.Filter))
 	for more := true; more && !ahead && err == nil; {
 		if more, err = run.Next(ctx); err == nil && more {
-			tick(run.Report().Records)
-			ahead = may && !run.Serialized()
+			if ahead = may && !run.Serialized(); !ahead { // else what is seen is the sending
+				tick(run.Report().Records)
+			}
 		}
 	}
 	if err != nil {
