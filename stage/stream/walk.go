@@ -16,6 +16,7 @@ type walk struct {
 	order
 	job         Job
 	rows, bytes int // of a page
+	wide        int // how many rows are likely to make the next page; 0 is as many as it may have
 	at          place
 	plan        // what is left of it
 }
@@ -57,14 +58,24 @@ func (w *walk) pageQuery(tx *db.Tx) (string, []any) {
 		}
 		after += fmt.Sprintf(" AND %s > $%d", key, len(args))
 	}
-	return strings.NewReplacer("(AFTER)", after, "(KEY)", key, "(LIMIT)", fmt.Sprint(w.rows)).Replace(query), args
+	return strings.NewReplacer("(AFTER)", after, "(KEY)", key, "(LIMIT)", fmt.Sprint(w.limit())).Replace(query), args
+}
+
+// limit is how many rows a page's query asks for. PostgreSQL sends them all, also those that
+// the page has no room for. It is one of few numbers: each makes a statement.
+func (w *walk) limit() int {
+	const step = 64
+	if w.wide == 0 {
+		return w.rows
+	}
+	return min((w.wide+step-1)/step*step, w.rows)
 }
 
 // ofModel is a condition that a record is of the first model of which all is read, or of none
 // that the profile has.
 func (w *walk) ofModel(args []any) (string, []any) {
 	if rank := w.all[0]; rank < int64(len(w.models)) {
-		return fmt.Sprintf(" AND s.model_name || '' = $%d", len(args)+1), append(args, w.models[rank])
+		return fmt.Sprintf(" AND s.model_name = $%d", len(args)+1), append(args, w.models[rank])
 	}
 	var b strings.Builder
 	for _, name := range w.models {
@@ -88,7 +99,10 @@ func (w *walk) nextOfAll(ctx context.Context, tx *db.Tx) ([]record.Record, error
 	if err != nil {
 		return nil, err
 	}
-	over := !full && len(records) < w.rows
+	over := !full && len(records) < w.limit()
+	if w.wide = 2 * w.limit(); full {
+		w.wide = len(records) + len(records)/8
+	}
 	var last record.Record
 	if len(records) > 0 {
 		last = records[len(records)-1]
