@@ -11,6 +11,9 @@
 // The receiver raises its claims by it only when it has merged everything up to the
 // sender's end. And a chunk and the place up to which the transfer has come are one
 // transaction, so that whoever goes on goes on right after it.
+//
+// Where a stream begins while its sender still serializes, Follow reads what is saved, before the
+// claim is made, and Pages what is left, after it.
 package stream
 
 import (
