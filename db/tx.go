@@ -125,7 +125,9 @@ func (t *Tx) HasIndex(ctx context.Context, name string) (bool, error) {
 
 // Capture turns the capture of changes by triggers off (false) or on again (true)
 // for this transaction's own writes to application tables. Writes of other
-// transactions are captured all the while. The commit turns it on again.
+// transactions are captured all the while. The commit turns it on again. Turn it on before
+// anything is written into the store: while it is off SQLite has a foreign key that is
+// broken, and looks for what refers to each new row of a table.
 func (t *Tx) Capture(ctx context.Context, on bool) error {
 	if t.quiet == !on {
 		return nil

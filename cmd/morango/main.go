@@ -19,6 +19,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"github.com/morango-go/morango"
+	"github.com/morango-go/morango/internal/heap"
 )
 
 // The exit codes.
@@ -79,6 +80,7 @@ type console struct {
 var errPartial = errors.New("some records could not be applied")
 
 func main() {
+	heap.Rest(heap.Least)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once

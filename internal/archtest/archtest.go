@@ -65,7 +65,8 @@ var table = map[string]row{
 
 	"": {layer: layerFacade},
 
-	"cmd/morango": {layer: layerProgram, std: []string{"database/sql"}}, // the demo plays the application
+	"cmd/morango":   {layer: layerProgram, peers: []string{"internal/heap"}, std: []string{"database/sql"}}, // the demo plays the application
+	"internal/heap": {layer: layerProgram},
 
 	"db/dbtest":                     {layer: layerFrame, peers: []string{"internal/conformance"}}, // what Django made
 	"internal/archtest":             {layer: layerFrame},

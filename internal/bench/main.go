@@ -20,9 +20,12 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+
+	"github.com/morango-go/morango/internal/heap"
 )
 
 func main() {
+	heap.Rest(heap.Least) // as in cmd/morango
 	// Ctrl-C ends the run, and what it made goes with it. The processes that this one
 	// started end when their input does.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
