@@ -2,6 +2,7 @@ package morango_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -56,7 +57,7 @@ func (l *listener) take(t *testing.T) (all []heard) {
 		h := heard{StreamHeader: r.Header()}
 		for {
 			f, err := r.Next()
-			if err == io.EOF {
+			if errors.Is(err, io.EOF) {
 				break
 			}
 			must(t, err)

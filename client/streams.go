@@ -57,13 +57,14 @@ func (p *Peer) PushStream(ctx context.Context, transferID string, write func(con
 	from, to := io.Pipe()
 	var failed error
 	err := watch(ctx, func(ctx context.Context, moved func()) error {
-		written := make(chan error, 1)
+		var said error // of write, once it is written
+		written := make(chan struct{})
 		writing, end := context.WithCancel(ctx)
 		defer end()
 		go func() {
-			err := write(writing, to)
-			written <- err
-			to.CloseWithError(err)
+			said = write(writing, to)
+			close(written)
+			to.CloseWithError(said)
 		}()
 		r := request{
 			method: http.MethodPost, path: wire.Item(wire.PathStreams, transferID), content: wire.ContentStream,
@@ -71,14 +72,14 @@ func (p *Peer) PushStream(ctx context.Context, transferID string, write func(con
 		}
 		err := p.do(ctx, r, maxSmall, jsonInto(&t))
 		select {
-		case failed = <-written: // before the request ended
+		case <-written: // before the request ended, or with it
+			if ctx.Err() == nil {
+				failed = said
+			}
 		default:
 			end()
 			from.CloseWithError(errAnswered)
 			<-written // it failed because of that, if it did
-		}
-		if errors.Is(failed, errAnswered) {
-			failed = nil
 		}
 		return err
 	})

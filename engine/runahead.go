@@ -30,7 +30,7 @@ import (
 // saveOwn brings the producer's changes into the store. ahead says that it has only begun
 // to: the stream does the rest.
 func (e *Engine) saveOwn(ctx context.Context, t *session.Transfer, s side, terms Terms) (ahead bool, err error) {
-	may, before, err := e.mayRunAhead(ctx, *t, s, terms)
+	may, before, err := e.mayRunAhead(ctx, s, terms)
 	if err != nil {
 		return false, err
 	}
@@ -55,7 +55,7 @@ func (e *Engine) saveOwn(ctx context.Context, t *session.Transfer, s side, terms
 
 // mayRunAhead says whether a session can run ahead, and how far the instances of this database
 // have saved. In Django's layout there is no index by which to follow an instance.
-func (e *Engine) mayRunAhead(ctx context.Context, t session.Transfer, s side, terms Terms) (may bool, saved map[string]int64, err error) {
+func (e *Engine) mayRunAhead(ctx context.Context, s side, terms Terms) (may bool, saved map[string]int64, err error) {
 	if !terms.Stream || !s.producer || s.server {
 		return false, nil, nil
 	}
@@ -156,12 +156,13 @@ func (out *outgoing) follow(ctx context.Context, a session.Ahead) (session.Ahead
 	return out.fix(ctx, a, run.run.Report())
 }
 
-// noteFailure keeps, as for a stage that fails, why not all could be serialized.
+// noteFailure keeps, as for a stage that fails, why not all could be serialized. An interruption is
+// no failure.
 func (out *outgoing) noteFailure(ctx context.Context, cause error) error {
-	if ctx.Err() != nil || errors.Is(cause, context.Canceled) {
+	e, interrupted := out.e, ctx.Err() != nil || errors.Is(cause, context.Canceled)
+	if interrupted {
 		return nil
 	}
-	e := out.e
 	return e.env.DB.Write(ctx, func(tx *db.Tx) error {
 		return session.SetFailure(ctx, tx, out.t.SyncSessionID, session.Failure{
 			TransferSession: out.t.ID, Stage: string(stage.Serializing), Reason: cause.Error(), Time: e.env.Now()})

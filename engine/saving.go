@@ -55,8 +55,8 @@ func (s *saving) ended() bool {
 // wait waits until there may be more to send, or it has ended, for at most d.
 func (s *saving) wait(ctx context.Context, d time.Duration) error {
 	if s.turns {
-		more := false
-		if more, s.err = s.run.Next(ctx); !more || s.err != nil {
+		more, err := s.run.Next(ctx)
+		if s.err = err; !more || err != nil {
 			close(s.done)
 		}
 		return nil
