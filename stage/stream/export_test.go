@@ -39,5 +39,8 @@ func TailQuery(job Job, t Tail, counter int64) (string, []any) {
 	return following{order: order{byRow: true}, job: job, tail: t}.query(trail{counter, place{row: 1, id: "x"}}, 10)
 }
 
+// NextModel is a query, for the test of its plan.
+const NextModel = nextModel
+
 // NextCounter is a query, for the test of its plan.
 const NextCounter = nextCounter

@@ -269,6 +269,9 @@ func TestPlansOfModels(t *testing.T) {
 				if err := tx.WalkIndex(t.Context()); err != nil {
 					return err
 				}
+				if plan := strings.Join(dbtest.Plan(t, tx, stream.NextModel, "facility"), "\n"); name == "lean" && !strings.Contains(plan, "morango_store_model") {
+					t.Errorf("the next model, analyzed %v:\n%s", analyze, plan)
+				}
 				for rank, m := range env.Profile.Models {
 					for _, after := range []string{"", stream.Cursor(env, int64(rank), strings.Repeat("8", 32))} {
 						query, args := stream.WholeQuery(tx, env, stream.Job{Profile: "facilitydata", After: after}, int64(rank), 500)

@@ -3,6 +3,8 @@ package stream
 import (
 	"cmp"
 	"context"
+	"database/sql"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -51,7 +53,37 @@ func (o order) planOf(ctx context.Context, tx *db.Tx, job Job, at place, s short
 	case o.byRow:
 		return plan{all: []int64{0}}, nil
 	}
+	if byIndex, err := tx.HasIndex(ctx, modelIndex); err != nil || byIndex {
+		return o.byIndex(ctx, tx, at)
+	}
 	return o.byModels(ctx, tx, job, at, s.changed)
+}
+
+// modelIndex finds the records of a model in the order of their ids, on PostgreSQL in the lean
+// layout only.
+const modelIndex = "morango_store_model"
+
+// The statements that go from model to model by the index.
+const (
+	firstModel = `SELECT model_name FROM morango_store ORDER BY model_name LIMIT 1`
+	nextModel  = `SELECT model_name FROM morango_store WHERE model_name > $1 ORDER BY model_name LIMIT 1`
+)
+
+// byIndex is a plan in which all that the store has of each model is read, from a place on, where
+// that costs no more than those records.
+func (o order) byIndex(ctx context.Context, tx *db.Tx, at place) (p plan, err error) {
+	var name string
+	for err = tx.QueryRow(ctx, firstModel).Scan(&name); err == nil; err = tx.QueryRow(ctx, nextModel, name).Scan(&name) {
+		rank := o.rank(name)
+		if (at.id == "" || rank >= at.row) && !slices.Contains(p.all, rank) {
+			p.all = append(p.all, rank)
+		}
+	}
+	slices.Sort(p.all)
+	if !errors.Is(err, sql.ErrNoRows) {
+		return p, fmt.Errorf("look which models there are: %w", err)
+	}
+	return p, nil
 }
 
 // listOf puts what was found into order, as far as it comes after a place.
