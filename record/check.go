@@ -76,17 +76,23 @@ func checkTexts(r Record) error {
 
 // checkVersions looks at the version and the history.
 func checkVersions(r Record) error {
-	counters := map[string]int64{r.Version.Instance: r.Version.Counter}
-	for range 2 {
-		for instance, n := range counters {
-			if !ident.Valid(instance) {
-				return fmt.Errorf("the instance %s is not 32 lower-case hex digits", quoteShort(instance))
-			}
-			if n < 0 || n > math.MaxInt32 {
-				return fmt.Errorf("counter %d of instance %s is out of range", n, instance)
-			}
+	if err := checkVersion(r.Version.Instance, r.Version.Counter); err != nil {
+		return err
+	}
+	for instance, n := range r.History {
+		if err := checkVersion(instance, n); err != nil {
+			return err
 		}
-		counters = r.History
+	}
+	return nil
+}
+
+func checkVersion(instance string, n int64) error {
+	if !ident.Valid(instance) {
+		return fmt.Errorf("the instance %s is not 32 lower-case hex digits", quoteShort(instance))
+	}
+	if n < 0 || n > math.MaxInt32 {
+		return fmt.Errorf("counter %d of instance %s is out of range", n, instance)
 	}
 	return nil
 }
