@@ -43,8 +43,9 @@ import (
 // what it means. The receiver keeps the one up to which everything has come, and asks for the rest with
 // it; it compares cursors as texts. The beginning is "", CursorEnd the end. Each frame of records has a
 // greater one than the one before, the header's being the first and the end's at least the last; those of
-// frames of records and of 'M' are less than CursorEnd. The same record can come twice, with
-// different versions: it has changed and so moved to a place that the sender had not reached.
+// frames of records and of 'M' are less than CursorEnd. The same record can come twice, but not in
+// one frame, with different versions: it has changed and so moved to a place that the sender had not
+// reached.
 //
 // A record does not repeat what follows from the rest, or what was said before. Where it has an
 // id or a moment, that is the next of the section:

@@ -202,8 +202,12 @@ func drawStream(t *rapid.T) streamed {
 	after := rapid.SampledFrom([]string{"", "a", "b-"}).Draw(t, "after")
 	s.Header.After = after
 	for range rapid.IntRange(0, 4).Draw(t, "frames") {
+		frame := len(s.Records)
 		for range rapid.IntRange(1, 3).Draw(t, "records") {
-			s.Records = append(s.Records, drawRecord(t))
+			r := drawRecord(t)
+			if !slices.ContainsFunc(s.Records[frame:], func(other record.Record) bool { return other.ID == r.ID }) {
+				s.Records = append(s.Records, r)
+			}
 		}
 		after += rapid.StringMatching(`[0-9a-y-][0-9a-z-]{0,9}`).Draw(t, "more")
 		s.Reached = append(s.Reached, reached{after, len(s.Records)})
@@ -347,6 +351,7 @@ func TestCursors(t *testing.T) {
 		"at the end": {head, record(wire.CursorEnd)}, "of another form": {head, record("c!")}, "none": {head, record("")},
 		"a header with none": {[]byte(`H{"after":"B"}`)}, "a header beyond": {[]byte(`H{"after":"zz"}`)},
 		"an end before it": {head, record("c"), []byte(`M{"after":"b9","records":1}`)}, "an end of another form": {head, []byte(`M{"after":"c!","records":0}`)},
+		"two in one frame":   {head, append([]byte("R\x01c\x40"), strings.Repeat("1", 64)+"\x02"+strings.Repeat("\x04\x00\x00\x00\x00\x00\x00\x00\x00", 2)...)},
 		"more after the end": {head, []byte(`M{"after":"z","records":0}`)}, "an end before the end": {head, []byte(`E{"after":"c","records":0}`)},
 	} {
 		var format *wire.FormatError

@@ -31,6 +31,7 @@ type FrameReader struct {
 	last    string // cursor that was reached last
 	decoder recordDecoder
 	payload []byte
+	seen    map[string]struct{} // ids of the frame
 	ended   bool
 }
 
@@ -38,7 +39,7 @@ type FrameReader struct {
 // or what the reader below says; a stream that ends too early is io.ErrUnexpectedEOF.
 func NewFrameReader(from io.Reader) (*FrameReader, error) {
 	below := &source{from: from}
-	r := &FrameReader{from: below, in: bufio.NewReaderSize(below, 32<<10), crc: crc32.Checksum([]byte(magic), castagnoli)}
+	r := &FrameReader{from: below, seen: map[string]struct{}{}, in: bufio.NewReaderSize(below, 32<<10), crc: crc32.Checksum([]byte(magic), castagnoli)}
 	start := make([]byte, len(magic))
 	if _, err := io.ReadFull(r.in, start); err != nil {
 		return nil, r.broken(err)
@@ -151,6 +152,13 @@ func (r *FrameReader) readRecords() (Frame, error) {
 		return Frame{}, malformed("records up to %.40q, which is no cursor", cursor)
 	case cursor <= r.last:
 		return Frame{}, fmt.Errorf("records up to %q after %q: %w", cursor, r.last, ErrOrder)
+	}
+	clear(r.seen)
+	for i := range records {
+		r.seen[records[i].ID] = struct{}{}
+	}
+	if len(r.seen) < len(records) {
+		return Frame{}, malformed("a record twice in one frame")
 	}
 	r.last = cursor
 	r.records += int64(len(records))

@@ -75,7 +75,7 @@ func TestForgottenWords(t *testing.T) {
 				name = []byte{1}
 			}
 			records = append(append(append(records, 4), name...), 0, 0, 0, 0, 0, 0) // partition, source id, instance, counter, text
-			section = append(section, make([]byte, 32)...)
+			section = append(binary.BigEndian.AppendUint32(section, uint32(n+1)), make([]byte, 28)...)
 		}
 		payload := append([]byte{'R', byte(len(cursor))}, cursor...)
 		payload = append(binary.AppendUvarint(payload, uint64(len(section))), section...)
