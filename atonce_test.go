@@ -53,3 +53,40 @@ func TestArrivalsAreAppliedAtOnce(t *testing.T) {
 		t.Errorf("%d and %d rows of the store were written again", a, b)
 	}
 }
+
+// A row that had come before what it refers to, and was refused, follows when that comes and
+// is applied at once, however many others there are that miss something else: a few of all
+// are tried again anyway.
+func TestRowsFollowWhatIsAppliedAtOnce(t *testing.T) {
+	hub, tablet, url := pair(t, nil)
+	top := tablet.folder("top", nil)
+	_, err := tablet.Serialize(t.Context(), morango.Filter{})
+	must(t, err)
+	tablet.do(`UPDATE morango_store SET source_id = 'another' WHERE id = ?`, top) // it cannot travel
+	item := tablet.item("item", top, "")
+	tablet.sync(url)
+	if got := hub.texts(); len(got) > 0 {
+		t.Errorf("the hub has %q without what it refers to", got)
+	}
+	const others, missing = 5000, "00000000000000000000000000000bad"
+	hub.do(`WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)
+		INSERT INTO morango_store (id, profile, model_name, partition, source_id, serialized, conflicting_serialized_data, _self_ref_fk,
+			deleted, hard_deleted, last_saved_instance, last_saved_counter, dirty_bit, deserialization_error)
+		SELECT lower(hex(randomblob(16))), profile, model_name, partition, source_id, replace(serialized, ?, ?), '', '',
+			FALSE, FALSE, last_saved_instance, last_saved_counter, TRUE, ? || ' is missing' FROM morango_store, n WHERE id = ?`,
+		others, top, missing, missing, item)
+	tablet.do(`UPDATE morango_store SET source_id = (SELECT _morango_source_id FROM folder) WHERE id = ?`, top)
+	tablet.do(`UPDATE folder SET name = name`)
+	hub.countUpdates()
+	tablet.sync(url)
+	same(t, hub, tablet, "item", "top")
+	if again := hub.updatesOf(top); again > 0 {
+		t.Errorf("what it refers to was written %d times more", again)
+	}
+}
+
+func (p *peer) updatesOf(id string) (n int) {
+	p.t.Helper()
+	must(p.t, p.app.QueryRowContext(p.t.Context(), `SELECT COUNT(*) FROM updated WHERE id = ?`, id).Scan(&n))
+	return n
+}
