@@ -8,6 +8,9 @@
 // snapshot; each transaction reads its rows again and leaves out those that
 // somebody else has applied meanwhile.
 //
+// Arrivals does the same for rows while they arrive by a stream, in the transactions
+// that merge them into the store, as far as there is no doubt.
+//
 // It belongs to the stages layer. It imports the words and tables layers and
 // stage. On a row's path it is the last step, from the store into the
 // application's table of the receiving peer.

@@ -12,6 +12,9 @@
 // sender's end. And a chunk and the place up to which the transfer has come are one
 // transaction, so that whoever goes on goes on right after it.
 //
+// What is new to the receiver's store can go into the application's tables in the same
+// transaction, and counts as applied: see Applier.
+//
 // Where a stream begins while its sender still serializes, Follow reads what is saved, before the
 // claim is made, and Pages what is left, after it.
 package stream
