@@ -73,10 +73,9 @@ import (
 //	            or in place of it; 0 says that the history does not have the instance
 //	word      = number: 0, and the text or id follows and gets the next number of its kind, from 1
 //	            on, if there is one and it is not longer than MaxWord; else the number of one that came
-//	            before. Models, partitions and instances have MaxWords numbers each, ids MaxIDs. What is
-//	            likely to come again has a number beforehand: the ids between the colons of a partition get
-//	            the next numbers of the ids right after it where its text is given, and the id of a record
-//	            right after its texts. A frame
+//	            before. Models, partitions and instances have MaxWords numbers each, ids MaxIDs. The id
+//	            of a record gets the next number of the ids right after its texts, so that what refers to
+//	            it is short. A frame
 //	            of records before which all numbers of a kind were given forgets what they stand for,
 //	            and gives them anew from 1 on
 //	moment    = number: the microseconds from the moment before it in the stream, or for the first

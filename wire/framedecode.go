@@ -66,7 +66,7 @@ func (d *recordDecoder) record() record.Record {
 		r.ID = d.id()
 	}
 	r.Model = d.word(&d.models, d.plain)
-	r.Partition = d.word(&d.partitions, d.partition)
+	r.Partition = d.word(&d.partitions, d.plain)
 	if f&flagSourceID != 0 {
 		r.SourceID = d.id()
 	} else {
@@ -88,8 +88,8 @@ func (d *recordDecoder) record() record.Record {
 	if f&flagConflicting != 0 {
 		r.Conflicting = d.cutText(f, values)
 	}
-	if id, ok := parseID(r.ID); ok {
-		d.known(id)
+	if id, ok := parseID(r.ID); ok && len(d.ids) < MaxIDs {
+		d.ids = append(d.ids, id)
 	}
 	r.History = d.history(f, r.Version)
 	return r
@@ -181,22 +181,6 @@ func (d *recordDecoder) spend(n int) bool {
 
 func (d *recordDecoder) plain() string {
 	return string(d.bytes(d.number(MaxFrame, "bytes of a text")))
-}
-
-// partition takes the text of a partition, whose ids are likely to come again.
-func (d *recordDecoder) partition() string {
-	text := d.plain()
-	for id := range idsOf(text) {
-		d.known(id)
-	}
-	return text
-}
-
-// known gives an id the next number, if there is one left.
-func (d *recordDecoder) known(id rawID) {
-	if len(d.ids) < MaxIDs {
-		d.ids = append(d.ids, id)
-	}
 }
 
 func (d *recordDecoder) cutText(flags byte, values [4]string) string {

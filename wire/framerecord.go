@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
-	"iter"
 	"slices"
 	"strings"
 
@@ -98,29 +97,6 @@ func (t *wordTable) append(dst []byte, word string) []byte {
 	return dst
 }
 
-func (e *recordEncoder) appendPartition(dst []byte, partition string) []byte {
-	n := e.partitions.number(partition)
-	dst = binary.AppendUvarint(dst, n)
-	if n > 0 {
-		return dst
-	}
-	for id := range idsOf(partition) {
-		e.ids.add(id)
-	}
-	return appendString(dst, partition)
-}
-
-// idsOf are the ids that stand between the colons of a partition.
-func idsOf(partition string) iter.Seq[rawID] {
-	return func(yield func(rawID) bool) {
-		for part := range strings.SplitSeq(partition, ":") {
-			if id, ok := parseID(part); ok && !yield(id) {
-				return
-			}
-		}
-	}
-}
-
 func (e *recordEncoder) appendIDWord(dst []byte, t *idTable, id rawID) []byte {
 	n := t.number(id)
 	if n == 0 {
@@ -164,7 +140,7 @@ func (e *recordEncoder) append(dst []byte, r record.Record) ([]byte, int, error)
 		e.id(r.ID)
 	}
 	dst = e.models.append(dst, r.Model)
-	dst = e.appendPartition(dst, partition)
+	dst = e.partitions.append(dst, partition)
 	if flags&flagSourceID != 0 {
 		e.id(r.SourceID)
 	} else {
