@@ -21,20 +21,26 @@ type saving struct {
 	broken any // with which serialize panicked
 }
 
+// rowsBeside bounds the rows of one transaction of serialize that runs beside the sender: both
+// need memory.
+const rowsBeside = 512
+
 // beginSaving serializes what lies in a filter. End it with close.
 func (e *Engine) beginSaving(ctx context.Context, filter partition.Filter) *saving {
 	ctx, stop := context.WithCancel(ctx)
-	s := &saving{turns: e.env.SerializeRows > 0, moved: make(chan struct{}, 1), done: make(chan struct{}), stop: stop}
+	env := e.env
+	s := &saving{turns: env.SerializeRows > 0, moved: make(chan struct{}, 1), done: make(chan struct{}), stop: stop}
 	if s.turns {
-		if s.run, s.err = serialize.Begin(ctx, e.env, filter); s.err != nil {
+		if s.run, s.err = serialize.Begin(ctx, env, filter); s.err != nil {
 			close(s.done)
 		}
 		return s
 	}
+	env.SerializeRows = rowsBeside
 	go func() {
 		defer close(s.done)
 		defer func() { s.broken = recover() }() // nobody would catch it here
-		s.run, s.err = serialize.Begin(ctx, e.env, filter)
+		s.run, s.err = serialize.Begin(ctx, env, filter)
 		for more := s.err == nil; more && s.err == nil; signal(s.moved) {
 			more, s.err = s.run.Next(ctx)
 		}
