@@ -122,7 +122,7 @@ const (
 	// MaxWords bounds the words of one kind that a stream numbers.
 	MaxWords = 4096
 	// MaxIDs is the same of the ids that stand in texts.
-	MaxIDs = 1 << 16
+	MaxIDs = 1 << 15
 	// MaxWord is the length of the longest word that gets a number, in bytes.
 	MaxWord = 256
 	// MaxLeftOut bounds the problems of a frame.
