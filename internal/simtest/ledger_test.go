@@ -413,9 +413,11 @@ func (w *world) outsideCircles(p *peer, rows []string) []string {
 		seen := map[string]bool{}
 		for id != "" && !seen[id] {
 			seen[id] = true
-			var values struct{ Parent_id string }
+			var values struct {
+				Parent string `json:"parent_id"`
+			}
 			_ = json.Unmarshal([]byte(p.mirror.rows[id].serialized), &values) // what cannot be read has no parent
-			id = values.Parent_id
+			id = values.Parent
 		}
 		if id != "" {
 			w.count.circles++
