@@ -15,7 +15,7 @@ import (
 // Least is what the heap of the project's programs may grow to, in bytes, before it is collected
 // for the first time. Go's own is 4 MiB, of which a sync that reads rows page by page is
 // through a hundred times a second.
-const Least = 10 << 20
+const Least = 8 << 20
 
 // Rest has the heap collected only when it has grown to least bytes, and from then on when it
 // has doubled, as Go has it: a large heap is as large as without. It is for main, once, and

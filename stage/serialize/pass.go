@@ -54,7 +54,7 @@ func (p *pass) work(ctx context.Context) error {
 		if len(rows) > 0 {
 			p.at.after, p.waiting.last = last, last
 		}
-		if end := len(rows) < limit; end || p.waiting.text >= textAtOnce {
+		if end := len(rows) < limit; end || p.waiting.room >= roomAtOnce {
 			if err := p.write(ctx); err != nil {
 				return err
 			}

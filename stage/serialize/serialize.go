@@ -28,7 +28,7 @@ import (
 const (
 	transactionRows = 5000    // at most, or what can be done in the time of a part
 	pageRows        = 512     // a power of two, as are the statements of many rows
-	textAtOnce      = 2 << 20 // bytes of records that wait to be written
+	roomAtOnce      = 3 << 19 // bytes of records that wait to be written
 	problemsKept    = 100
 )
 

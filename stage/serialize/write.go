@@ -17,14 +17,17 @@ import (
 // each page of rows.
 type batch struct {
 	entries     []entry
-	text        int       // bytes in them
+	room        int       // bytes that they take
 	after, last app.Place // between which the rows lie; a zero last when there are none
 	whole       bool      // none of the rows there is left out
 }
 
+// roomOfEntry is what a record takes beside its text, about.
+const roomOfEntry = 400
+
 func (w *batch) add(e entry) {
 	w.entries = append(w.entries, e)
-	w.text += len(e.serialized) + len(e.conflicting)
+	w.room += roomOfEntry + len(e.serialized) + len(e.conflicting)
 }
 
 // intoStore is how records are written that the store knows.
