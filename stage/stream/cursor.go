@@ -23,7 +23,6 @@ import (
 type order struct {
 	byRow  bool
 	models []string // in the order of the profile
-	sum    uint32   // of the models: another profile can have another order
 }
 
 func orderOf(env stage.Env) order {
@@ -34,7 +33,6 @@ func orderOf(env stage.Env) order {
 	for _, m := range env.Profile.Models {
 		o.models = append(o.models, m.Name)
 	}
-	o.sum = crc32.ChecksumIEEE([]byte(strings.Join(o.models, "\n")))
 	return o
 }
 
@@ -56,6 +54,20 @@ type place struct {
 	epoch int
 	row   int64
 	id    string
+	state uint32 // of the order: see order.state
+	saved uint32 // sum of the version that the row had; 0 is not known
+}
+
+// state is another number when rows can have other numbers or models other ranks: SQLite's
+// schema version, which VACUUM raises, and a sum of the models.
+func (o order) state(ctx context.Context, tx *db.Tx) (state uint32, err error) {
+	if !o.byRow {
+		return crc32.ChecksumIEEE([]byte(strings.Join(o.models, "\n"))), nil
+	}
+	if err := tx.QueryRow(ctx, `PRAGMA schema_version`).Scan(&state); err != nil {
+		return 0, fmt.Errorf("look whether rows have other numbers: %w", err)
+	}
+	return state, nil
 }
 
 // The last epoch that a cursor can name.
@@ -64,9 +76,9 @@ const lastEpoch = math.MaxUint16
 // cursor is a place as text: greater than those of all places before it.
 func (o order) cursor(p place) string {
 	if o.byRow { // numbers that are negative, as programs can give them, come before others
-		return fmt.Sprintf("b%04x-%016x-%s", p.epoch, uint64(p.row)^1<<63, p.id)
+		return fmt.Sprintf("b%04x-%016x-%s-%08x%08x", p.epoch, uint64(p.row)^1<<63, p.id, p.state, p.saved)
 	}
-	return fmt.Sprintf("b%04x-%04x-%s-%08x", p.epoch, p.row, p.id, o.sum)
+	return fmt.Sprintf("b%04x-%04x-%s-%08x%08x", p.epoch, p.row, p.id, p.state, p.saved)
 }
 
 // place reads a cursor, which a peer may have made up. ErrCursor when it is none of this order.
@@ -74,40 +86,34 @@ func (o order) place(cursor string) (p place, err error) {
 	if cursor == "" {
 		return p, nil
 	}
-	parts := strings.Split(cursor, "-")
-	n, width := 3, 64
-	if !o.byRow {
-		n, width = 4, 16
+	parts, width := strings.Split(cursor, "-"), 16
+	if o.byRow {
+		width = 64
 	}
 	wrong := fmt.Errorf("%.60q: %w", cursor, ErrCursor)
-	if len(parts) != n || !strings.HasPrefix(parts[0], "b") || !ident.Valid(parts[2]) {
+	if len(parts) != 4 || !strings.HasPrefix(parts[0], "b") || !ident.Valid(parts[2]) {
 		return p, wrong
 	}
 	epoch, err := strconv.ParseUint(parts[0][1:], 16, 16)
 	row, rowErr := strconv.ParseUint(parts[1], 16, width)
-	if err != nil || rowErr != nil {
+	state, stateErr := strconv.ParseUint(parts[3], 16, 64)
+	if err != nil || rowErr != nil || stateErr != nil {
 		return p, wrong
 	}
-	p = place{int(epoch), int64(row), parts[2]}
-	made := o // by which it was made
+	p = place{int(epoch), int64(row), parts[2], uint32(state >> 32), uint32(state)}
 	if o.byRow {
 		p.row = int64(row ^ 1<<63)
-	} else if sum, err := strconv.ParseUint(parts[3], 16, 32); err == nil {
-		made.sum = uint32(sum)
 	}
-	switch {
-	case made.cursor(p) != cursor:
+	if o.cursor(p) != cursor {
 		return place{}, wrong
-	case made.sum != o.sum:
-		return p.again()
 	}
 	return p, nil
 }
 
 // The statements that find a record's row, and a row's record.
 const (
-	rowOf = `SELECT rowid FROM morango_store WHERE id = $1`
-	atRow = `SELECT id FROM morango_store WHERE rowid = $1`
+	rowOf = `SELECT rowid, last_saved_instance, last_saved_counter FROM morango_store WHERE id = $1`
+	atRow = `SELECT id, last_saved_instance, last_saved_counter FROM morango_store WHERE rowid = $1`
 )
 
 // again is the beginning of the next epoch.
@@ -118,29 +124,52 @@ func (p place) again() (place, error) {
 	return place{epoch: p.epoch + 1}, nil
 }
 
-// confirm returns the place, or the beginning of the next epoch when its row is another
-// record's now.
+// confirm returns the place, or the beginning of the next epoch when the order can be another
+// now. Where rows can have other numbers, a row that has its number and its version still has
+// not moved, nor has then what was after it come before it: only what is replaced moves among others.
 func (o order) confirm(ctx context.Context, tx *db.Tx, p place) (place, error) {
-	if !o.byRow || p.id == "" {
+	if p.id == "" {
 		return p, nil
 	}
-	var id db.ID
-	if err := tx.QueryRow(ctx, atRow, p.row).Scan(&id); err != nil && !errors.Is(err, sql.ErrNoRows) {
+	state, err := o.state(ctx, tx)
+	if err != nil {
+		return p, err
+	}
+	if !o.byRow {
+		if state != p.state {
+			return p.again()
+		}
+		return p, nil
+	}
+	var id, instance db.ID
+	var n int64
+	err = tx.QueryRow(ctx, atRow, p.row).Scan(&id, &instance, &n)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return p, fmt.Errorf("look where the reading stands: %w", err)
 	}
-	if string(id) == p.id {
-		return p, nil
+	if string(id) != p.id || state != p.state && savedAs(instance, n) != p.saved {
+		return p.again()
 	}
-	return p.again()
+	p.state = state
+	return p, nil
+}
+
+// savedAs is the sum of a version: not 0.
+func savedAs(instance db.ID, n int64) uint32 {
+	return max(1, crc32.ChecksumIEEE(fmt.Appendf(nil, "%s %d", instance, n)))
 }
 
 // after is the place after a record, as the transaction sees it.
-func (o order) after(ctx context.Context, tx *db.Tx, epoch int, id, model string) (place, error) {
-	p := place{epoch: epoch, id: id, row: o.rank(model)}
-	if o.byRow {
-		if err := tx.QueryRow(ctx, rowOf, id).Scan(&p.row); err != nil {
-			return p, fmt.Errorf("look for the row of record %s: %w", id, err)
-		}
+func (o order) after(ctx context.Context, tx *db.Tx, epoch int, id, model string) (p place, err error) {
+	p = place{epoch: epoch, id: id, row: o.rank(model)}
+	if p.state, err = o.state(ctx, tx); err != nil || !o.byRow {
+		return p, err
 	}
+	var instance db.ID
+	var n int64
+	if err := tx.QueryRow(ctx, rowOf, id).Scan(&p.row, &instance, &n); err != nil {
+		return p, fmt.Errorf("look for the row of record %s: %w", id, err)
+	}
+	p.saved = savedAs(instance, n)
 	return p, nil
 }

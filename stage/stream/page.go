@@ -129,7 +129,10 @@ func readPages(ctx context.Context, env stage.Env, job Job, by reading, each fun
 		if r.job, err = job.without(ctx, tx); err != nil {
 			return err
 		}
-		if r.at, err = r.confirm(ctx, tx, r.at); err == nil {
+		if r.at, err = r.confirm(ctx, tx, r.at); err != nil {
+			return err
+		}
+		if r.at.state, err = r.state(ctx, tx); err == nil { // a list is of this moment
 			r.plan, err = r.planOf(ctx, tx, r.job, r.at, by.short)
 		}
 		return err

@@ -3,6 +3,8 @@ package stream
 import (
 	"cmp"
 	"context"
+	"database/sql"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -155,7 +157,12 @@ func (w *walk) nextOfList(ctx context.Context, tx *db.Tx, n int) ([]record.Recor
 		n = position[records[fits-1].ID] + 1
 		records = records[:fits]
 	}
-	w.at.row, w.at.id = w.list[n-1].row, w.list[n-1].id
+	// The place is that of the record when the list was made. One that is gone by now has none.
+	at, err := w.after(ctx, tx, w.at.epoch, w.list[n-1].id, "")
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return nil, err
+	}
+	w.at = place{epoch: w.at.epoch, row: w.list[n-1].row, id: w.list[n-1].id, state: w.at.state, saved: at.saved}
 	w.list = w.list[n:]
 	return records, nil
 }
