@@ -18,8 +18,8 @@ import (
 const Least = 8 << 20
 
 // Rest has the heap collected only when it has grown to least bytes, and from then on when it
-// has doubled, as Go has it: a large heap is as large as without. It is for main, once, and
-// does nothing where the user has chosen with GOGC.
+// has grown by half: Go lets it double, which takes more memory than time is worth where both
+// are counted. It is for main, once, and does nothing where the user has chosen with GOGC.
 func Rest(least uint64) {
 	if os.Getenv("GOGC") == "" {
 		adjust(state{least: least})
@@ -46,13 +46,16 @@ func adjust(s state) {
 	runtime.AddCleanup(new([64]byte), adjust, s) // that is collected next time
 }
 
-// percent is at which percentage the heap is collected when it has least bytes, or twice what
-// was live after the last collection.
+// growth is by how many percent a heap grows that has more than the least.
+const growth = 50
+
+// percent is at which percentage the heap is collected when it has least bytes, or by half more
+// than what was live after the last collection.
 func percent(least, live uint64) int {
 	least = max(least, ownLeast)
 	grow := least * 100 / ownLeast
 	if live > 0 {
-		grow = min(grow, max(least, live)*100/live-100)
+		grow = min(grow, max(least*100/live, 100)-100)
 	}
-	return int(max(grow, 100))
+	return int(max(grow, growth))
 }
