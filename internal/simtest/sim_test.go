@@ -72,6 +72,8 @@ var regressions = []struct {
 	{637437934, "a deletion took along rows of another filter that the application had written and nobody serialized"},
 	{637437874, "a stage that a request had begun went on beside the simulator, which took it for another"},
 	{637437092, "the simulator wanted rows applied that two peers had made each other's ancestors"},
+	{1783, "the model wanted the claim of a push that runs ahead at the end of its stream, when others had saved more"},
+	{1974, "likewise of any other sender"},
 	{1050, "the model did not know that a copied device goes on with what its original began"},
 }
 

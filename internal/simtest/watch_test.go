@@ -21,7 +21,9 @@ func (t *twin) hook(e morango.HookEvent) {
 		}
 		return
 	}
-	runsAhead := t.stage == "serializing" && t.travelsAsStream(e.TransferSession) // and has serialized some rows only
+	// A push can have serialized some rows only, and claim when it has the rest, which is told;
+	// after that others can save more.
+	runsAhead := t.stage == "serializing" && t.travelsAsStream(e.TransferSession) || t.stage == "transferring"
 	if t.stage == string(e.Stage) && !runsAhead {
 		t.claim(nil)
 	}
