@@ -135,7 +135,7 @@ func (p *progress) rate(took time.Duration) float64 {
 }
 
 // finish ends the current stage's line. A stage that had nothing to do has none, nor
-// has one that the peer did at once.
+// has one that the peer did at once, nor dequeuing of what was merged while it came.
 func (p *progress) finish() {
 	ev := p.current
 	if ev.Stage == "" {
@@ -149,6 +149,9 @@ func (p *progress) finish() {
 	complete := ev.Status == stage.Completed || ev.Stage == stage.Transferring && ev.Done == ev.Total
 	const noticeable = 200 * time.Millisecond
 	if complete && ev.Done == 0 && (!ev.Peer || took < noticeable) {
+		return
+	}
+	if complete && !ev.Peer && ev.Stage == stage.Dequeuing && took < noticeable/20 {
 		return
 	}
 	p.current = ev
