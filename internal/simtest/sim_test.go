@@ -74,6 +74,7 @@ var regressions = []struct {
 	{637437092, "the simulator wanted rows applied that two peers had made each other's ancestors"},
 	{1783, "the model wanted the claim of a push that runs ahead at the end of its stream, when others had saved more"},
 	{1974, "likewise of any other sender"},
+	{112484940, "the simulator had all sync in the same order, and two texts chased each other round a ring, as by the reference's rule they can"},
 	{1050, "the model did not know that a copied device goes on with what its original began"},
 }
 
