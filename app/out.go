@@ -28,15 +28,21 @@ func DirtyPage(ctx context.Context, tx *db.Tx, m *model.Model, filter partition.
 
 // dirtyQuery builds the page's query: the id, then the columns.
 func dirtyQuery(tx *db.Tx, m *model.Model, filter partition.Filter, after string, limit int) (string, []any) {
-	comes := ">"
-	if after == "" && tx.Kind() == db.Postgres {
-		after, comes = ident.Lowest, ">=" // an empty text is no uuid
-	}
+	after, comes := beyond(tx.Kind(), after)
 	cond, args := tx.PrefixCond(db.Quote(model.ColumnPartition), filter, 2)
 	args = append([]any{after}, args...)
 	cond += discriminator(m, &args)
 	return fmt.Sprintf("SELECT id, %s FROM %s WHERE %s AND id %s $1 AND %s ORDER BY id LIMIT %d",
 		columnsOfTable(m), db.Quote(m.Table), db.Quote(model.ColumnDirty), comes, cond, limit), args
+}
+
+// beyond is the id after which a page begins, and how the page's ids compare with it. An empty
+// text, the beginning, is no uuid for PostgreSQL.
+func beyond(kind db.Kind, after string) (id, comes string) {
+	if after == "" && kind == db.Postgres {
+		return ident.Lowest, ">="
+	}
+	return after, ">"
 }
 
 // columnsOfTable lists the model's columns.

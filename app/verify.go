@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"github.com/morango-go/morango/db"
-	"github.com/morango-go/morango/ident"
 	"github.com/morango-go/morango/model"
 )
 
@@ -26,10 +25,7 @@ func HeldPage(ctx context.Context, tx *db.Tx, m *model.Model, after string, limi
 		cols = append(cols, db.Quote(c.Name))
 	}
 	cols = append(cols, db.Quote(model.ColumnDirty))
-	comes := ">"
-	if after == "" && tx.Kind() == db.Postgres {
-		after, comes = ident.Lowest, ">=" // an empty text is no uuid
-	}
+	after, comes := beyond(tx.Kind(), after)
 	args := []any{after}
 	where := "id " + comes + " $1" + discriminator(m, &args)
 	found, err := tx.Query(ctx, fmt.Sprintf("SELECT %s FROM %s WHERE %s ORDER BY id LIMIT %d",
