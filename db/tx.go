@@ -262,20 +262,21 @@ func (t *Tx) IDs(n int) string { return t.dialect.Unpack(n, true) }
 // with JSONList: "IN " + IDs, which PostgreSQL joins with a table, in a form that it looks up
 // in an index without that, and that it takes for few.
 func (t *Tx) AmongIDs(column string, n int) string {
-	if t.kind == Postgres {
-		return column + " = ANY (ARRAY" + t.IDs(n) + ")"
-	}
-	return column + " IN " + t.IDs(n)
+	return t.among(column, t.IDs(n))
 }
 
 // Among is a condition that a column of text is among the texts in parameter $n, to be bound
 // with JSONList. Unlike "IN " + Texts it is found by an index on PostgreSQL, however few
 // values the column has: the texts are expected to be few.
 func (t *Tx) Among(column string, n int) string {
+	return t.among(column, t.Texts(n))
+}
+
+func (t *Tx) among(column, list string) string {
 	if t.kind == Postgres {
-		return column + " = ANY (ARRAY" + t.Texts(n) + ")"
+		return column + " = ANY (ARRAY" + list + ")"
 	}
-	return column + " IN " + t.Texts(n)
+	return column + " IN " + list
 }
 
 // Texts is a subselect of the texts in parameter $n, to be bound with JSONList.
