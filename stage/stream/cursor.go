@@ -46,6 +46,19 @@ func (o order) rank(model string) int64 {
 	return int64(len(o.models))
 }
 
+// rankOf is rank in SQL, for the model of a row s, and the query's parameters with those that it
+// takes.
+func (o order) rankOf(args []any) (string, []any) {
+	var b strings.Builder
+	b.WriteString("CASE s.model_name")
+	for i, name := range o.models {
+		args = append(args, name)
+		fmt.Fprintf(&b, " WHEN $%d THEN %d", len(args), i)
+	}
+	fmt.Fprintf(&b, " ELSE %d END", len(o.models))
+	return b.String(), args
+}
+
 // place is where the reading of the store stands: after a record, which is in a row with this
 // number, or of a model with this rank. Without an id it is the beginning. VACUUM can give
 // rows other numbers, and a new version of the program other ranks: then reading begins

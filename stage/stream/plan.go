@@ -88,18 +88,11 @@ func (o order) byIndex(ctx context.Context, tx *db.Tx, at place) (p plan, err er
 
 // listOf puts what was found into order, as far as it comes after a place.
 func (o order) listOf(found []store.Found, at place) []listed {
-	ranks := make(map[string]int64, len(o.models))
-	for i, name := range o.models {
-		ranks[name] = int64(i)
-	}
 	list := make([]listed, 0, len(found))
 	for _, r := range found {
 		one := listed{row: r.Row, id: r.ID}
 		if !o.byRow {
-			rank, known := ranks[r.Model]
-			if one.row = rank; !known {
-				one.row = int64(len(o.models))
-			}
+			one.row = o.rank(r.Model)
 		}
 		if at.id == "" || compare(one, listed{at.row, at.id}) > 0 {
 			list = append(list, one)

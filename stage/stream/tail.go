@@ -189,17 +189,12 @@ func (f following) query(at trail, limit int) (string, []any) {
 			after, args = " AND s.rowid > $3", append(args, at.row)
 		}
 	} else {
-		var rank strings.Builder
-		rank.WriteString("CASE s.model_name")
-		for i, name := range f.order.models {
-			args = append(args, name)
-			fmt.Fprintf(&rank, " WHEN $%d THEN %d", len(args), i)
-		}
-		fmt.Fprintf(&rank, " ELSE %d END", len(f.order.models))
-		order = rank.String() + ", s.id"
+		var rank string
+		rank, args = f.order.rankOf(args)
+		order = rank + ", s.id"
 		if at.id != "" {
 			args = append(args, at.row, at.id)
-			after = fmt.Sprintf(" AND (%s, s.id) > ($%d, $%d)", rank.String(), len(args)-1, len(args))
+			after = fmt.Sprintf(" AND (%s, s.id) > ($%d, $%d)", rank, len(args)-1, len(args))
 		}
 	}
 	return strings.NewReplacer("(AFTER)", after, "(ORDER)", order, "(LIMIT)", strconv.Itoa(limit)).Replace(savedAt), args

@@ -171,14 +171,8 @@ func (w *walk) nextOfList(ctx context.Context, tx *db.Tx, n int) ([]record.Recor
 func (w *walk) listQuery(tx *db.Tx, ids []string) (string, []any) {
 	args, key := []any{db.JSONList(ids), w.job.Profile}, "s.rowid"
 	if !w.byRow {
-		var b strings.Builder
-		b.WriteString("CASE s.model_name")
-		for i, name := range w.models {
-			args = append(args, name)
-			fmt.Fprintf(&b, " WHEN $%d THEN %d", len(args), i)
-		}
-		fmt.Fprintf(&b, " ELSE %d END, s.id", len(w.models))
-		key = b.String()
+		key, args = w.rankOf(args)
+		key += ", s.id"
 	}
 	return strings.NewReplacer("(IDS)", tx.AmongIDs("s.id", 1), "(KEY)", key).Replace(pageOfList), args
 }
