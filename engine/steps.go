@@ -200,9 +200,7 @@ func (e *Engine) deserialize(ctx context.Context, t *session.Transfer) (stage.St
 	}
 	e.note(t.ID, s, func(all *Report) {
 		all.Serialized = plus(all.Serialized, out)
-		in.Applied += all.Deserialized.Applied
-		in.Deleted += all.Deserialized.Deleted
-		all.Deserialized = in
+		all.Deserialized = in.After(all.Deserialized)
 	})
 	return stage.Completed, nil
 }
@@ -233,9 +231,7 @@ func (e *Engine) Apply(ctx context.Context, filter partition.Filter, r Report) (
 	if err != nil {
 		return r, err
 	}
-	in.Applied += r.Deserialized.Applied
-	in.Deleted += r.Deserialized.Deleted
-	r.Serialized, r.Deserialized = plus(r.Serialized, out), in
+	r.Serialized, r.Deserialized = plus(r.Serialized, out), in.After(r.Deserialized)
 	return r, nil
 }
 

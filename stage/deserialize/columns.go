@@ -8,6 +8,7 @@ import (
 
 	"github.com/morango-go/morango/app"
 	"github.com/morango-go/morango/db"
+	"github.com/morango-go/morango/ident"
 	"github.com/morango-go/morango/model"
 	"github.com/morango-go/morango/partition"
 	"github.com/morango-go/morango/record"
@@ -75,7 +76,7 @@ const settledRows = `SELECT id, serialized FROM morango_store
 
 // markCarriers makes the model's settled records dirty that carry one of the columns.
 func markCarriers(ctx context.Context, env stage.Env, m *model.Model, columns []string) error {
-	after, comes := "00000000000000000000000000000000", ">=" // PostgreSQL takes no empty id
+	after, comes := ident.Lowest, ">=" // PostgreSQL takes no empty id
 	for {
 		var carriers []string
 		var last string

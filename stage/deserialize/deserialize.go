@@ -52,6 +52,13 @@ type Report struct {
 	Waiting int64 // left dirty because the application changed the row in between, or one that would go with it
 }
 
+// After adds what an earlier run did: what waits is as this one left it.
+func (r Report) After(earlier Report) Report {
+	r.Applied += earlier.Applied
+	r.Deleted += earlier.Deleted
+	return r
+}
+
 // limits say how much is done at once. The lists and windows bound memory; the
 // transactions bound how long a local writer waits.
 type limits struct {
