@@ -82,9 +82,9 @@ func (e *Engine) open(ctx context.Context, t session.Transfer) (session.Transfer
 		t.StartTime, t.LastTime = e.env.Now(), e.env.Now()
 		t.Stage, t.Status = string(stage.Initializing), string(stage.Completed)
 		if t.ClientFSIC == "" {
-			t.ClientFSIC = "{}"
+			t.ClientFSIC = untold
 		}
-		t.ServerFSIC = "{}"
+		t.ServerFSIC = untold
 		return session.CreateTransfer(ctx, tx, t)
 	})
 	return t, err

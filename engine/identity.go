@@ -322,7 +322,7 @@ func (e *Engine) confirmUpdate(ctx context.Context, id string, u Update) error {
 
 // confirmBegin is Confirm for the claim with which a transfer session begins.
 func (e *Engine) confirmBegin(ctx context.Context, t session.Transfer) error {
-	if t.ClientFSIC == "" || t.ClientFSIC == "{}" {
+	if t.ClientFSIC == "" || t.ClientFSIC == untold {
 		return nil
 	}
 	_, err := e.Confirm(ctx, t, t.ClientFSIC)

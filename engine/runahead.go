@@ -14,7 +14,6 @@ import (
 	"github.com/morango-go/morango/stage/serialize"
 	"github.com/morango-go/morango/stage/stream"
 	"github.com/morango-go/morango/store"
-	"github.com/morango-go/morango/wire"
 )
 
 // A push runs ahead where there is much to serialize: after the first part of that the stream
@@ -148,7 +147,7 @@ func (out *outgoing) follow(ctx context.Context, a session.Ahead) (session.Ahead
 		}
 	}
 	if a.Fixed {
-		return a, out.e.tellRowsOf(ctx, out.t, out.w)
+		return a, out.tellUnsent(ctx)
 	}
 	if run.err != nil {
 		return a, errors.Join(run.err, out.noteFailure(ctx, run.err))
@@ -216,38 +215,13 @@ func (out *outgoing) fix(ctx context.Context, a session.Ahead, r serialize.Repor
 	return a, err
 }
 
-// tellRowsOf tells, when it was noted before, what could not be serialized.
-func (e *Engine) tellRowsOf(ctx context.Context, t session.Transfer, w *wire.FrameWriter) error {
-	left, err := e.LeftOut(ctx, t)
-	if err != nil || left.Unsent.Total == 0 {
-		return err
-	}
-	return tellRows(w, left.Unsent)
-}
-
 // tellOwn notes what is about to leave, and returns how far an instance has saved: no more than
 // that is told, and all that was saved up to there can be read.
 func (e *Engine) tellOwn(ctx context.Context, instance string) (to int64, err error) {
-	told := false
-	err = e.env.DB.Read(ctx, func(tx *db.Tx) error {
+	err = e.tellAhead(ctx, func(tx *db.Tx) error {
 		own, err := store.OwnInstances(ctx, tx)
-		if err != nil {
-			return err
-		}
 		to = own[instance]
-		told, err = allTold(ctx, tx)
 		return err
-	})
-	if err != nil || told {
-		return to, err
-	}
-	err = e.env.DB.Write(ctx, func(tx *db.Tx) error {
-		own, err := store.OwnInstances(ctx, tx)
-		if err != nil {
-			return err
-		}
-		to = own[instance]
-		return e.tell(ctx, tx)
 	})
 	return to, err
 }

@@ -80,8 +80,10 @@ func (e *Engine) streamOut(ctx context.Context, id string, o StreamOptions, to i
 	if out.w, err = wire.NewFrameWriter(zip, header); err != nil {
 		return end, err
 	}
-	if err := e.tellUnsent(ctx, id, o.After, out.w); err != nil {
-		return end, err
+	if o.After == "" { // else it was told at the beginning
+		if err := out.tellUnsent(ctx); err != nil {
+			return end, err
+		}
 	}
 	if ahead {
 		err = out.ahead(ctx, a)
@@ -110,7 +112,7 @@ func (out *outgoing) pages(ctx context.Context) error {
 func (out *outgoing) page(ctx context.Context, p stream.Page) error {
 	if !out.quiet {
 		// What leaves can be newer than what was told when the transfer was queued.
-		if err := out.e.tellAhead(ctx); err != nil {
+		if err := out.e.tellAhead(ctx, func(*db.Tx) error { return nil }); err != nil {
 			return err
 		}
 	}
@@ -127,20 +129,13 @@ func (out *outgoing) page(ctx context.Context, p stream.Page) error {
 	return nil
 }
 
-// tellUnsent begins a transfer session's stream with what is known to be left out of it.
-func (e *Engine) tellUnsent(ctx context.Context, id, after string, w *wire.FrameWriter) error {
-	if after != "" {
-		return nil // it was told at the beginning
-	}
-	t, err := e.Transfer(ctx, id)
-	if err != nil {
-		return err
-	}
-	left, err := e.LeftOut(ctx, t)
+// tellUnsent tells what is known to be left out of the stream.
+func (out *outgoing) tellUnsent(ctx context.Context) error {
+	left, err := out.e.LeftOut(ctx, out.t)
 	if err != nil || left.Unsent.Total == 0 {
 		return err
 	}
-	return tellRows(w, left.Unsent)
+	return tellRows(out.w, left.Unsent)
 }
 
 // writePage writes a frame of the page's records, and before it tells of those that cannot be sent.
@@ -228,32 +223,34 @@ func (out *outgoing) begin(ctx context.Context, id string) (h wire.StreamHeader,
 	return h, a, ahead, err
 }
 
-// tellAhead notes what is about to leave, where it was not noted before.
-func (e *Engine) tellAhead(ctx context.Context) error {
-	told := true
-	err := e.env.DB.Read(ctx, func(tx *db.Tx) (err error) {
-		told, err = allTold(ctx, tx)
+// tellAhead notes what is about to leave, where it was not noted before. look sees what it is,
+// in the same transaction.
+func (e *Engine) tellAhead(ctx context.Context, look func(*db.Tx) error) error {
+	told := false
+	err := e.env.DB.Read(ctx, func(tx *db.Tx) error {
+		if err := look(tx); err != nil {
+			return err
+		}
+		database, living, err := saved(ctx, tx)
+		if told = database == ""; err != nil || told {
+			return err
+		}
+		noted, err := session.Told(ctx, tx, database)
+		told = true
+		for instance, n := range living {
+			told = told && n <= noted[instance]
+		}
 		return err
 	})
 	if err != nil || told {
 		return err
 	}
-	return e.env.DB.Write(ctx, func(tx *db.Tx) error { return e.tell(ctx, tx) })
-}
-
-// allTold says whether all that was saved is noted as told.
-func allTold(ctx context.Context, tx *db.Tx) (bool, error) {
-	database, living, err := saved(ctx, tx)
-	if err != nil || database == "" {
-		return true, err
-	}
-	noted, err := session.Told(ctx, tx, database)
-	for instance, n := range living {
-		if n > noted[instance] {
-			return false, err
+	return e.env.DB.Write(ctx, func(tx *db.Tx) error {
+		if err := look(tx); err != nil {
+			return err
 		}
-	}
-	return true, err
+		return e.tell(ctx, tx)
+	})
 }
 
 // countStream is queuing for a session that travels as a stream: nothing is buffered.
