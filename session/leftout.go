@@ -109,11 +109,7 @@ func (o *Omission) Count(r Omitted) {
 
 // leftOut reads what did not travel in a sync session's transfers, and all of its fields.
 func (s Sync) leftOut() (all map[string]*LeftOut, fields map[string]json.RawMessage) {
-	fields = s.extra()
-	if json.Unmarshal(fields[leftOutKey], &all) != nil || all == nil {
-		all = map[string]*LeftOut{}
-	}
-	return all, fields
+	return byTransfer[*LeftOut](s, leftOutKey)
 }
 
 // LeftOut returns what did not travel in a transfer session of this sync session.

@@ -2,9 +2,7 @@ package session
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
 
 	"github.com/morango-go/morango/db"
 )
@@ -14,19 +12,10 @@ import (
 // column for it.
 const streamKey = "morango_streams"
 
-// cursors reads the cursors of a sync session's transfers, and all of its fields.
-func (s Sync) cursors() (cursors map[string]string, fields map[string]json.RawMessage) {
-	fields = s.extra()
-	if json.Unmarshal(fields[streamKey], &cursors) != nil || cursors == nil {
-		cursors = map[string]string{}
-	}
-	return cursors, fields
-}
-
 // Cursor returns the sender's cursor up to which the records of a transfer session have come
 // here, "" at its beginning, and whether it travels as a stream at all.
 func (s Sync) Cursor(transferID string) (cursor string, streams bool) {
-	cursors, _ := s.cursors()
+	cursors, _ := byTransfer[string](s, streamKey)
 	cursor, streams = cursors[transferID]
 	return cursor, streams
 }
@@ -57,36 +46,19 @@ func dropCursor(ctx context.Context, tx *db.Tx, id string) error {
 		return nil
 	}
 	if err == nil && t.Push {
-		err = dropAhead(ctx, tx, t)
+		err = forget[Ahead](ctx, tx, t, aheadKey)
 	}
 	if err != nil {
 		return err
 	}
-	return changeCursors(ctx, tx, t, func(cursors map[string]string) bool {
-		_, known := cursors[id]
-		delete(cursors, id)
-		return known
-	})
+	return forget[string](ctx, tx, t, streamKey)
 }
 
 // changeCursors writes a sync session's cursors when change says that it changed them.
 func changeCursors(ctx context.Context, tx *db.Tx, t Transfer, change func(map[string]string) bool) error {
-	s, err := GetSync(ctx, tx, t.SyncSessionID)
+	err := changeByTransfer(ctx, tx, t.SyncSessionID, streamKey, func(cursors map[string]string) (bool, error) { return change(cursors), nil })
 	if errors.Is(err, ErrNotFound) {
 		return nil
 	}
-	if err != nil {
-		return err
-	}
-	cursors, fields := s.cursors()
-	if !change(cursors) {
-		return nil
-	}
-	if fields[streamKey], err = json.Marshal(cursors); err != nil {
-		return fmt.Errorf("note how far transfer session %s has come: %w", t.ID, err)
-	}
-	if len(cursors) == 0 {
-		delete(fields, streamKey)
-	}
-	return s.setExtra(ctx, tx, fields)
+	return err
 }
