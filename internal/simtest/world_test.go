@@ -207,7 +207,7 @@ func (w *world) syncAll() {
 			// By the reference's rule, which keeps what the receiver has, two texts can chase each
 			// other round a ring for ever, if all sync in the same order again and again.
 			if round >= rounds/2 && !w.setup.ruled {
-				i = (i*(round%2*2-1) + round + len(w.edges)*rounds) % len(w.edges)
+				i = (i + round) % len(w.edges)
 			}
 			e := w.edges[i]
 			a, b := w.peers[e[0]], w.peers[e[1]]
