@@ -41,7 +41,7 @@ type Options struct {
 type DB struct {
 	engine engine
 	kind   Kind
-	parts  *parts
+	turns  *turns // nil on PostgreSQL
 }
 
 // engine is what DB needs of an open database.
@@ -78,7 +78,7 @@ func Open(ctx context.Context, target string, o Options) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &DB{engine: e, kind: SQLite, parts: &parts{turn: make(chan struct{}, 1), jobs: map[any]bool{}}}, nil
+	return &DB{engine: e, kind: SQLite, turns: newTurns(e.Shared)}, nil
 }
 
 // Close waits for running transactions and closes the database.
@@ -105,6 +105,14 @@ const maxRuns = 12
 // way, the whole of f runs again: f must have no effect outside tx that a second
 // run would spoil.
 func (d *DB) Write(ctx context.Context, f func(*Tx) error) error {
+	if d.turns != nil {
+		return d.writeShort(ctx, f)
+	}
+	return d.write(ctx, f)
+}
+
+// write runs f until its transaction is committed, or cannot be.
+func (d *DB) write(ctx context.Context, f func(*Tx) error) error {
 	for runs := 1; ; runs++ {
 		err := d.run(ctx, true, f)
 		if err == nil || !d.engine.Retryable(err) || ctx.Err() != nil {

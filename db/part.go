@@ -2,6 +2,7 @@ package db
 
 import (
 	"context"
+	"sync"
 	"time"
 )
 
@@ -9,126 +10,269 @@ import (
 // queue: they look again after 1, 2, 5, 10, 15, 20, then 25 milliseconds, and after an
 // eighth of a second only every 50 and 100. Whoever writes one transaction after the
 // other keeps them out for as long as it likes. So a long job is done in parts of about
-// PartTime, and when parts have held the database for a while there is a pause, in which
-// everybody who has waited for less than an eighth of a second looks once. It is longer,
-// and comes sooner, where others have been writing lately: on a busy machine they oversleep.
-// Where nobody else has, a part may take partAlone, after which whoever came at its
-// beginning still looks in the pause.
+// PartTime, and where others have the database open a job that has written pauses before its
+// next part, when this process has held the database for heldBefore since the last pause. Everybody
+// who has waited for less than an eighth of a second looks once in a pause. It is longer where others have been
+// writing lately: on a busy machine they oversleep. Short transactions, and jobs that have just
+// come, go on in the pause, and make it longer by twice their time; after heldMost all pause.
+// Where nobody else has the database open there is no pause, and a part may take partAlone: whoever
+// opens it meanwhile waits for one part and one pause.
 const (
-	PartTime     = 50 * time.Millisecond
-	partAlone    = 90 * time.Millisecond
-	heldAlone    = 75 * time.Millisecond
-	pauseAlone   = 25 * time.Millisecond
-	heldAmong    = 40 * time.Millisecond
+	PartTime  = 50 * time.Millisecond
+	partIdle  = 80 * time.Millisecond  // others have it open, but have not written lately
+	partAlone = 150 * time.Millisecond // nobody else has it open
+
+	heldBefore   = 20 * time.Millisecond
+	heldMost     = 150 * time.Millisecond
+	pauseIdle    = 30 * time.Millisecond
 	pauseAmong   = 45 * time.Millisecond
 	othersLately = 10 * time.Second
 )
 
-// parts keeps the parts of long jobs apart.
-type parts struct {
-	turn    chan struct{} // whose it is holds the one place in it
-	held    time.Duration // how long parts wrote since the last pause
-	jobs    map[any]bool  // whose parts these were
-	ended   time.Time     // of the last part
-	version int64         // changes when others write; 0 before the first part
-	others  time.Time     // when they were seen to have written
+// In this process all wait for one turn. A job that had the last part lets short transactions
+// go before its next, of which a small sync has many, one soon after the other; but no longer
+// than yieldMost. And when somebody had to wait for longWait lately, parts take PartTime.
+const (
+	yieldStep       = 500 * time.Microsecond
+	yieldMost       = 8 * time.Millisecond
+	longWait        = 5 * time.Millisecond
+	contendedLately = 2 * time.Second
+)
+
+// turns keeps the write transactions of this process apart, and lets others write in between.
+type turns struct {
+	turn   chan struct{} // whose it is holds the one place in it
+	shared func() bool   // whether others have the database open
+
+	mu    sync.Mutex
+	short int       // short transactions that wait, or run
+	last  time.Time // when a short one ended
+	job   any       // that had the last part
+
+	// Of whoever has the turn:
+	held      time.Duration // how long this process wrote since the last pause
+	jobs      map[any]bool  // whose parts these were
+	ended     time.Time     // when it last wrote
+	resting   time.Time     // when the pause began; zero outside of one
+	used      time.Duration // of the pause, by others than those who wait for its end
+	contended time.Time     // when somebody had to wait
+	version   int64         // changes when others write; 0 before the first part
+	others    time.Time     // when they were seen to have written
+}
+
+func newTurns(shared func() bool) *turns {
+	return &turns{turn: make(chan struct{}, 1), shared: shared, jobs: map[any]bool{}}
 }
 
 // WritePart is Write for one of the many transactions of a long job, each of which should
-// not take much longer than PartTime. On SQLite it lets other programs, short transactions
-// of this one, and other jobs, write in between. What the parts of a job have in common,
-// a pointer or an id, is job. On PostgreSQL a part looks rows up by indexes, however few a
-// table had when the server planned that: see Tx.lookUp.
+// not take much longer than its PartTime. On SQLite it lets other programs, short transactions
+// of this one, and other jobs, write in between. What the parts of a job have in common, a
+// pointer or an id, is job; it is kept until another job has a part. On PostgreSQL a part looks
+// rows up by indexes, however few a table had when the server planned that: see Tx.lookUp.
 func (d *DB) WritePart(ctx context.Context, job any, f func(*Tx) error) error {
-	if d.kind != SQLite {
-		return d.Write(ctx, func(tx *Tx) error {
+	t := d.turns
+	if t == nil {
+		return d.write(ctx, func(tx *Tx) error {
 			if err := tx.lookUp(ctx); err != nil {
 				return err
 			}
 			return f(tx)
 		})
 	}
-	p := d.parts
-	if err := p.enter(ctx, job); err != nil {
+	shared, err := t.takePart(ctx, job)
+	if err != nil {
 		return err
 	}
-	defer func() { <-p.turn }()
-	var began time.Time
-	defer func() {
-		p.ended = time.Now()
-		if !began.IsZero() {
-			p.held += p.ended.Sub(began)
-			p.jobs[job] = true
-		}
-	}()
-	return d.Write(ctx, func(tx *Tx) error {
-		began = time.Now()
-		if err := p.look(ctx, tx); err != nil {
+	defer t.give()
+	return d.hold(ctx, func(tx *Tx) error {
+		if err := t.look(ctx, tx); err != nil {
 			return err
 		}
-		if !p.among() {
-			tx.most = partAlone
-		}
+		tx.most = t.most(shared)
 		return f(tx)
 	})
 }
 
+// writeShort is Write on SQLite.
+func (d *DB) writeShort(ctx context.Context, f func(*Tx) error) error {
+	t := d.turns
+	t.count(1)
+	defer t.count(-1)
+	if err := t.take(ctx); err != nil {
+		return err
+	}
+	defer t.give()
+	if t.held >= heldMost && t.shared() {
+		if err := t.restAll(ctx); err != nil {
+			return err
+		}
+	}
+	return d.hold(ctx, f)
+}
+
+// hold runs a transaction and notes for how long nobody else could write.
+func (d *DB) hold(ctx context.Context, f func(*Tx) error) error {
+	t := d.turns
+	var began time.Time
+	defer func() {
+		if t.ended = time.Now(); began.IsZero() {
+			return
+		}
+		took := t.ended.Sub(began)
+		if t.held += took; !t.resting.IsZero() {
+			t.used += took
+		}
+	}()
+	return d.write(ctx, func(tx *Tx) error {
+		began = time.Now()
+		return f(tx)
+	})
+}
+
+// yield waits until no short transaction has been about for a moment.
+func (t *turns) yield(ctx context.Context, job any) {
+	for end := time.Now().Add(yieldMost); time.Now().Before(end) && ctx.Err() == nil; {
+		t.mu.Lock()
+		free := t.job != job || t.short == 0 && time.Since(t.last) >= yieldStep
+		t.mu.Unlock()
+		if free {
+			return
+		}
+		rest(ctx, yieldStep)
+	}
+}
+
+// count counts short transactions.
+func (t *turns) count(n int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.short += n; n < 0 {
+		t.last = time.Now()
+	}
+}
+
+// take waits for the turn.
+func (t *turns) take(ctx context.Context) error {
+	asked := time.Now()
+	select {
+	case t.turn <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	if now := time.Now(); now.Sub(asked) >= longWait {
+		t.contended = now
+	}
+	return nil
+}
+
+func (t *turns) give() { <-t.turn }
+
+// takePart waits for the turn of a job's part, and for the end of the pause if it has to.
+func (t *turns) takePart(ctx context.Context, job any) (shared bool, err error) {
+	for {
+		t.yield(ctx, job)
+		if err := t.take(ctx); err != nil {
+			return false, err
+		}
+		shared = t.shared()
+		left := t.left(job, shared)
+		if left > 0 && t.held >= heldMost {
+			if err := t.restAll(ctx); err != nil {
+				t.give()
+				return false, err
+			}
+			left = 0
+		}
+		if left <= 0 {
+			t.jobs[job] = true
+			t.mu.Lock()
+			t.job = job
+			t.mu.Unlock()
+			return shared, nil
+		}
+		t.give()
+		rest(ctx, left)
+	}
+}
+
+// left is how long a job has to wait for the end of the pause. One that has not written since
+// the last is one of those for whom the others wait.
+func (t *turns) left(job any, shared bool) time.Duration {
+	from := t.ended
+	if !t.resting.IsZero() {
+		from = t.resting
+	}
+	left := t.rests() + 2*t.used - time.Since(from)
+	if left <= 0 || !shared {
+		t.rested()
+		return 0
+	}
+	if !t.jobs[job] || t.held < heldBefore {
+		return 0
+	}
+	t.resting = from
+	return left
+}
+
+// restAll is a pause in which nobody of this process writes: the turn is kept.
+func (t *turns) restAll(ctx context.Context) error {
+	rest(ctx, t.rests()-time.Since(t.ended))
+	t.rested()
+	return ctx.Err()
+}
+
+// rested says that the pause is over.
+func (t *turns) rested() {
+	t.held, t.used, t.resting = 0, 0, time.Time{}
+	clear(t.jobs)
+}
+
+// rests is how long a pause has to be.
+func (t *turns) rests() time.Duration {
+	if t.among() {
+		return pauseAmong
+	}
+	return pauseIdle
+}
+
+// rest waits for so long, or until the context ends.
+func rest(ctx context.Context, d time.Duration) {
+	select {
+	case <-time.After(d):
+	case <-ctx.Done():
+	}
+}
+
 // look finds out whether others have written since the last part.
-func (p *parts) look(ctx context.Context, tx *Tx) error {
+func (t *turns) look(ctx context.Context, tx *Tx) error {
 	fresh := tx.fresh
 	var version int64
 	if err := tx.QueryRow(ctx, `PRAGMA data_version`).Scan(&version); err != nil {
 		return err
 	}
 	tx.fresh = fresh // nothing of the database was read
-	if p.version != 0 && p.version != version {
-		p.others = time.Now()
+	if t.version != 0 && t.version != version {
+		t.others = time.Now()
 	}
-	p.version = version
+	t.version = version
 	return nil
 }
 
 // among reports whether others have been seen to write lately.
-func (p *parts) among() bool { return time.Since(p.others) < othersLately }
+func (t *turns) among() bool { return time.Since(t.others) < othersLately }
+
+// most is how long a part may take.
+func (t *turns) most(shared bool) time.Duration {
+	switch {
+	case t.among() || time.Since(t.contended) < contendedLately:
+		return PartTime
+	case shared:
+		return partIdle
+	default:
+		return partAlone
+	}
+}
 
 // PartTime is how long this transaction should take at most, in all, if it is a part of a
-// long job that can choose: PartTime, or more where nobody else has written lately.
+// long job that can choose: PartTime, or more where nobody else wants to write.
 func (t *Tx) PartTime() time.Duration { return max(t.most, PartTime) }
-
-// enter waits for the job's turn. It pauses before, so that others have their chance, if it
-// is time for that.
-func (p *parts) enter(ctx context.Context, job any) error {
-	for {
-		select {
-		case p.turn <- struct{}{}:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-		rest := p.pause(job)
-		if rest <= 0 {
-			return nil
-		}
-		<-p.turn
-		select {
-		case <-time.After(rest):
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-}
-
-// pause tells for how long a job has to wait now. One that has done nothing since the last
-// pause is one of those for whom the others wait.
-func (p *parts) pause(job any) time.Duration {
-	most, least := heldAlone, pauseAlone
-	if p.among() {
-		most, least = heldAmong, pauseAmong
-	}
-	rest := least - time.Since(p.ended)
-	if rest > 0 && (p.held < most || !p.jobs[job]) {
-		return 0
-	}
-	p.held = 0
-	clear(p.jobs)
-	return rest
-}

@@ -29,6 +29,7 @@ type Engine struct {
 	readOnly bool
 	writer   *sql.DB // nil when read-only
 	readers  *sql.DB
+	presence presence
 }
 
 // Settings of every connection. FULL: an acknowledged chunk, and the counter that

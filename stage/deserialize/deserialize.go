@@ -100,6 +100,7 @@ type run struct {
 	options Options
 	tick    func(done int64)
 	limits  limits
+	job     *byte // what the run is to db.WritePart, which keeps it for a while
 
 	settled map[key]verdict // rows that this run has tried and left dirty
 	lacks   map[key]key     // of these what they miss in the end, where it is another row
@@ -117,7 +118,7 @@ type run struct {
 }
 
 func newRun(env stage.Env, filter partition.Filter, o Options, tick func(done int64)) *run {
-	r := &run{env: env, filter: filter, options: o, tick: tick, limits: usual,
+	r := &run{env: env, filter: filter, options: o, tick: tick, limits: usual, job: new(byte),
 		settled: map[key]verdict{}, lacks: map[key]key{}, dead: map[key]bool{}, wanted: map[string]bool{}, careful: map[string]bool{}}
 	for _, m := range env.Profile.Models {
 		for _, c := range m.References() {

@@ -62,7 +62,7 @@ func (r *run) batch(ctx context.Context, m *model.Model, items []item) error {
 func (r *run) batchWith(ctx context.Context, m *model.Model, items []item, rowByRow bool) error {
 	for len(items) > 0 {
 		var o *outcome
-		err := r.env.DB.WritePart(ctx, r, func(tx *db.Tx) error {
+		err := r.env.DB.WritePart(ctx, r.job, func(tx *db.Tx) error {
 			o = &outcome{settled: map[string]verdict{}, lacks: map[string]key{}, doomed: map[string]bool{}, rowByRow: rowByRow}
 			return r.apply(ctx, tx, m, items, o)
 		})
