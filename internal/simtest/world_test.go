@@ -256,11 +256,19 @@ func agreed(a, b *peer) bool {
 		}
 	}
 	for id, row := range a.mirror.rows {
-		if other, both := b.mirror.rows[id]; both && other.version != row.version {
+		if other, both := b.mirror.rows[id]; both && other.version != row.version && !alike(a, b, id) {
 			return false
 		}
 	}
 	return true
+}
+
+// alike says whether each of two peers has seen the version of the other, and both say the same:
+// where a merge changes nothing its side keeps its version, so each can have kept its own.
+func alike(a, b *peer, id string) bool {
+	x, y := a.mirror.rows[id], b.mirror.rows[id]
+	seenX, seenY := a.mirror.seen[id], b.mirror.seen[id]
+	return x.content == y.content && seenX[y.instance] >= y.counter && seenY[x.instance] >= x.counter
 }
 
 // syncOnce syncs two peers without faults. It is false when that only ended what an
