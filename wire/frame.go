@@ -29,10 +29,7 @@ import (
 // good as soon as its own frame is whole.
 //
 //	'H' header    JSON, StreamHeader
-//	'R' records   text: the cursor that is reached with this frame; length of the section in bytes and
-//	              the section; number of records and the records. In the section stand the records'
-//	              ids and moments one after the other, as they are needed, and nothing else. Whoever
-//	              compresses does well to keep it apart from the rest
+//	'R' records   by columns, see below
 //	'p' problems  JSON, list of LeftOut: records that the sender could not send. They are told before
 //	              the cursor goes past them
 //	'M' more      JSON, StreamEnd: there is more, which is to be asked for from After on
@@ -47,12 +44,30 @@ import (
 // one frame, with different versions: it has changed and so moved to a place that the sender had not
 // reached.
 //
-// A record does not repeat what follows from the rest, or what was said before. Where it has an
-// id or a moment, that is the next of the section:
+// A record does not repeat what follows from the rest, or what was said before, and what is alike in
+// many records stands side by side, so that it compresses:
 //
-//	record    = flags [id] model partition source version [self] text [conflicting] [history]
-//	self      = word of the ids
-//	flags     = one byte
+//	records   = cursor random size size heads planes texts
+//	cursor    = text: what is reached with this frame
+//	random    = text: bytes of columns that are random, and after them the ids that are given, as the records
+//	            need them. Whoever compresses does well to keep this part from the rest
+//	size      = number: of bytes of the heads, and of the planes
+//	heads     = list of the words of the frame's segments, the lists of the records, the columns of the holes
+//	planes    = the other bytes of columns
+//	texts     = the new segments, the texts of the holes, those that are not cut, the new models; all as they
+//	            are needed, segments and models with their lengths
+//	list      = number of numbers and, unless that is 0, their column
+//	column    = form least [first]: numbers of 64 bits, of which all but the lists' flags, words and counters can be
+//	            negative. form is one byte: 9 for each byte that the greatest difference to the least needs,
+//	            and 1 for each of these, from the lowest on, that stands in random; the others stand in planes.
+//	            First come the highest bytes of all numbers, then the next. 81 more: these are the differences
+//	            of each number to the one before, and the first is given. 255, in a hole: the column is the
+//	            same as that of an earlier hole of the segment, whose place follows in a byte, from 0 on
+//	least, first = as numbers, of which an odd one n stands for -(n+1)/2 and an even one for n/2
+//
+// The lists, in their order, each as long as the others say that it must be:
+//
+//	flags     = of each record
 //	            1    deleted
 //	            2    hard-deleted
 //	            4    the id is given. Else it is the hash of partition, source id and model name,
@@ -60,29 +75,48 @@ import (
 //	            8    a self-reference is given
 //	            16   conflicting texts are given
 //	            32   a history is given. Else it is the version alone
-//	            64   the source id is an id; else it is a text
-//	            128  in text and conflicting texts the bytes 1, 2, 3 and 4 stand for the record's id,
-//	                 partition, source id and self-reference; 5 is followed by a word of the ids,
-//	                 and stands with it for that id; 6, 7 and 8 stand for a moment in the forms
-//	                 "2026-03-06 04:29:25.571260", "2026-03-06T04:29:25.571260" and
-//	                 "2026-03-06T04:29:25.571"
-//	model     = word of the models
-//	partition = word of the partitions
-//	version   = word of the instances, number: who saved it last, and at which counter
-//	history   = number, and as often: word of the instances, number. These stand beside the version
-//	            or in place of it; 0 says that the history does not have the instance
-//	word      = number: 0, and the text or id follows and gets the next number of its kind, from 1
-//	            on, if there is one and it is not longer than MaxWord; else the number of one that came
-//	            before. Models, partitions and instances have MaxWords numbers each, ids MaxIDs. The id
+//	            64   the source id is an id, and given; else it is a text
+//	            128  the record's texts are cut
+//	model, partition, instance = of each record: words. The instance saved it last
+//	counter   = of each record: at which counter of the instance
+//	self      = of each self-reference: word of the ids
+//	history   = of each history: the number of its entries
+//	instance, counter = of each entry. These stand beside the version or in place of it; 0 says
+//	            that the history does not have the instance
+//	length    = of each text that is not cut
+//	segment   = of each segment of the texts that are cut: its place among the frame's, from 0 on. Each of these
+//	            is there at least once
+//	word      = number: one more than were given, and the text or id is new, and gets this number if there is
+//	            one left and it is not longer than MaxWord; else the number of one that came
+//	            before. Models, partitions and instances have MaxWords numbers each, ids MaxIDs, segments
+//	            MaxWords, and together maxSegments bytes, for each 16 more, and 16 for each hole. The id
 //	            of a record gets the next number of the ids right after its texts, so that what refers to
-//	            it is short. A frame
-//	            of records before which all numbers of a kind were given forgets what they stand for,
-//	            and gives them anew from 1 on
-//	moment    = number: the microseconds from the moment before it in the stream, or for the first
-//	            from the beginning of 1970; twice that, or where they are negative twice the
-//	            positive number less one. A moment is of the years 1 to 9999, and where it stands for
-//	            the form with three digits, one of whole milliseconds. Days are those of the Gregorian
-//	            calendar and have 86,400 seconds
+//	            it is short. A frame before which all numbers of a kind were given, or segments took more
+//	            than maxSegments less twice maxSegment, forgets what they stand for, and gives them anew
+//
+// A record needs in this order: its id, model, partition, source id, instance, self-reference, text,
+// conflicting texts, history. A new partition is a text, as are a source id and the last two.
+//
+// A text that is cut is made of segments, up to one that ends it. In a segment some bytes stand for something:
+//
+//	1, 2, 3, 4  the record's id, partition, source id, self-reference
+//	5           the id with which its partition ends
+//	6           the end of the text
+//	7           a hole for a word of the ids
+//	8, 11, 12   a hole for a moment in the form "2026-03-06 04:29:25.571260", "2026-03-06T04:29:25.571260" or
+//	            "2026-03-06T04:29:25.571"
+//	14          a hole for a whole number in digits
+//	15          a hole for a number as IEEE 754 has it in eight bytes: in the fewest digits that give it
+//	            again, without an exponent. It lies between 1e-30 and 1e30, or below zero
+//	16          a hole for a text
+//
+// All holes of a segment, from the first to the last, have a column of what stands there, wherever in the
+// frame the segment is, in their order. A moment is the microseconds from the moment before it in the stream,
+// or for the first from the beginning of 1970. It is of the years 1 to 9999, and where it stands for
+// the form with three digits, one of whole milliseconds. Days are those of the Gregorian calendar and have
+// 86,400 seconds. The column of texts is 0 and the column of their lengths, or 1 and the length of the one
+// that all are. Which segments there are, and which holes, is the sender's choice: ours are what is left of
+// JSON without its values, and a segment begins with each object of a list but the first.
 //
 // A stream says nothing that only a peer which waits for an answer could use, so that
 // it can be written to a file and read months later.
@@ -111,12 +145,16 @@ const (
 
 // The bounds of a stream.
 const (
-	// MaxFrame bounds the payload of a frame, in bytes, and the texts of its records.
+	// MaxFrame bounds the payload of a frame, in bytes, and the texts of its records together.
 	MaxFrame = 64 << 20
 	// MaxFrameRecords bounds the records of a frame.
 	MaxFrameRecords = 500
 	// MaxCursor bounds a cursor, in bytes.
 	MaxCursor = 200
+	// MaxFrameSegments bounds the segments of the texts of a frame's records, and MaxFrameHoles
+	// their holes.
+	MaxFrameSegments = 1 << 16
+	MaxFrameHoles    = 1 << 16
 	// MaxFrameHistory bounds the entries of the histories of a frame's records.
 	MaxFrameHistory = 1 << 17
 	// MaxWords bounds the words of one kind that a stream numbers.
@@ -125,6 +163,13 @@ const (
 	MaxIDs = 1 << 15
 	// MaxWord is the length of the longest word that gets a number, in bytes.
 	MaxWord = 256
+	// maxSegment bounds a segment, in bytes, and maxHoles the holes that we make in one.
+	maxSegment = 2048
+	maxHoles   = 64
+	// maxSegments bounds the segments that a stream numbers, in bytes, with holeSize more for
+	// each, and for each of its holes.
+	maxSegments = 256 << 10
+	holeSize    = 16
 	// MaxLeftOut bounds the problems of a frame.
 	MaxLeftOut = 100
 	// maxHeader bounds the payload of the header and of the last frame: a claim can be long.

@@ -166,7 +166,7 @@ func TestGoldenStream(t *testing.T) {
 // drawRecord draws a record with an id that its content gives, or another.
 func drawRecord(t *rapid.T) record.Record {
 	id := rapid.StringMatching(`[0-9a-f]{32}`)
-	text := rapid.OneOf(rapid.String(), rapid.StringOf(rapid.RuneFrom([]rune{1, 2, 3, 4, 5, 6, 7, 8, 9, 'a', '"'})), rapid.SampledFrom([]string{"", "{}"}))
+	text := rapid.OneOf(rapid.String(), rapid.StringOf(rapid.RuneFrom([]rune{1, 2, 3, 4, 5, 6, 7, 8, 9, 0xb, 0xc, 0xe, 0xf, 0x10, 0x11, 'a', '"'})), rapid.SampledFrom([]string{"", "{}"}))
 	instance := rapid.OneOf(id, rapid.SampledFrom([]string{instanceA, instanceB}))
 	r := record.Record{
 		Profile: "p", Model: rapid.SampledFrom([]string{"user", "log", ""}).Draw(t, "model"),
@@ -342,16 +342,20 @@ func TestCursors(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	record := func(cursor string) []byte {
-		return append([]byte{'R', byte(len(cursor))}, cursor+"\x20"+strings.Repeat("1", 32)+"\x01\x04\x00\x00\x00\x00\x00\x00\x00\x00"...)
-	}
+}
+
+// What others write is looked at in the same way.
+func TestCursorsOfOthers(t *testing.T) {
+	one16, other16 := strings.Repeat("1", 16), strings.Repeat("2", 16)
+	record := func(cursor string) []byte { return plain(cursor, false, one16).frame() }
+	again := func(cursor string) []byte { return plain(cursor, true, one16).frame() }
 	head := []byte(`H{"after":"b"}`)
 	for name, frames := range map[string][][]byte{
-		"not beyond the header": {head, record("b")}, "before the header": {head, record("a9")}, "twice": {head, record("c"), record("c")},
+		"not beyond the header": {head, record("b")}, "before the header": {head, record("a9")}, "twice": {head, record("c"), again("c")},
 		"at the end": {head, record(wire.CursorEnd)}, "of another form": {head, record("c!")}, "none": {head, record("")},
 		"a header with none": {[]byte(`H{"after":"B"}`)}, "a header beyond": {[]byte(`H{"after":"zz"}`)},
 		"an end before it": {head, record("c"), []byte(`M{"after":"b9","records":1}`)}, "an end of another form": {head, []byte(`M{"after":"c!","records":0}`)},
-		"two in one frame":   {head, append([]byte("R\x01c\x40"), strings.Repeat("1", 64)+"\x02"+strings.Repeat("\x04\x00\x00\x00\x00\x00\x00\x00\x00", 2)...)},
+		"two in one frame":   {head, plain("c", false, one16, one16).frame()},
 		"more after the end": {head, []byte(`M{"after":"z","records":0}`)}, "an end before the end": {head, []byte(`E{"after":"c","records":0}`)},
 	} {
 		var format *wire.FormatError
@@ -360,8 +364,11 @@ func TestCursors(t *testing.T) {
 			t.Errorf("%s: %v, %d records", name, err, len(s.Records))
 		}
 	}
-	if s, err := readStream(bytes.NewReader(rawStream(head, record("c"), record("c-"), []byte(`E{"after":"z","records":2}`)))); err != nil || len(s.Records) != 2 {
+	if s, err := readStream(bytes.NewReader(rawStream(head, record("c"), again("c-"), []byte(`E{"after":"z","records":2}`)))); err != nil || len(s.Records) != 2 {
 		t.Errorf("the same record twice: %v, %d", err, len(s.Records))
+	}
+	if s, err := readStream(bytes.NewReader(rawStream(head, plain("c", false, one16, other16).frame(), []byte(`E{"after":"z","records":2}`)))); err != nil || len(s.Records) != 2 {
+		t.Errorf("two records in one frame: %v, %d", err, len(s.Records))
 	}
 }
 

@@ -2,12 +2,9 @@ package wire
 
 import (
 	"encoding/binary"
-	"encoding/hex"
 	"fmt"
-	"strings"
+	"slices"
 
-	"github.com/morango-go/morango/counter"
-	"github.com/morango-go/morango/ident"
 	"github.com/morango-go/morango/record"
 )
 
@@ -15,249 +12,285 @@ import (
 type recordDecoder struct {
 	profile                       string
 	models, partitions, instances []string
-	ids                           []rawID // that stand in texts
-	text                          []byte  // that is put together
+	ids                           []rawID
+	segments                      []pieces
+	size                          int   // of the segments, as sizeOf has it
+	moment                        int64 // the one before, in microseconds since 1970
 
-	in      []byte // what is left of the frame
-	section []byte // what is left of the frame's ids and moments
-	moment  int64  // the one before, in microseconds since 1970
-	texts   int    // length of the texts that the frame's records may still have
-	entries int    // of histories that they may still have
-	err     error  // the first; then nothing more is read
+	columnReader                 // what is left of the frame
+	lists        [lists][]uint64 // what is left of each; the holes lie by column
+	memory       [lists][]uint64 // of the lists
+	local        []localPieces   // the frame's segments
+	left         int             // length of the texts that the frame's records may still have
+	text         []byte          // that is put together
+}
+
+// pieces are a segment that is taken apart.
+type pieces struct {
+	text  string
+	parts []piece
+	holes int
+	last  bool // the text ends with it
+}
+
+// piece is a part of a segment's text, and the byte after it that stands for something, or 0.
+type piece struct {
+	start, end int
+	mark       byte
+}
+
+// localPieces are a segment of a frame.
+type localPieces struct {
+	*pieces
+	count, next int      // how often it is there, and was so far
+	values      []uint64 // of its holes, column after column
 }
 
 // decode reads the payload of a frame of records, and the cursor that is reached with it.
 func (d *recordDecoder) decode(payload []byte) (records []record.Record, cursor string, err error) {
-	d.in, d.texts, d.entries = payload, MaxFrame, MaxFrameHistory
-	beginTable(&d.models, MaxWords)
-	beginTable(&d.partitions, MaxWords)
-	beginTable(&d.instances, MaxWords)
-	beginTable(&d.ids, MaxIDs)
-	cursor = string(d.bytes(d.number(MaxCursor, "bytes of a cursor")))
-	d.section = d.bytes(d.number(MaxFrame, "bytes of ids and moments in a frame"))
-	count := d.number(MaxFrameRecords, "records in a frame")
-	records = make([]record.Record, 0, min(count, uint64(len(payload))))
+	d.beginFrame()
+	cursor = d.open(payload)
+	d.readSegments()
+	for i := range listHole {
+		d.readList(i)
+	}
+	d.readHoles()
+	for i, length := range d.lists[listPlain] {
+		d.lists[listPlain][i] = d.span(length)
+	}
+	count := len(d.lists[listFlags])
+	records = make([]record.Record, 0, count)
 	for ; count > 0 && d.err == nil; count-- {
 		records = append(records, d.record())
 	}
-	if d.err == nil && len(d.in)+len(d.section) > 0 {
-		d.fail("%d bytes after a frame's last record, and %d of ids and moments", len(d.in), len(d.section))
-	}
+	d.close()
 	if d.err != nil {
 		return nil, "", d.err
 	}
 	return records, cursor, nil
 }
 
-func (d *recordDecoder) fail(format string, args ...any) {
-	if d.err == nil {
-		d.err = malformed(format, args...)
+// beginFrame forgets the words of a kind when there is no number left for another.
+func (d *recordDecoder) beginFrame() {
+	d.left = MaxFrame
+	beginTable(&d.models, len(d.models) == MaxWords)
+	beginTable(&d.partitions, len(d.partitions) == MaxWords)
+	beginTable(&d.instances, len(d.instances) == MaxWords)
+	beginTable(&d.ids, len(d.ids) == MaxIDs)
+	if isFull(len(d.segments), d.size) {
+		beginTable(&d.segments, true)
+		d.size = 0
 	}
 }
 
-func (d *recordDecoder) record() record.Record {
-	flags := d.bytes(1)
-	if d.err != nil {
-		return record.Record{}
-	}
-	f := flags[0]
-	r := record.Record{Profile: d.profile, Deleted: f&flagDeleted != 0, HardDeleted: f&flagHardDeleted != 0}
-	if f&flagID != 0 {
-		r.ID = d.id()
-	}
-	r.Model = d.word(&d.models, d.plain)
-	r.Partition = d.word(&d.partitions, d.plain)
-	if f&flagSourceID != 0 {
-		r.SourceID = d.id()
-	} else {
-		r.SourceID = d.plain()
-	}
-	if f&flagID == 0 && d.err == nil {
-		r.ID = ident.Record(r.Partition, r.SourceID, r.Model)
-		if n := strings.Count(r.Partition, ident.Placeholder); n > 0 && d.spend(n*ident.Length) {
-			r.Partition = strings.ReplaceAll(r.Partition, ident.Placeholder, r.ID)
-		}
-	}
-	r.Version = counter.Version{Instance: d.word(&d.instances, d.id), Counter: d.counter()}
-	if f&flagSelfRef != 0 {
-		self := wordOf(d, &d.ids, MaxIDs, d.rawID)
-		r.SelfRef = hex.EncodeToString(self[:])
-	}
-	values := cuts(r)
-	r.Serialized = d.cutText(f, values)
-	if f&flagConflicting != 0 {
-		r.Conflicting = d.cutText(f, values)
-	}
-	if id, ok := parseID(r.ID); ok && len(d.ids) < MaxIDs {
-		d.ids = append(d.ids, id)
-	}
-	r.History = d.history(f, r.Version)
-	return r
-}
-
-func (d *recordDecoder) history(flags byte, v counter.Version) counter.Counters {
-	all := counter.Counters{v.Instance: v.Counter}
-	if flags&flagHistory != 0 {
-		n := d.number(MaxFrameHistory, "entries of a history")
-		if d.entries -= int(n); d.entries < 0 {
-			d.fail("the histories of a frame have more than %d entries", MaxFrameHistory)
-		}
-		for ; n > 0 && d.err == nil; n-- {
-			instance := d.word(&d.instances, d.id)
-			all[instance] = d.counter()
-		}
-	}
-	for instance, n := range all {
-		if n == 0 {
-			delete(all, instance)
-		}
-	}
-	return all
-}
-
-// bytes takes n bytes of the frame.
-func (d *recordDecoder) bytes(n uint64) []byte {
-	if d.err == nil && n > uint64(len(d.in)) {
-		d.fail("a frame ends within a record")
-	}
-	if d.err != nil {
-		return nil
-	}
-	taken := d.in[:n]
-	d.in = d.in[n:]
-	return taken
-}
-
-func (d *recordDecoder) number(limit uint64, what string) uint64 {
-	if d.err != nil {
-		return 0
-	}
-	n, size := binary.Uvarint(d.in)
-	if size <= 0 {
-		d.fail("a number is cut off")
-		return 0
-	}
-	if n > limit {
-		d.err = fmt.Errorf("%w: %d %s", ErrTooLarge, n, what)
-		return 0
-	}
-	d.in = d.in[size:]
-	return n
-}
-
-func (d *recordDecoder) counter() int64 {
-	return int64(d.number(counter.Greatest, "as a counter"))
-}
-
-// id takes an id, the next of the section.
-func (d *recordDecoder) id() string {
-	raw, _ := d.rawID()
-	if d.err != nil {
-		return ""
-	}
-	var text [ident.Length]byte
-	hex.Encode(text[:], raw[:])
-	return string(text[:])
-}
-
-// rawID is id as it came; each gets a number where there is one left.
-func (d *recordDecoder) rawID() (id rawID, kept bool) {
-	if d.err == nil && len(d.section) < len(id) {
-		d.fail("a frame has too few ids")
-	}
-	if d.err == nil {
-		d.section = d.section[copy(id[:], d.section):]
-	}
-	return id, true
-}
-
-// spend takes a length from what the texts of a frame may have.
-func (d *recordDecoder) spend(n int) bool {
-	if d.texts -= n; d.texts < 0 && d.err == nil {
-		d.err = fmt.Errorf("%w: texts of more than %d bytes in a frame", ErrTooLarge, MaxFrame)
-	}
-	return d.err == nil
-}
-
-func (d *recordDecoder) plain() string {
-	return string(d.bytes(d.number(MaxFrame, "bytes of a text")))
-}
-
-func (d *recordDecoder) cutText(flags byte, values [4]string) string {
-	raw := d.bytes(d.number(MaxFrame, "bytes of a text"))
-	if flags&flagCut == 0 {
-		return string(raw)
-	}
-	return d.paste(raw, values)
-}
-
-// paste puts back what was cut out of a text.
-func (d *recordDecoder) paste(text []byte, values [4]string) string {
-	rest := d.in // the words of ids are read from the text
-	defer func() { d.in = rest }()
-	out := d.text[:0]
-	for d.in = text; d.err == nil; {
-		at := marker(d.in)
-		if at < 0 {
-			out = append(out, d.in...)
-			break
-		}
-		out = append(out, d.in[:at]...)
-		stands := d.in[at]
-		d.in = d.in[at+1:]
-		switch {
-		case stands == markID:
-			if id := wordOf(d, &d.ids, MaxIDs, d.rawID); d.spend(ident.Length) {
-				out = hex.AppendEncode(out, id[:])
-			}
-		case stands > markID:
-			if moment := d.nextMoment(stands); d.spend(len(momentForm(stands))) {
-				out = appendMoment(out, moment, stands)
-			}
-		default:
-			if value := values[stands-1]; d.spend(len(value)) {
-				out = append(out, value...)
-			}
-		}
-	}
-	if d.text = out; cap(d.text) > 1<<20 {
-		d.text = nil // it was a very long one
-	}
-	return string(out)
-}
-
-// beginTable forgets the words of a table at the beginning of a frame when there is no number left.
-func beginTable[T any](table *[]T, most int) {
-	if len(*table) == most {
+func beginTable[T any](table *[]T, full bool) {
+	if full {
 		clear(*table)
 		*table = (*table)[:0]
 	}
 }
 
-// word reads a word of a table, or a new one with read.
-func (d *recordDecoder) word(table *[]string, read func() string) string {
-	return wordOf(d, table, MaxWords, func() (string, bool) {
-		word := read()
-		return word, len(word) <= MaxWord
-	})
+// open finds the parts of a frame.
+func (d *recordDecoder) open(payload []byte) (cursor string) {
+	d.columnReader = columnReader{heads: payload}
+	cursor = string(d.take(d.count(MaxCursor, "bytes of a cursor")))
+	random := d.take(d.count(MaxFrame, "random bytes in a frame"))
+	heads, planes := d.count(MaxFrame, "bytes of heads"), d.count(MaxFrame, "bytes of columns")
+	first := d.take(heads)
+	d.planes = d.take(planes)
+	d.random, d.texts, d.all = random, d.heads, d.heads
+	d.heads = first
+	return cursor
 }
 
-// wordOf reads a word of a table with so many numbers, or a new one with read, which says
-// whether it gets one.
-func wordOf[T any](d *recordDecoder, table *[]T, most int, read func() (word T, kept bool)) (none T) {
-	n := d.number(uint64(most), "as the number of a word")
-	switch {
-	case d.err != nil:
-		return none
-	case n > uint64(len(*table)):
-		d.fail("word %d where there are %d", n, len(*table))
-		return none
-	case n > 0:
-		return (*table)[n-1]
+// take takes so many bytes of the heads.
+func (d *recordDecoder) take(n int) []byte {
+	if d.err == nil && n > len(d.heads) {
+		d.fail("a frame ends too early")
 	}
-	word, kept := read()
-	if d.err == nil && kept && len(*table) < most {
-		*table = append(*table, word)
+	if d.err != nil {
+		return nil
 	}
-	return word
+	taken := d.heads[:n]
+	d.heads = d.heads[n:]
+	return taken
+}
+
+// close makes sure that nothing is left of a frame.
+func (d *recordDecoder) close() {
+	left := len(d.heads) + len(d.planes) + len(d.texts) + len(d.random)
+	for i := range listHole {
+		left += len(d.lists[i])
+	}
+	if left > 0 {
+		d.fail("%d bytes or numbers of a frame are of no record", left)
+	}
+}
+
+// limitOf is how long a list of a frame may be.
+func limitOf(list int) (limit uint64, what string) {
+	switch list {
+	case listOther, listAt:
+		return MaxFrameHistory, "entries of a frame's histories"
+	case listPart:
+		return MaxFrameSegments, "segments in a frame"
+	case listPlain:
+		return 4 * MaxFrameRecords, "texts in a frame"
+	default:
+		return MaxFrameRecords, "records in a frame"
+	}
+}
+
+// readList reads a list, into the same memory if there is enough.
+func (d *recordDecoder) readList(list int) {
+	n := d.count(limitOf(list))
+	d.lists[list] = d.make(list, n)
+	d.number(d.lists[list])
+}
+
+// make makes a list.
+func (d *recordDecoder) make(list, n int) []uint64 {
+	d.memory[list] = slices.Grow(d.memory[list][:0], n)[:n]
+	return d.memory[list]
+}
+
+// readSegments reads which segments the frame has.
+func (d *recordDecoder) readSegments() {
+	d.readList(listPart) // so that there is memory; their order comes later
+	d.local = d.local[:0]
+	for _, n := range d.lists[listPart] {
+		known := uint64(len(d.segments))
+		switch {
+		case d.err != nil:
+			return
+		case n == 0 || n > known+1:
+			d.fail("segment %d where there are %d", n, known)
+			return
+		case n <= known:
+			d.local = append(d.local, localPieces{pieces: &d.segments[n-1]})
+			continue
+		}
+		s := d.newSegment()
+		d.local = append(d.local, localPieces{pieces: &s})
+		if size := sizeOf(s.text, s.holes); isRoom(len(d.segments), d.size+size) {
+			d.segments = append(d.segments, s)
+			d.size += size
+		}
+	}
+}
+
+// newSegment reads a segment, and takes it apart.
+func (d *recordDecoder) newSegment() (s pieces) {
+	s.text = d.word(maxSegment)
+	from := 0
+	for i := range len(s.text) {
+		mark := s.text[i]
+		if !isMark(mark) {
+			continue
+		}
+		s.parts = append(s.parts, piece{from, i, mark})
+		from = i + 1
+		if isHole(mark) {
+			s.holes++
+		}
+		if s.last = mark == markEnd; s.last && from < len(s.text) {
+			d.fail("a segment goes on after the end of its text")
+		}
+	}
+	if from < len(s.text) {
+		s.parts = append(s.parts, piece{from, len(s.text), 0})
+	}
+	return s
+}
+
+// readHoles reads the columns of the segments.
+func (d *recordDecoder) readHoles() {
+	for _, p := range d.lists[listPart] {
+		if d.err == nil && p >= uint64(len(d.local)) {
+			d.fail("segment %d where a frame has %d", p, len(d.local))
+		}
+		if d.err != nil {
+			return
+		}
+		d.local[p].count++
+	}
+	all := 0
+	for i := range d.local {
+		s := &d.local[i]
+		if s.count == 0 {
+			d.fail("a segment that is of no text")
+		}
+		all += s.count * s.holes
+	}
+	if all > MaxFrameHoles {
+		d.err = fmt.Errorf("%w: %d holes in a frame's texts", ErrTooLarge, all)
+		return
+	}
+	values := d.make(listHole, all)
+	for i := range d.local {
+		s := &d.local[i]
+		n := s.count * s.holes
+		s.values, values = values[:n], values[n:]
+		d.readColumns(s)
+	}
+}
+
+// readColumns reads the columns of a segment.
+func (d *recordDecoder) readColumns(s *localPieces) {
+	hole := 0
+	for _, p := range s.parts {
+		if !isHole(p.mark) {
+			continue
+		}
+		column := s.values[hole*s.count : (hole+1)*s.count]
+		switch form := d.form(); {
+		case d.err != nil:
+			return
+		case p.mark == markText:
+			d.textOf(form, column)
+		case form == formSame:
+			if same := d.form(); d.err == nil && same < hole {
+				copy(column, s.values[same*s.count:])
+			} else {
+				d.fail("a column is to be the same as column %d", same)
+			}
+		default:
+			d.numberOf(form, column)
+		}
+		hole++
+	}
+}
+
+// next takes the next of a list.
+func (d *recordDecoder) next(list int) uint64 {
+	l := d.lists[list]
+	if len(l) == 0 {
+		d.fail("a frame's lists are not of the same records")
+	}
+	if d.err != nil {
+		return 0
+	}
+	d.lists[list] = l[1:]
+	return l[0]
+}
+
+// word takes a text with its length.
+func (d *recordDecoder) word(limit uint64) string {
+	n, size := binary.Uvarint(d.texts)
+	if d.err == nil && (size <= 0 || n > limit) {
+		d.fail("a word's length is cut off, or too great")
+	}
+	if d.err != nil {
+		return ""
+	}
+	d.texts = d.texts[size:]
+	return string(in(d.all, d.span(n)))
+}
+
+// spend takes a length from what the texts of a frame may have.
+func (d *recordDecoder) spend(n int) bool {
+	if d.left -= n; d.left < 0 && d.err == nil {
+		d.err = fmt.Errorf("%w: texts of more than %d bytes in a frame", ErrTooLarge, MaxFrame)
+	}
+	return d.err == nil
 }

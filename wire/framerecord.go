@@ -1,7 +1,6 @@
 package wire
 
 import (
-	"bytes"
 	"encoding/binary"
 	"fmt"
 	"slices"
@@ -11,13 +10,46 @@ import (
 	"github.com/morango-go/morango/record"
 )
 
-// recordEncoder writes the records of one stream, each after the others.
+// The lists of a frame. Each but the last is a column.
+const (
+	listFlags     = iota // of each record, as are the next four
+	listModel            // word
+	listPartition        // word
+	listInstance         // word, of the version
+	listCounter          // of the version
+	listSelf             // ids of self-references
+	listEntries          // of each history that is given
+	listOther            // instances of the entries
+	listAt               // counters of the entries
+	listPlain            // lengths of the texts that are not cut
+	listPart             // segments of the others
+	listHole             // numbers that stand in the holes of the segments
+	lists
+)
+
+// recordEncoder writes the records of one stream, a frame at a time.
 type recordEncoder struct {
 	models, partitions wordTable
 	instances, ids     idTable
-	section            []byte // the ids and moments of the frame
-	moment             int64  // the one before, in microseconds since 1970
-	text               []byte // of a record, while it is cut
+	segments           segmentTable
+	moment             int64 // the one before, in microseconds since 1970
+
+	// of the frame
+	lists [lists][]uint64
+	local []localSegment
+	given []byte // ids
+	words []byte // models that are new
+	fresh []byte // segments that are new
+	loose []byte // texts that stand in holes
+	plain []byte // texts that are not cut
+
+	text, literal []byte // of a record while it is cut, and of a segment
+	holes         int    // of the segment
+	known         cuts   // of the record
+	out           columns
+	places        []int    // where the holes of each part begin, by segments
+	column, table []uint64 // that is written, and all of a segment
+	digits        [24]byte
 }
 
 // wordTable numbers the words of one kind on the sender's side.
@@ -30,10 +62,12 @@ func newRecordEncoder() recordEncoder {
 	return recordEncoder{instances: newIDTable(MaxWords), ids: newIDTable(MaxIDs)}
 }
 
-// encoderMark is what an encoder has said before a record.
+// encoderMark is what an encoder has said before a record: how many of each.
 type encoderMark struct {
-	models, partitions, instances, ids, section int // how many, and the length
-	moment                                      int64
+	models, partitions, instances, ids, segments int
+	lists                                        [lists]int
+	local, given, words, fresh, loose, plain     int
+	moment                                       int64
 }
 
 // beginFrame forgets the words of a kind when there is no number left for another.
@@ -48,21 +82,40 @@ func (e *recordEncoder) beginFrame() {
 			t.clear()
 		}
 	}
+	if isFull(len(e.segments.order), e.segments.size) {
+		e.segments.reset(0)
+	}
 }
 
 // mark remembers what was said.
 func (e *recordEncoder) mark() encoderMark {
-	return encoderMark{models: len(e.models.order), partitions: len(e.partitions.order), instances: len(e.instances.order),
-		ids: len(e.ids.order), section: len(e.section), moment: e.moment}
+	m := encoderMark{models: len(e.models.order), partitions: len(e.partitions.order), instances: len(e.instances.order),
+		ids: len(e.ids.order), segments: len(e.segments.order), local: len(e.local), given: len(e.given),
+		words: len(e.words), fresh: len(e.fresh), loose: len(e.loose), plain: len(e.plain), moment: e.moment}
+	for i := range e.lists {
+		m.lists[i] = len(e.lists[i])
+	}
+	return m
 }
 
 // reset forgets what came after the mark.
-func (e *recordEncoder) reset(mark encoderMark) {
-	e.models.reset(mark.models)
-	e.partitions.reset(mark.partitions)
-	e.instances.reset(mark.instances)
-	e.ids.reset(mark.ids)
-	e.section, e.moment = e.section[:mark.section], mark.moment
+func (e *recordEncoder) reset(m encoderMark) {
+	e.models.reset(m.models)
+	e.partitions.reset(m.partitions)
+	e.instances.reset(m.instances)
+	e.ids.reset(m.ids)
+	e.segments.reset(m.segments)
+	e.clip(m)
+	e.moment = m.moment
+}
+
+// clip forgets what came after the mark in the frame.
+func (e *recordEncoder) clip(m encoderMark) {
+	e.local, e.given, e.words = e.local[:m.local], e.given[:m.given], e.words[:m.words]
+	e.fresh, e.loose, e.plain = e.fresh[:m.fresh], e.loose[:m.loose], e.plain[:m.plain]
+	for i := range e.lists {
+		e.lists[i] = e.lists[i][:m.lists[i]]
+	}
 }
 
 // reset forgets all words but the first.
@@ -73,91 +126,91 @@ func (t *wordTable) reset(first int) {
 	t.order = t.order[:first]
 }
 
-// number finds a word's number, or 0 and gives it one.
-func (t *wordTable) number(word string) uint64 {
+// number finds a word's number. If it has none it is fresh, and gets the next.
+func (t *wordTable) number(word string) (n uint64, fresh bool) {
 	if n, known := t.numbers[word]; known {
-		return n
+		return n, false
 	}
+	n = uint64(len(t.order)) + 1
 	if len(t.order) < MaxWords && len(word) <= MaxWord {
 		if t.numbers == nil {
 			t.numbers = map[string]uint64{}
 		}
 		t.order = append(t.order, word)
-		t.numbers[word] = uint64(len(t.order))
+		t.numbers[word] = n
 	}
-	return 0
+	return n, true
 }
 
-func (t *wordTable) append(dst []byte, word string) []byte {
-	n := t.number(word)
-	dst = binary.AppendUvarint(dst, n)
-	if n == 0 {
-		dst = appendString(dst, word)
-	}
-	return dst
-}
+func (e *recordEncoder) put(list int, n uint64) { e.lists[list] = append(e.lists[list], n) }
 
-func (e *recordEncoder) appendIDWord(dst []byte, t *idTable, id rawID) []byte {
-	n := t.number(id)
-	if n == 0 {
-		e.section = append(e.section, id[:]...)
+func (e *recordEncoder) putID(list int, t *idTable, id rawID) {
+	n, fresh := t.number(id)
+	if e.put(list, n); fresh {
+		e.given = append(e.given, id[:]...)
 	}
-	return binary.AppendUvarint(dst, n)
 }
 
 func appendString(dst []byte, text string) []byte {
 	return append(binary.AppendUvarint(dst, uint64(len(text))), text...)
 }
 
-// id puts a valid id into the section.
-func (e *recordEncoder) id(id string) {
+// give gives a valid id as it is.
+func (e *recordEncoder) give(id string) {
 	raw, _ := parseID(id) // it was looked at before
-	e.section = append(e.section, raw[:]...)
+	e.given = append(e.given, raw[:]...)
 }
 
-// append appends a record, and tells how many entries of its history stand there.
-func (e *recordEncoder) append(dst []byte, r record.Record) ([]byte, int, error) {
+// add adds a record, and tells how many entries of its history there are.
+func (e *recordEncoder) add(r record.Record) (int, error) {
 	if err := encodable(r); err != nil {
-		return dst, 0, fmt.Errorf("record %.40q: %w: %w", r.ID, ErrUnencodable, err)
+		return 0, fmt.Errorf("record %.40q: %w: %w", r.ID, ErrUnencodable, err)
 	}
 	flags := flag(r.Deleted, flagDeleted) | flag(r.HardDeleted, flagHardDeleted) | flag(r.SelfRef != "", flagSelfRef) |
-		flag(r.Conflicting != "", flagConflicting) | flag(ident.Valid(r.SourceID), flagSourceID)
+		flag(r.Conflicting != "", flagConflicting) | flag(isID(r.SourceID), flagSourceID)
 	partition := strings.ReplaceAll(r.Partition, r.ID, ident.Placeholder)
 	if ident.Record(partition, r.SourceID, r.Model) != r.ID || strings.ReplaceAll(partition, ident.Placeholder, r.ID) != r.Partition {
 		flags |= flagID
 		partition = r.Partition
+		e.give(r.ID)
 	}
 	own, others := history(r)
-	if len(own)+len(others) > 0 {
-		flags |= flagHistory
-	}
+	flags |= flag(len(own)+len(others) > 0, flagHistory)
 	cut := cuttable(r)
-	if cut {
-		flags |= flagCut
+	flags |= flag(cut, flagCut)
+	e.put(listFlags, uint64(flags))
+	n, fresh := e.models.number(r.Model)
+	if e.put(listModel, n); fresh {
+		e.words = appendString(e.words, r.Model)
 	}
-	dst = append(dst, flags)
-	if flags&flagID != 0 {
-		e.id(r.ID)
+	n, fresh = e.partitions.number(partition)
+	if e.put(listPartition, n); fresh {
+		e.putPath(partition, cut)
 	}
-	dst = e.models.append(dst, r.Model)
-	dst = e.partitions.append(dst, partition)
 	if flags&flagSourceID != 0 {
-		e.id(r.SourceID)
+		e.give(r.SourceID)
 	} else {
-		dst = appendString(dst, r.SourceID)
+		e.putPath(r.SourceID, cut)
 	}
-	dst = e.appendVersion(dst, r.Version.Instance, r.Version.Counter)
+	e.putVersion(listInstance, r.Version.Instance, r.Version.Counter)
 	if r.SelfRef != "" {
 		self, _ := parseID(r.SelfRef)
-		dst = e.appendIDWord(dst, &e.ids, self)
+		e.putID(listSelf, &e.ids, self)
 	}
-	dst = e.appendText(dst, r, r.Serialized, cut)
+	e.known = cutsOf(r)
+	e.putText(r.Serialized, cut)
 	if r.Conflicting != "" {
-		dst = e.appendText(dst, r, r.Conflicting, cut)
+		e.putText(r.Conflicting, cut)
 	}
 	id, _ := parseID(r.ID)
 	e.ids.add(id) // what comes later can refer to it
-	return e.appendHistory(dst, r, own, others), len(own) + len(others), nil
+	if flags&flagHistory != 0 {
+		e.put(listEntries, uint64(len(own)+len(others)))
+		for _, instance := range slices.Concat(own, others) {
+			e.putVersion(listOther, instance, r.History[instance])
+		}
+	}
+	return len(own) + len(others), nil
 }
 
 func flag(is bool, bit byte) byte {
@@ -182,142 +235,71 @@ func history(r record.Record) (own, others []string) {
 	return own, others
 }
 
-func (e *recordEncoder) appendHistory(dst []byte, r record.Record, own, others []string) []byte {
-	if len(own)+len(others) == 0 {
-		return dst
-	}
-	dst = binary.AppendUvarint(dst, uint64(len(own)+len(others)))
-	for _, instance := range slices.Concat(own, others) {
-		dst = e.appendVersion(dst, instance, r.History[instance])
-	}
-	return dst
-}
-
-func (e *recordEncoder) appendVersion(dst []byte, instance string, n int64) []byte {
+// putVersion puts an instance into a list and its counter into the next.
+func (e *recordEncoder) putVersion(list int, instance string, n int64) {
 	id, _ := parseID(instance) // it was looked at before
-	return binary.AppendUvarint(e.appendIDWord(dst, &e.instances, id), uint64(n))
+	e.putID(list, &e.instances, id)
+	e.put(list+1, uint64(n))
 }
 
 // weight is how much of what a frame may hold a record takes when it is read again.
-func weight(r record.Record) int { return len(r.Serialized) + len(r.Conflicting) + len(r.Partition) }
+func weight(r record.Record) int {
+	return len(r.Serialized) + len(r.Conflicting) + len(r.Partition) + len(r.SourceID)
+}
 
 // encodable says what stands against a record's travelling.
 func encodable(r record.Record) error {
 	for instance, n := range r.History {
-		if !ident.Valid(instance) || n < 0 {
+		if !isID(instance) || n < 0 {
 			return fmt.Errorf("its history has instance %.40q at %d", instance, n)
 		}
 	}
 	switch {
-	case !ident.Valid(r.ID):
+	case !isID(r.ID):
 		return fmt.Errorf("its id is not 32 hex digits")
-	case !ident.Valid(r.Version.Instance) || r.Version.Counter < 0:
+	case !isID(r.Version.Instance) || r.Version.Counter < 0:
 		return fmt.Errorf("its version is %d of instance %.40q", r.Version.Counter, r.Version.Instance)
 	case weight(r) > MaxFrame/2:
 		return fmt.Errorf("it has %d bytes of text", weight(r))
-	case r.SelfRef != "" && !ident.Valid(r.SelfRef):
+	case r.SelfRef != "" && !isID(r.SelfRef):
 		return fmt.Errorf("its self-reference %.40q is not an id", r.SelfRef)
 	}
 	return nil
 }
 
-// Out of a record's texts is cut what the record says anyway, ids that came before, and
-// moments. JSON of a row has the row's id, partition and source id in it, the ids of others that
-// many rows refer to, and when it was written: these are what compresses least.
-
-// shortest is what is worth a byte in place of it.
-const shortest = 8
-
-// markID is the byte that stands for any id in a text that is cut. Those from 1 on stand
-// for what cuts returns.
-const markID = 5
-
-// lastMark is the last byte that stands for something.
-const lastMark = markMillis
-
-// cuts are what the bytes from 1 on stand for.
-func cuts(r record.Record) [4]string { return [4]string{r.ID, r.Partition, r.SourceID, r.SelfRef} }
-
-// cutOrder has what can hold others first.
-var cutOrder = [4]int{1, 2, 0, 3}
-
-// cuttable says whether the record's texts have none of the bytes that stand for something.
-func cuttable(r record.Record) bool {
-	for c := byte(1); c <= lastMark; c++ {
-		if strings.IndexByte(r.Serialized, c) >= 0 || strings.IndexByte(r.Conflicting, c) >= 0 {
-			return false
-		}
+// flush gives the frame's payload in parts, of which the second is what is random, and begins another.
+func (e *recordEncoder) flush(cursor string) [3][]byte {
+	out := &e.out
+	out.heads, out.planes, out.random = out.heads[:0], out.planes[:0], out.random[:0]
+	out.texts = append(out.texts[:0], e.fresh...)
+	e.column = e.column[:0]
+	for _, s := range e.local {
+		e.column = append(e.column, s.number)
 	}
-	return true
+	out.list(e.column)
+	for i := range listHole {
+		e.column = append(e.column[:0], e.lists[i]...)
+		out.list(e.column)
+	}
+	e.putHoles()
+	out.texts = append(append(out.texts, e.plain...), e.words...)
+	out.random = append(out.random, e.given...)
+	begin := binary.AppendUvarint(appendString(nil, cursor), uint64(len(out.random)))
+	rest := binary.AppendUvarint(binary.AppendUvarint(e.text[:0], uint64(len(out.heads))), uint64(len(out.planes)))
+	rest = append(append(append(rest, out.heads...), out.planes...), out.texts...)
+	parts := [3][]byte{begin, out.random, rest}
+	e.text = rest
+	e.clip(encoderMark{})
+	if cap(rest)+cap(e.literal) > 2<<20 { // one record was very large
+		e.text, e.loose, e.plain, e.fresh, e.out = nil, nil, nil, nil, columns{}
+	}
+	return parts
 }
 
-// marker finds the first byte of a text that stands for something; less than 0 if none does.
-func marker(text []byte) int {
-	for i, c := range text {
-		if c-1 < lastMark { // 0 wraps around
-			return i
-		}
-	}
-	return -1
-}
-
-// appendText appends a text of a record with its length.
-func (e *recordEncoder) appendText(dst []byte, r record.Record, text string, cut bool) []byte {
-	if !cut {
-		return appendString(dst, text)
-	}
-	e.text = append(e.text[:0], text...)
-	values := cuts(r)
-	for _, i := range cutOrder {
-		if len(values[i]) >= shortest {
-			e.text = cutOut(e.text, values[i], byte(i+1))
-		}
-	}
-	start := len(e.text)
-	e.text = e.cutQuoted(e.text)
-	dst = binary.AppendUvarint(dst, uint64(len(e.text)-start))
-	return append(dst, e.text[start:]...)
-}
-
-// cutQuoted appends the text to itself, with words in place of the ids that stand in quotes,
-// and a byte in place of each moment that comes after one.
-func (e *recordEncoder) cutQuoted(text []byte) []byte {
-	out := text
-	for from := text; ; {
-		at := bytes.IndexByte(from, '"')
-		if at < 0 {
-			return append(out, from...)
-		}
-		at++
-		out = append(out, from[:at]...)
-		from = from[at:]
-		if moment, form := parseMoment(from); form != 0 {
-			out = append(out, form)
-			e.appendMoment(moment)
-			from = from[len(momentForm(form)):]
-			continue
-		}
-		if len(from) <= ident.Length || from[ident.Length] != '"' {
-			continue
-		}
-		id, ok := parseID(from[:ident.Length])
-		if !ok {
-			continue
-		}
-		out = e.appendIDWord(append(out, markID), &e.ids, id)
-		from = from[ident.Length:]
-	}
-}
-
-// cutOut puts a byte in place of a value, in the same memory.
-func cutOut(text []byte, value string, stands byte) []byte {
-	out := text[:0]
-	for rest := text; ; {
-		at := bytes.Index(rest, []byte(value))
-		if at < 0 {
-			return append(out, rest...)
-		}
-		out = append(append(out, rest[:at]...), stands)
-		rest = rest[at+len(value):]
+// list appends how many numbers there are, and their column. The numbers are changed.
+func (c *columns) list(values []uint64) {
+	c.heads = binary.AppendUvarint(c.heads, uint64(len(values)))
+	if len(values) > 0 {
+		c.number(values)
 	}
 }

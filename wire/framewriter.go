@@ -17,9 +17,8 @@ type FrameWriter struct {
 	records int64
 	last    string // cursor that was reached last
 	encoder recordEncoder
-	payload []byte // of the frame of records that is being filled, less their number
-	count   int    // of the records in it
-	history int    // entries of their histories
+	count   int // of the records in the frame that is being filled
+	history int // entries of their histories
 	weight  int
 }
 
@@ -41,7 +40,7 @@ func (w *FrameWriter) Record(r record.Record) error {
 		w.encoder.beginFrame()
 	}
 	before := w.encoder.mark()
-	payload, entries, err := w.encoder.append(w.payload, r)
+	entries, err := w.encoder.add(r)
 	if err == nil && entries > MaxFrameHistory {
 		err = fmt.Errorf("record %s: %w: its history has %d entries", r.ID, ErrUnencodable, entries)
 	}
@@ -53,7 +52,6 @@ func (w *FrameWriter) Record(r record.Record) error {
 		w.encoder.reset(before)
 		return fmt.Errorf("%w: record %s does not fit into a frame with %d others", ErrTooLarge, r.ID, w.count)
 	}
-	w.payload = payload
 	w.count++
 	w.history += entries
 	w.weight += weight(r)
@@ -102,15 +100,10 @@ func (w *FrameWriter) Records() int64 { return w.records + int64(w.count) }
 
 // flush writes the frame of records that is being filled.
 func (w *FrameWriter) flush() error {
-	section := w.encoder.section
-	err := w.frame(kindRecords, binary.AppendUvarint(appendString(nil, w.last), uint64(len(section))), section,
-		binary.AppendUvarint(nil, uint64(w.count)), w.payload)
+	parts := w.encoder.flush(w.last)
+	err := w.frame(kindRecords, parts[:]...)
 	w.records += int64(w.count)
-	w.encoder.section = section[:0]
-	w.payload, w.count, w.history, w.weight = w.payload[:0], 0, 0, 0
-	if cap(w.payload) > 2<<20 {
-		w.payload = nil // one record was very large
-	}
+	w.count, w.history, w.weight = 0, 0, 0
 	return err
 }
 
@@ -125,7 +118,7 @@ func (w *FrameWriter) json(kind byte, body any) error {
 // flusher is a compressor that can begin anew.
 type flusher interface{ Flush() error }
 
-// frame writes a frame of these parts. Of those of records the second is the section.
+// frame writes a frame of these parts. Of those of records the second is what is random.
 func (w *FrameWriter) frame(kind byte, parts ...[]byte) error {
 	length := 0
 	for _, p := range parts {
@@ -140,7 +133,7 @@ func (w *FrameWriter) frame(kind byte, parts ...[]byte) error {
 		w.crc = crc32.Update(w.crc, castagnoli, p)
 		_, err := w.to.Write(p)
 		if f, ok := w.to.(flusher); ok && err == nil && len(parts) > 1 && i < 2 {
-			err = f.Flush() // ids and moments are random, and spoil what is learnt of the texts
+			err = f.Flush() // what is random spoils what is learnt of the rest
 		}
 		if err != nil {
 			return fmt.Errorf("write a stream: %w", err)

@@ -17,23 +17,23 @@ func parseID[T string | []byte](text T) (id rawID, ok bool) {
 	wrong := byte(0)
 	for i := range id {
 		high, low := digit(text[2*i]), digit(text[2*i+1])
-		wrong |= high | low
-		id[i] = high<<4 | low&0xf
+		wrong |= (hexDigits[high] ^ text[2*i]) | (hexDigits[low] ^ text[2*i+1])
+		id[i] = high<<4 | low
 	}
-	return id, wrong < 16
+	return id, wrong == 0
 }
 
-// digit is the value of a hex digit; more than 15 for what is none.
-func digit(c byte) byte {
-	switch {
-	case '0' <= c && c <= '9':
-		return c - '0'
-	case 'a' <= c && c <= 'f':
-		return c - 'a' + 10
-	default:
-		return 255
-	}
+// isID says the same as ident.Valid.
+func isID(text string) bool {
+	_, ok := parseID(text)
+	return ok
 }
+
+const hexDigits = "0123456789abcdef"
+
+// digit is the value of a hex digit, and something less than 16 for what is none. It has no branches: which
+// digit comes next nobody can guess.
+func digit(c byte) byte { return (c&0xf + c>>6*9) & 0xf }
 
 // idTable numbers ids on the sender's side. There can be very many, so they lie in it one
 // after the other: 24 to 36 bytes each, and nothing for the garbage collector to look at.
@@ -46,20 +46,21 @@ type idTable struct {
 
 func newIDTable(most int) idTable { return idTable{most: most, seed: maphash.MakeSeed()} }
 
-// number finds an id's number, or 0 and gives it one.
-func (t *idTable) number(id rawID) uint64 {
+// number finds an id's number. If it has none it is fresh, and gets the next.
+func (t *idTable) number(id rawID) (n uint64, fresh bool) {
 	if len(t.slots) == 0 || 2*len(t.order) > len(t.slots) {
 		t.grow()
 	}
 	at := t.place(id)
 	if n := t.slots[at]; n > 0 {
-		return uint64(n)
+		return uint64(n), false
 	}
+	n = uint64(len(t.order)) + 1
 	if len(t.order) < t.most {
 		t.order = append(t.order, id)
-		t.slots[at] = uint32(len(t.order))
+		t.slots[at] = uint32(n)
 	}
-	return 0
+	return n, true
 }
 
 // add gives an id the next number. If it has one already, number goes on finding that.

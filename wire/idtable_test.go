@@ -41,12 +41,15 @@ func TestIDTable(t *testing.T) {
 					}
 					continue
 				}
-				if want == 0 && len(order) < most {
-					order = append(order, id)
-					numbers[id] = uint64(len(order))
+				if !known {
+					want = uint64(len(order)) + 1
+					if len(order) < most {
+						order = append(order, id)
+						numbers[id] = want
+					}
 				}
-				if got := table.number(id); got != want {
-					t.Fatalf("id %x: number %d instead of %d", id[:1], got, want)
+				if got, fresh := table.number(id); got != want || fresh == known {
+					t.Fatalf("id %x: number %d (%t) instead of %d (%t)", id[:1], got, fresh, want, !known)
 				}
 			}
 		}
@@ -63,4 +66,17 @@ func TestParseID(t *testing.T) {
 			t.Errorf("%q: %x, %v", text, id, ok)
 		}
 	})
+}
+
+// No digit is taken for another, wherever it stands.
+func TestDigits(t *testing.T) {
+	for i := range ident.Length {
+		text := []byte("0123456789abcdef0123456789abcdef")
+		for c := range 256 {
+			text[i] = byte(c)
+			if id, ok := parseID(text); ok != ident.Valid(string(text)) || ok && hex.EncodeToString(id[:]) != string(text) {
+				t.Fatalf("%q: %x, %v", text, id, ok)
+			}
+		}
+	}
 }

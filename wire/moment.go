@@ -1,20 +1,10 @@
 package wire
 
-import (
-	"encoding/binary"
-	"time"
-)
+import "time"
 
 // Most rows say when they were written, to the microsecond. A moment compresses badly as text:
 // its digits are nearly random, and there are many of them. As the difference to the one before
 // it takes a handful of bytes.
-
-// The bytes that stand for moments in a text that is cut, one for each form.
-const (
-	markSpaced = markID + 1 + iota // 2026-03-06 04:29:25.571260, as Django writes it
-	markMicros                     // 2026-03-06T04:29:25.571260, as Python does
-	markMillis                     // 2026-03-06T04:29:25.571, as JavaScript does
-)
 
 // momentForm is how package time has a form. All moments are UTC.
 func momentForm(form byte) string {
@@ -112,30 +102,4 @@ func appendDigits(dst []byte, n, digits int) []byte {
 		n /= 10
 	}
 	return dst
-}
-
-// appendMoment puts a moment into the section.
-func (e *recordEncoder) appendMoment(moment int64) {
-	e.section = binary.AppendVarint(e.section, moment-e.moment)
-	e.moment = moment
-}
-
-// nextMoment takes a moment for this form, the next of the section.
-func (d *recordDecoder) nextMoment(form byte) int64 {
-	if d.err != nil {
-		return 0
-	}
-	since, size := binary.Varint(d.section)
-	switch {
-	case size <= 0:
-		d.fail("a moment is cut off, or a frame has too few")
-	case since < firstMoment-d.moment || since > lastMoment-d.moment:
-		d.fail("a moment lies outside the years 1 to 9999")
-	case form == markMillis && (d.moment+since)%1000 != 0:
-		d.fail("a moment has more than milliseconds")
-	default:
-		d.section = d.section[size:]
-		d.moment += since
-	}
-	return d.moment
 }

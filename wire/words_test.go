@@ -2,7 +2,6 @@ package wire_test
 
 import (
 	"bytes"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"testing"
@@ -68,18 +67,18 @@ func TestWordsBeginAnew(t *testing.T) {
 // A number is of no use any more when the numbers are given anew.
 func TestForgottenWords(t *testing.T) {
 	frame := func(cursor string, from, to int) []byte { // of records of so many new models, or of the first
-		var section, records []byte
+		var ids []string
 		for n := from; n < to; n++ {
-			name := append([]byte{0, 4}, fmt.Sprintf("%04d", n)...)
-			if n < 0 {
-				name = []byte{1}
-			}
-			records = append(append(append(records, 4), name...), 0, 0, 0, 0, 0, 0) // partition, source id, instance, counter, text
-			section = append(binary.BigEndian.AppendUint32(section, uint32(n+1)), make([]byte, 28)...)
+			ids = append(ids, fmt.Sprintf("%016d", n+1))
 		}
-		payload := append([]byte{'R', byte(len(cursor))}, cursor...)
-		payload = append(binary.AppendUvarint(payload, uint64(len(section))), section...)
-		return append(binary.AppendUvarint(payload, uint64(to-from)), records...)
+		b := plain(cursor, from != 0, ids...)
+		if b.texts = nil; from >= 0 {
+			for i := range b.lists[models] {
+				b.lists[models][i] = uint64(from + i + 1)
+				b.text(fmt.Sprintf("%04d", from+i))
+			}
+		}
+		return b.frame()
 	}
 	frames := [][]byte{[]byte("H{}")}
 	for n := 0; n < wire.MaxWords; n += 256 {

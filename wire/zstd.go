@@ -8,11 +8,11 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// The window is what compressor and decompressor keep in memory. Rows that refer to each
-// other lie far apart in a stream, but a larger one gains little: twice as much saves 0.6 % of
-// 10,000 rows, half as much costs 1.4 %.
+// The window is what compressor and decompressor keep in memory. What is alike in a stream of rows
+// stands side by side, so it matters little: of 10,000 rows neither twice as much nor a quarter is
+// told from it. The next better level saves 0.2 % of them, and takes 3 MB more.
 const (
-	window    = 2 << 20
+	window    = 1 << 20
 	maxWindow = 8 << 20 // what we take from others
 )
 
@@ -20,7 +20,7 @@ const (
 // closed is no whole stream. Its memory is constant.
 func Compress(w io.Writer) (io.WriteCloser, error) {
 	zip, err := zstd.NewWriter(w, zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(window),
-		zstd.WithEncoderLevel(zstd.SpeedBetterCompression), zstd.WithLowerEncoderMem(true))
+		zstd.WithEncoderLevel(zstd.SpeedDefault), zstd.WithLowerEncoderMem(true))
 	if err != nil {
 		return nil, fmt.Errorf("compress a stream: %w", err)
 	}
