@@ -234,7 +234,7 @@ func TestSegmentsAreBounded(t *testing.T) {
 	for n := range 40 {
 		var texts []string
 		for i := range 100 {
-			texts = append(texts, fmt.Sprintf(`{"%s": 1, "other%d": [%s"x"]}`, strings.Repeat(strconv.Itoa(n*100+i), 20), i, strings.Repeat(`{"a": 1}, `, i)))
+			texts = append(texts, fmt.Sprintf(`{"%s": 1, "other%d": [%s"x"], %s}`, strings.Repeat(strconv.Itoa(n*100+i), 20), i, strings.Repeat(`{"a": 1}, `, i), strings.Repeat(`"a": 1, `, i)))
 		}
 		before := len(e.segments.order)
 		if framesOf(t, &e, &d, texts...); len(e.segments.order) < before {
@@ -246,6 +246,11 @@ func TestSegmentsAreBounded(t *testing.T) {
 	}
 	if full == 0 {
 		t.Error("the table was never full")
+	}
+	for _, s := range e.segments.order {
+		if len(s.text) > maxSegment || len(s.holes) > maxHoles {
+			t.Errorf("%q has %d holes", s.text, len(s.holes))
+		}
 	}
 	members := strings.Repeat(`"a": 1, `, MaxFrameHoles/2)
 	framesOf(t, &e, &d, "{"+members+"}", "["+strings.Repeat(`{"b": 2.5}, `, MaxFrameSegments)+"]", "{"+members+members+"}", strings.Repeat("x", 1<<20))

@@ -54,6 +54,9 @@ func FuzzStreamRecords(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add([]byte{0})
+	for _, b := range []*builder{one(), ofTexts("\x00\x00\x06", "onetwo\x00"), ofTexts("\x01\x03", "one\x00"), plain("1", false, "an id of 16 byte")} {
+		f.Add(b.frame()[1:])
+	}
 	for i := range whole.Records { // each alone, in the frame that the writer makes
 		var out bytes.Buffer
 		w, err := wire.NewFrameWriter(&out, wire.StreamHeader{})
