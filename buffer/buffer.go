@@ -64,6 +64,17 @@ func DropSome(ctx context.Context, tx *db.Tx, transferSessionID string, records 
 	return true, nil
 }
 
+const empty = `SELECT NOT EXISTS (SELECT 1 FROM morango_buffer WHERE transfer_session_id = $1)
+	AND NOT EXISTS (SELECT 1 FROM morango_recordmaxcounterbuffer WHERE transfer_session_id = $1)`
+
+// Empty reports whether nothing is in the buffer of a transfer session.
+func Empty(ctx context.Context, tx *db.Tx, transferSessionID string) (nothing bool, err error) {
+	if err := tx.QueryRow(ctx, empty, transferSessionID).Scan(&nothing); err != nil {
+		return false, fmt.Errorf("look into the buffer of transfer session %s: %w", transferSessionID, err)
+	}
+	return nothing, nil
+}
+
 // Next returns the least id after a given one, "" at the beginning, of a transfer
 // session that has something in a buffer; "" when there is none. It does not read
 // through the buffers.

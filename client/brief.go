@@ -27,14 +27,13 @@ func (d *drive) briefly(ctx context.Context) error {
 	if err == nil {
 		err = d.Engine.TakeOmissions(ctx, d.t, remote.LeftOut)
 	}
-	if err == nil {
-		err = d.run(ctx, stage.Queuing)
-	}
-	if err == nil && *d.t.RecordsTotal > 0 {
-		err = d.pullStream(ctx)
-	}
-	if err == nil {
-		err = d.run(ctx, stage.Deserializing)
+	if err == nil && (d.t.RecordsTotal == nil || *d.t.RecordsTotal > 0) {
+		if err = d.run(ctx, stage.Queuing); err == nil {
+			err = d.pullStream(ctx)
+		}
+		if err == nil {
+			err = d.run(ctx, stage.Deserializing)
+		}
 	}
 	if err != nil {
 		return err
@@ -44,6 +43,9 @@ func (d *drive) briefly(ctx context.Context) error {
 		return err
 	}
 	if told != nil {
+		if err := d.run(ctx, stage.Deserializing); err != nil {
+			return err
+		}
 		return errors.Join(d.settle(ctx), d.run(ctx, stage.Cleanup))
 	}
 	// The peer ends its part together with the sync session.
@@ -63,11 +65,11 @@ func (d *drive) pushBriefly(ctx context.Context) error {
 	if err == nil {
 		err = d.pushStream(ctx)
 	}
-	if err == nil {
-		err = d.run(ctx, stage.Transferring)
-	}
 	if err == nil && d.ended {
 		return d.run(ctx, stage.Cleanup)
+	}
+	if err == nil {
+		err = d.run(ctx, stage.Transferring)
 	}
 	if err != nil {
 		return err

@@ -68,6 +68,9 @@ func (s Syncer) choose(ctx context.Context, id string, owned []*cert.Certificate
 // first when none does.
 func (s Syncer) widest(ctx context.Context, all []*cert.Certificate) *cert.Certificate {
 	best := all[0]
+	if len(all) == 1 {
+		return best
+	}
 	bestScope, err := s.scopeOf(ctx, best)
 	if err != nil {
 		return best
@@ -83,34 +86,35 @@ func (s Syncer) widest(ctx context.Context, all []*cert.Certificate) *cert.Certi
 
 func (s Syncer) scopeOf(ctx context.Context, one *cert.Certificate) (scope partition.Scope, err error) {
 	err = s.Engine.Env().DB.Read(ctx, func(tx *db.Tx) error {
-		defs, err := session.Definitions(ctx, tx)
-		if err != nil {
-			return err
-		}
-		scope, err = one.Scope(defs)
+		scope, err = scopeIn(ctx, tx, one)
 		return err
 	})
 	return scope, err
 }
 
-// scopes reads the scopes of the session's two certificates, which may be one and the
-// same: a copied device may meet its original.
-func (c *conversation) scopes(ctx context.Context) (err error) {
-	if c.mine, err = c.scope(ctx, c.sync.ClientCertificateID); err == nil {
-		c.theirs, err = c.scope(ctx, c.sync.ServerCertificateID)
+func scopeIn(ctx context.Context, tx *db.Tx, one *cert.Certificate) (partition.Scope, error) {
+	defs, err := session.Definitions(ctx, tx)
+	if err != nil {
+		return partition.Scope{}, err
 	}
-	return err
+	return one.Scope(defs)
 }
 
-func (c *conversation) scope(ctx context.Context, id string) (partition.Scope, error) {
-	var one *cert.Certificate
-	var scope partition.Scope
-	err := c.Engine.Env().DB.Read(ctx, func(tx *db.Tx) (err error) {
-		one, err = session.Certificate(ctx, tx, id)
+// scopes reads the scopes of the session's two certificates, which may be one and the
+// same: a copied device may meet its original.
+func (c *conversation) scopes(ctx context.Context) error {
+	return c.Engine.Env().DB.Read(ctx, func(tx *db.Tx) (err error) {
+		if c.mine, err = c.scope(ctx, tx, c.sync.ClientCertificateID); err == nil {
+			c.theirs, err = c.scope(ctx, tx, c.sync.ServerCertificateID)
+		}
 		return err
 	})
+}
+
+func (c *conversation) scope(ctx context.Context, tx *db.Tx, id string) (scope partition.Scope, err error) {
+	one, err := session.Certificate(ctx, tx, id)
 	if err == nil {
-		scope, err = c.scopeOf(ctx, one)
+		scope, err = scopeIn(ctx, tx, one)
 	}
 	if err != nil {
 		return scope, fmt.Errorf("certificate %s of sync session %s: %w", id, c.sync.ID, err)

@@ -31,6 +31,7 @@ type conversation struct {
 	terms        engine.Terms
 	limit        int64 // of records in one stream; 0 is none
 	sync         session.Sync
+	resumed      bool            // the sync session was interrupted
 	mine, theirs partition.Scope // of the two certificates
 }
 
@@ -57,7 +58,7 @@ func (s Syncer) connect(ctx context.Context, o Options, r *Result) (*conversatio
 	r.ServerInstance = info.InstanceID
 	if !o.Fresh {
 		if ok, err := c.resume(ctx, o); err != nil || ok {
-			r.SyncSession, r.Resumed = c.sync.ID, ok
+			r.SyncSession, r.Resumed, c.resumed = c.sync.ID, ok, ok
 			return c, err
 		}
 	}
@@ -132,7 +133,8 @@ func (c *conversation) forget(ctx context.Context, id string) error {
 // open proves our certificate to the peer and has the peer prove its own. Nonce is nil when
 // the peer has not given one yet.
 func (c *conversation) open(ctx context.Context, own, other *cert.Certificate, nonce *wire.Nonce) error {
-	if err := c.saveServerChain(ctx, other); err != nil {
+	chain, err := c.chains(ctx, own, other)
+	if err != nil {
 		return err
 	}
 	env := c.Engine.Env()
@@ -147,7 +149,7 @@ func (c *conversation) open(ctx context.Context, own, other *cert.Certificate, n
 	if err != nil {
 		return err
 	}
-	request, err := c.request(ctx, id, nonce.ID, own, other)
+	request, err := c.request(ctx, id, nonce.ID, own, other, chain)
 	if err != nil {
 		return err
 	}
@@ -173,16 +175,8 @@ func (c *conversation) open(ctx context.Context, own, other *cert.Certificate, n
 	return c.scopes(ctx)
 }
 
-func (c *conversation) request(ctx context.Context, id, nonce string, own, other *cert.Certificate) (wire.SyncSessionRequest, error) {
-	env := c.Engine.Env()
-	var chain []*cert.Certificate
+func (c *conversation) request(ctx context.Context, id, nonce string, own, other *cert.Certificate, chain []*cert.Certificate) (wire.SyncSessionRequest, error) {
 	instance, err := c.Engine.InstanceJSON(ctx)
-	if err == nil {
-		err = env.DB.Read(ctx, func(tx *db.Tx) (err error) {
-			chain, err = session.Ancestors(ctx, tx, own.ID)
-			return err
-		})
-	}
 	if err != nil {
 		return wire.SyncSessionRequest{}, err
 	}
@@ -198,17 +192,29 @@ func (c *conversation) request(ctx context.Context, id, nonce string, own, other
 	}, nil
 }
 
-// saveServerChain fetches the chain of the server's certificate when it is not known
-// here, and checks it.
-func (c *conversation) saveServerChain(ctx context.Context, other *cert.Certificate) error {
-	env := c.Engine.Env()
-	err := env.DB.Read(ctx, func(tx *db.Tx) error {
-		_, err := session.Certificate(ctx, tx, other.ID)
+// chains returns the chain of our certificate, and sees to it that the chain of the server's is
+// known here.
+func (c *conversation) chains(ctx context.Context, own, other *cert.Certificate) (chain []*cert.Certificate, err error) {
+	known := true
+	err = c.Engine.Env().DB.Read(ctx, func(tx *db.Tx) (err error) {
+		if chain, err = session.Ancestors(ctx, tx, own.ID); err != nil {
+			return err
+		}
+		_, err = session.Certificate(ctx, tx, other.ID)
+		if known = !errors.Is(err, session.ErrNotFound); !known {
+			return nil
+		}
 		return err
 	})
-	if !errors.Is(err, session.ErrNotFound) {
-		return err
+	if err == nil && !known {
+		err = c.saveServerChain(ctx, other)
 	}
+	return chain, err
+}
+
+// saveServerChain fetches the chain of the server's certificate, and checks it.
+func (c *conversation) saveServerChain(ctx context.Context, other *cert.Certificate) error {
+	env := c.Engine.Env()
 	chain, err := c.peer.CertificateChain(ctx, other.ID)
 	if err != nil {
 		return err

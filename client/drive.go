@@ -72,11 +72,7 @@ func (c *conversation) transfer(ctx context.Context, push bool, filter partition
 // begin finds the interrupted transfer session, or opens one on both sides.
 func (d *drive) begin(ctx context.Context, push bool, filter partition.Filter) error {
 	env := d.Engine.Env()
-	var open []session.Transfer
-	err := env.DB.Read(ctx, func(tx *db.Tx) (err error) {
-		open, err = session.ActiveOfSync(ctx, tx, d.sync.ID, push)
-		return err
-	})
+	open, err := d.interrupted(ctx, push)
 	if err != nil {
 		return err
 	}
@@ -95,6 +91,18 @@ func (d *drive) begin(ctx context.Context, push bool, filter partition.Filter) e
 		return err // without async operations the server wants our claim right away: after serializing
 	}
 	return d.create(ctx, "{}")
+}
+
+// interrupted are the transfer sessions of one direction that an earlier try has left open.
+func (d *drive) interrupted(ctx context.Context, push bool) (open []session.Transfer, err error) {
+	if !d.resumed {
+		return nil, nil
+	}
+	err = d.Engine.Env().DB.Read(ctx, func(tx *db.Tx) (err error) {
+		open, err = session.ActiveOfSync(ctx, tx, d.sync.ID, push)
+		return err
+	})
+	return open, err
 }
 
 // rejoin asks the peer how far an interrupted transfer session has come there.
@@ -142,19 +150,15 @@ func (d *drive) create(ctx context.Context, claim string) error {
 // A claim that shows this database to be a copy, when the peer has been told already
 // what we claim, makes the transfer worthless.
 func (d *drive) learn(ctx context.Context, remote wire.TransferSession) error {
-	renewed, err := d.Engine.Confirm(ctx, d.t, remote.ServerFSIC)
-	if err != nil {
-		return err
-	}
-	if renewed && d.t.Push && stage.Reached(d.t, stage.Serializing) {
-		return errGone
-	}
 	u := engine.Update{ServerFSIC: &remote.ServerFSIC}
 	if !d.t.Push {
 		u.RecordsTotal = remote.RecordsTotal
 	}
-	t, err := d.Engine.Update(ctx, d.t.ID, u)
-	if err == nil {
+	t, renewed, err := d.Engine.Learn(ctx, d.t.ID, u)
+	switch {
+	case renewed && d.t.Push && stage.Reached(d.t, stage.Serializing):
+		return errors.Join(errGone, err)
+	case err == nil:
 		d.t = t
 	}
 	return err

@@ -20,14 +20,7 @@ import (
 // When it is open already, it goes on as it is. Another one of the same sync session
 // and direction was abandoned by its client: it is closed and its buffer dropped.
 func (e *Engine) Begin(ctx context.Context, t session.Transfer) (session.Transfer, error) {
-	if err := e.confirmBegin(ctx, t); err != nil {
-		return t, fmt.Errorf("open transfer session %s: %w", t.ID, err)
-	}
-	_, err := e.Transfer(ctx, t.ID)
-	fresh := errors.Is(err, session.ErrNotFound)
-	if fresh {
-		err = e.initializing(ctx, t, true)
-	}
+	fresh, err := e.beginHooked(ctx, t)
 	if err == nil {
 		t, err = e.open(ctx, t)
 	}
@@ -38,6 +31,18 @@ func (e *Engine) Begin(ctx context.Context, t session.Transfer) (session.Transfe
 		return t, fmt.Errorf("open transfer session %s: %w", t.ID, err)
 	}
 	return t, nil
+}
+
+// beginHooked calls the hook, where there is one, for a session that is not open yet.
+func (e *Engine) beginHooked(ctx context.Context, t session.Transfer) (fresh bool, err error) {
+	if e.env.Hook == nil {
+		return false, nil
+	}
+	_, err = e.Transfer(ctx, t.ID)
+	if fresh = errors.Is(err, session.ErrNotFound); fresh {
+		err = e.initializing(ctx, t, true)
+	}
+	return fresh, err
 }
 
 // initializing calls the hooks of the first stage, which is no more than the making of
@@ -59,9 +64,18 @@ func (e *Engine) initializing(ctx context.Context, t session.Transfer, before bo
 	return errors.Join(cause, err)
 }
 
-// open makes the row of a transfer session, unless it is there.
+// open makes the row of a transfer session, unless it is there. The claim with which it begins
+// is looked at before, as in Confirm.
 func (e *Engine) open(ctx context.Context, t session.Transfer) (session.Transfer, error) {
-	err := e.env.DB.Write(ctx, func(tx *db.Tx) error {
+	claim := t.ClientFSIC
+	if claim == untold {
+		claim = ""
+	}
+	want, own := t, side{}
+	_, err := e.confirmed(ctx, func(tx *db.Tx) (session.Transfer, string, error) {
+		t = want
+		return t, claim, nil
+	}, func(tx *db.Tx) error {
 		if err := e.beginTelling(ctx, tx); err != nil {
 			return err
 		}
@@ -85,8 +99,16 @@ func (e *Engine) open(ctx context.Context, t session.Transfer) (session.Transfer
 			t.ClientFSIC = untold
 		}
 		t.ServerFSIC = untold
-		return session.CreateTransfer(ctx, tx, t)
+		if err := session.CreateTransfer(ctx, tx, t); err != nil {
+			return err
+		}
+		sync, err := session.GetSync(ctx, tx, t.SyncSessionID)
+		own = sideOf(t, sync)
+		return err
 	})
+	if err == nil && own != (side{}) {
+		e.remember(t.ID, own)
+	}
 	return t, err
 }
 
@@ -116,28 +138,42 @@ type Update struct {
 // Update stores what the peer tells, all or nothing: ErrBadClaim, ErrBadCount. The
 // peer's claim is fixed once this side has queued against it, or taken it over. Before
 // it is stored it is looked at as in Confirm.
-func (e *Engine) Update(ctx context.Context, id string, u Update) (t session.Transfer, err error) {
-	if err := e.confirmUpdate(ctx, id, u); err != nil {
-		return t, fmt.Errorf("update transfer session %s: %w", id, err)
-	}
-	err = e.env.DB.Write(ctx, func(tx *db.Tx) error {
+func (e *Engine) Update(ctx context.Context, id string, u Update) (session.Transfer, error) {
+	t, _, err := e.Learn(ctx, id, u)
+	return t, err
+}
+
+// Learn is Update, and reports whether the peer's claim showed this database to be a copy, so that
+// it has a new id.
+func (e *Engine) Learn(ctx context.Context, id string, u Update) (t session.Transfer, renewed bool, err error) {
+	var s side
+	renewed, err = e.confirmed(ctx, func(tx *db.Tx) (_ session.Transfer, claim string, err error) {
 		if t, err = session.ActiveTransfer(ctx, tx, id); err != nil {
-			return err
+			return t, "", err
 		}
 		sync, err := session.GetSync(ctx, tx, t.SyncSessionID)
 		if err != nil {
-			return err
+			return t, "", err
 		}
-		s := sideOf(t, sync)
+		s = sideOf(t, sync)
+		text := u.ServerFSIC
+		if s.server {
+			text = u.ClientFSIC
+		}
+		if text != nil && !stage.Reached(t, stage.Queuing) {
+			claim = *text
+		}
+		return t, claim, nil
+	}, func(tx *db.Tx) error {
 		if err := e.updateClaims(ctx, tx, &t, s, u); err != nil {
 			return err
 		}
 		return e.updateCounts(ctx, tx, &t, s, u)
 	})
 	if err != nil {
-		return t, fmt.Errorf("update transfer session %s: %w", id, err)
+		return t, renewed, fmt.Errorf("update transfer session %s: %w", id, err)
 	}
-	return t, nil
+	return t, renewed, nil
 }
 
 func (e *Engine) updateClaims(ctx context.Context, tx *db.Tx, t *session.Transfer, s side, u Update) error {

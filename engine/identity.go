@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"time"
@@ -46,15 +47,24 @@ func (e *Engine) renew(ctx context.Context, tx *db.Tx) (store.Instance, error) {
 // rows. What it has saved meanwhile, and told nobody, is stamped again. Confirm reports
 // whether that happened.
 func (e *Engine) Confirm(ctx context.Context, t session.Transfer, claim string) (bool, error) {
-	read, err := readClaim(claim, partition.Parse(t.Filter))
+	known, err := claimed(t, claim)
 	if err != nil {
 		return false, err
+	}
+	return e.confirm(ctx, t, known)
+}
+
+// claimed is what a claim says of each instance, under whichever prefix.
+func claimed(t session.Transfer, claim string) (counter.Counters, error) {
+	read, err := readClaim(claim, partition.Parse(t.Filter))
+	if err != nil {
+		return nil, err
 	}
 	known := counter.Counters{}
 	for _, counters := range read {
 		known = known.Max(counters)
 	}
-	return e.confirm(ctx, t, known)
+	return known, nil
 }
 
 func (e *Engine) confirm(ctx context.Context, t session.Transfer, known counter.Counters) (bool, error) {
@@ -242,7 +252,7 @@ func (e *Engine) confirmHistories(ctx context.Context, t session.Transfer) error
 		known, err = buffer.Seen(ctx, tx, t.ID, ids)
 		return err
 	})
-	if err == nil {
+	if err == nil && len(known) > 0 {
 		_, err = e.confirm(ctx, t, known)
 	}
 	return err
@@ -251,16 +261,20 @@ func (e *Engine) confirmHistories(ctx context.Context, t session.Transfer) error
 // answered returns those of the sender's claims that may be taken over. When this
 // database turned out to be a copy after it had asked for what it lacks, it may have
 // said that it holds rows which are somebody else's: those did not come, and what the
-// sender claims of that instance has to wait for the next transfer.
-func (e *Engine) answered(ctx context.Context, t session.Transfer, s side, claim counter.ByPartition) (counter.ByPartition, error) {
+// sender claims of that instance has to wait for the next transfer. empty says that nothing is
+// in the transfer's buffer.
+func (e *Engine) answered(ctx context.Context, t session.Transfer, s side, claim counter.ByPartition) (_ counter.ByPartition, empty bool, err error) {
 	asked, err := s.ownClaim(t)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	filter := partition.Parse(t.Filter)
 	var hold counter.ByPartition
 	var all, living map[string]int64
 	err = e.env.DB.Read(ctx, func(tx *db.Tx) error {
+		if empty, err = buffer.Empty(ctx, tx, t.ID); err != nil {
+			return err
+		}
 		if all, err = store.OwnInstances(ctx, tx); err != nil {
 			return err
 		}
@@ -272,7 +286,7 @@ func (e *Engine) answered(ctx context.Context, t session.Transfer, s side, claim
 		return err
 	})
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	for id := range all {
 		if _, alive := living[id]; alive || !above(asked, hold, id) {
@@ -283,7 +297,7 @@ func (e *Engine) answered(ctx context.Context, t session.Transfer, s side, claim
 			delete(claim[prefix], id)
 		}
 	}
-	return claim, nil
+	return claim, empty, nil
 }
 
 // above reports whether asked says more of an instance than hold does.
@@ -296,35 +310,54 @@ func above(asked, hold counter.ByPartition, instance string) bool {
 	return false
 }
 
-// confirmUpdate is Confirm for what the peer tells in an update.
-func (e *Engine) confirmUpdate(ctx context.Context, id string, u Update) error {
-	if u.ClientFSIC == nil && u.ServerFSIC == nil {
-		return nil
+// errCopied undoes a transaction whose claim shows this database to be a copy.
+var errCopied = errors.New("this database is a copy")
+
+// confirmed runs write in the transaction in which look has found the transfer session and the claim
+// of a peer, "" for none, and in which that is looked at as in Confirm: it is one transaction, for the
+// rule is that nothing comes of the look. It reports whether something did.
+func (e *Engine) confirmed(ctx context.Context, look func(*db.Tx) (session.Transfer, string, error), write func(*db.Tx) error) (renewed bool, err error) {
+	for looked := false; ; looked = true {
+		var t session.Transfer
+		var claim string
+		err = e.env.DB.Write(ctx, func(tx *db.Tx) (err error) {
+			if t, claim, err = look(tx); err != nil {
+				return err
+			}
+			if looked {
+				return write(tx)
+			}
+			copied, err := e.copied(ctx, tx, t, claim)
+			switch {
+			case err != nil:
+				return err
+			case copied:
+				return errCopied
+			}
+			return write(tx)
+		})
+		if !errors.Is(err, errCopied) {
+			return renewed, err
+		}
+		if renewed, err = e.Confirm(ctx, t, claim); err != nil {
+			return false, err
+		}
 	}
-	t, err := e.Transfer(ctx, id)
-	if err != nil {
-		return err
-	}
-	s, err := e.side(ctx, t)
-	if err != nil {
-		return err
-	}
-	text := u.ServerFSIC
-	if s.server {
-		text = u.ClientFSIC
-	}
-	if text == nil || stage.Reached(t, stage.Queuing) {
-		return nil
-	}
-	_, err = e.Confirm(ctx, t, *text)
-	return err
 }
 
-// confirmBegin is Confirm for the claim with which a transfer session begins.
-func (e *Engine) confirmBegin(ctx context.Context, t session.Transfer) error {
-	if t.ClientFSIC == "" || t.ClientFSIC == untold {
-		return nil
+// copied reports whether a claim shows this database to be a copy.
+func (e *Engine) copied(ctx context.Context, tx *db.Tx, t session.Transfer, claim string) (bool, error) {
+	if claim == "" {
+		return false, nil
 	}
-	_, err := e.Confirm(ctx, t, t.ClientFSIC)
-	return err
+	known, err := claimed(t, claim)
+	if err != nil {
+		return false, err
+	}
+	own, err := ownInstances(ctx, tx)
+	if err != nil {
+		return false, err
+	}
+	id, _ := store.Ahead(known, own.told)
+	return id != "", nil
 }

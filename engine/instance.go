@@ -42,6 +42,11 @@ func (e *Engine) InstanceJSON(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	return e.JSONOf(i)
+}
+
+// JSONOf is InstanceJSON of an instance that Instance has returned.
+func (e *Engine) JSONOf(i store.Instance) (string, error) {
 	text, err := wire.MarshalText(instanceInfo(i, e.env.Profile.InstanceInfo))
 	if err != nil {
 		return "", fmt.Errorf("instance %s as JSON: %w", i.ID, err)

@@ -33,6 +33,24 @@ func (e *Engine) LeftOut(ctx context.Context, t session.Transfer) (left session.
 	return left, err
 }
 
+// Standing is how a transfer session stands here, beside its row.
+type Standing struct {
+	Omissions *wire.Omissions // as in Omissions
+	Cursor    string          // as in Engine.Cursor, and
+	Streams   bool            // whether it is one
+}
+
+// Standing returns how a transfer session stands here.
+func (e *Engine) Standing(ctx context.Context, t session.Transfer) (now Standing, err error) {
+	err = e.env.DB.Read(ctx, func(tx *db.Tx) error {
+		sync, err := session.GetSync(ctx, tx, t.SyncSessionID)
+		now.Omissions = omissions(sideOf(t, sync), sync.LeftOut(t.ID))
+		now.Cursor, now.Streams = sync.Cursor(t.ID)
+		return err
+	})
+	return now, err
+}
+
 // Omissions is what this side tells the peer of its own part; nil when all travels.
 func (e *Engine) Omissions(ctx context.Context, t session.Transfer) (*wire.Omissions, error) {
 	s, err := e.side(ctx, t)
@@ -40,15 +58,20 @@ func (e *Engine) Omissions(ctx context.Context, t session.Transfer) (*wire.Omiss
 		return nil, err
 	}
 	left, err := e.LeftOut(ctx, t)
-	switch {
-	case err != nil:
+	if err != nil {
 		return nil, err
-	case s.producer && left.Unsent.Total > 0:
-		return &wire.Omissions{Unsent: omissionOf(left.Unsent)}, nil
-	case !s.producer && left.Refused.Total > 0:
-		return &wire.Omissions{Refused: omissionOf(left.Refused)}, nil
 	}
-	return nil, nil
+	return omissions(s, left), nil
+}
+
+func omissions(s side, left session.LeftOut) *wire.Omissions {
+	switch {
+	case s.producer && left.Unsent.Total > 0:
+		return &wire.Omissions{Unsent: omissionOf(left.Unsent)}
+	case !s.producer && left.Refused.Total > 0:
+		return &wire.Omissions{Refused: omissionOf(left.Refused)}
+	}
+	return nil
 }
 
 func omissionOf(o session.Omission) *wire.Omission {
@@ -137,13 +160,10 @@ func claimLess(ctx context.Context, tx *db.Tx, t session.Transfer, s side, lowes
 }
 
 // noteRows keeps which rows of this side could not be serialized. They have no version.
-func (e *Engine) noteRows(ctx context.Context, t session.Transfer, r serialize.Report) error {
-	unsent := unsentRows(r)
-	return e.env.DB.Write(ctx, func(tx *db.Tx) error {
-		return session.ChangeLeftOut(ctx, tx, t, func(left *session.LeftOut) error {
-			left.Unsent = unsent
-			return nil
-		})
+func noteRows(ctx context.Context, tx *db.Tx, t session.Transfer, unsent session.Omission) error {
+	return session.ChangeLeftOut(ctx, tx, t, func(left *session.LeftOut) error {
+		left.Unsent = unsent
+		return nil
 	})
 }
 

@@ -27,11 +27,11 @@ import (
 // has sent it.
 
 // saveOwn brings the producer's changes into the store. ahead says that it has only begun
-// to: the stream does the rest.
-func (e *Engine) saveOwn(ctx context.Context, t *session.Transfer, s side, terms Terms) (ahead bool, err error) {
+// to: the stream does the rest. unsent is what could not be serialized.
+func (e *Engine) saveOwn(ctx context.Context, t *session.Transfer, s side, terms Terms) (ahead bool, unsent session.Omission, err error) {
 	may, before, err := e.mayRunAhead(ctx, s, terms)
 	if err != nil {
-		return false, err
+		return false, unsent, err
 	}
 	tick := e.tick(*t)
 	run, err := serialize.Begin(ctx, e.env, partition.Parse(t.Filter))
@@ -43,13 +43,13 @@ func (e *Engine) saveOwn(ctx context.Context, t *session.Transfer, s side, terms
 		}
 	}
 	if err != nil {
-		return false, err
+		return false, unsent, err
 	}
 	e.noteSaved(t.ID, s, run.Report(), !ahead)
 	if ahead {
-		return true, e.beginAhead(ctx, *t, before)
+		return true, unsent, e.beginAhead(ctx, *t, before)
 	}
-	return false, e.noteRows(ctx, *t, run.Report())
+	return false, unsentRows(run.Report()), nil
 }
 
 // mayRunAhead says whether a session can run ahead, and how far the instances of this database
@@ -91,8 +91,11 @@ func (e *Engine) noteSaved(id string, s side, r serialize.Report, all bool) {
 	e.note(id, s, func(report *Report) { report.Serialized = plus(report.Serialized, r) })
 }
 
-// aheadOf returns how a session runs ahead, and whether it does.
+// aheadOf returns how a session runs ahead, and whether it does: only a client's push does.
 func (e *Engine) aheadOf(ctx context.Context, t session.Transfer) (a session.Ahead, ok bool, err error) {
+	if s, err := e.side(ctx, t); err != nil || s.server {
+		return a, false, err
+	}
 	err = e.env.DB.Read(ctx, func(tx *db.Tx) error {
 		sync, err := session.GetSync(ctx, tx, t.SyncSessionID)
 		a, ok = sync.Ahead(t.ID)

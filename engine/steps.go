@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/morango-go/morango/buffer"
 	"github.com/morango-go/morango/counter"
 	"github.com/morango-go/morango/db"
 	"github.com/morango-go/morango/partition"
@@ -44,14 +43,21 @@ func (e *Engine) serialize(ctx context.Context, t *session.Transfer, terms Terms
 		return stage.Errored, err
 	}
 	filter := partition.Parse(t.Filter)
+	var unsent session.Omission
 	if s.producer {
-		if ahead, err := e.saveOwn(ctx, t, s, terms); err != nil {
+		var ahead bool
+		if ahead, unsent, err = e.saveOwn(ctx, t, s, terms); err != nil {
 			return stage.Errored, err
 		} else if ahead {
 			return stage.Completed, nil // the claim is made when all is serialized
 		}
 	}
-	return stage.Completed, e.env.DB.Write(ctx, func(tx *db.Tx) error {
+	return e.env.Complete(ctx, t, stage.Serializing, func(tx *db.Tx) error {
+		if s.producer {
+			if err := noteRows(ctx, tx, *t, unsent); err != nil {
+				return err
+			}
+		}
 		f, err := store.FSIC(ctx, tx, filter, s.producer, terms.V2)
 		if err != nil {
 			return fmt.Errorf("filter max counters of transfer session %s: %w", t.ID, err)
@@ -77,10 +83,10 @@ func (e *Engine) serialize(ctx context.Context, t *session.Transfer, terms Terms
 func (e *Engine) queue(ctx context.Context, t *session.Transfer, terms Terms) (stage.Status, error) {
 	s, err := e.side(ctx, *t)
 	if err == nil && terms.Stream && !s.producer {
-		err = e.env.DB.Write(ctx, func(tx *db.Tx) error { return session.MarkStream(ctx, tx, *t) })
+		return e.env.Complete(ctx, t, stage.Queuing, func(tx *db.Tx) error { return session.MarkStream(ctx, tx, *t) })
 	}
 	if err != nil || !s.producer {
-		return stage.Completed, err
+		return stage.Passed, err
 	}
 	if terms.Stream {
 		return e.countStream(ctx, t, s)
@@ -106,7 +112,7 @@ func (e *Engine) queue(ctx context.Context, t *session.Transfer, terms Terms) (s
 	n -= left
 	e.note(t.ID, s, func(all *Report) { all.Queued = n })
 	t.RecordsTotal = &n
-	return stage.Completed, e.env.DB.Write(ctx, func(tx *db.Tx) error {
+	return e.env.Complete(ctx, t, stage.Queuing, func(tx *db.Tx) error {
 		if err := e.tell(ctx, tx); err != nil {
 			return err
 		}
@@ -123,7 +129,7 @@ func (e *Engine) transfer(ctx context.Context, t *session.Transfer) (stage.Statu
 	}
 	s, err := e.side(ctx, *t)
 	if err != nil || s.producer || t.RecordsTransferred == 0 {
-		return stage.Completed, err
+		return stage.Passed, err
 	}
 	cursor, streams, err := e.Cursor(ctx, *t)
 	if err != nil {
@@ -132,7 +138,7 @@ func (e *Engine) transfer(ctx context.Context, t *session.Transfer) (stage.Statu
 	if streams && cursor != wire.CursorEnd {
 		return stage.Pending, nil
 	}
-	return stage.Completed, nil
+	return stage.Passed, nil
 }
 
 // dequeue merges what the receiver got into its store and takes the claim over, also
@@ -146,17 +152,24 @@ func (e *Engine) dequeue(ctx context.Context, t *session.Transfer) (stage.Status
 	if err != nil {
 		return stage.Errored, err
 	}
-	if err := e.confirmHistories(ctx, *t); err != nil {
-		return stage.Errored, err
+	claim, empty, err := e.answered(ctx, *t, s, claim)
+	if err == nil && !empty {
+		if err = e.confirmHistories(ctx, *t); err == nil {
+			claim, _, err = e.answered(ctx, *t, s, claim)
+		}
 	}
-	if claim, err = e.answered(ctx, *t, s, claim); err != nil {
+	if err != nil {
 		return stage.Errored, err
 	}
 	if err := e.serializeFirst(ctx, t, s); err != nil {
 		return stage.Errored, err
 	}
 	r, err := dequeue.Run(ctx, e.env, dequeue.Job{
-		TransferSession: t.ID, Filter: partition.Parse(t.Filter), Sender: claim,
+		TransferSession: t.ID, Filter: partition.Parse(t.Filter), Sender: claim, Empty: empty,
+		Last: func(ctx context.Context, write func(*db.Tx) error) error {
+			_, err := e.env.Complete(ctx, t, stage.Dequeuing, write)
+			return err
+		},
 	})
 	if err != nil {
 		return stage.Errored, err
@@ -191,7 +204,7 @@ func (e *Engine) deserialize(ctx context.Context, t *session.Transfer) (stage.St
 	if settled, err := e.nothingWaits(ctx, *t, s); err != nil {
 		return stage.Errored, err
 	} else if settled {
-		return stage.Completed, serialize.Claim(ctx, e.env, partition.Parse(t.Filter))
+		return stage.Passed, serialize.Claim(ctx, e.env, partition.Parse(t.Filter))
 	}
 	// Rows that came may have been applied at once: others can have waited for them.
 	out, in, err := e.apply(ctx, partition.Parse(t.Filter), t.RecordsTransferred > 0, e.others(t.ID), e.tick(*t))
@@ -202,6 +215,9 @@ func (e *Engine) deserialize(ctx context.Context, t *session.Transfer) (stage.St
 		all.Serialized = plus(all.Serialized, out)
 		all.Deserialized = in.After(all.Deserialized)
 	})
+	if t.RecordsTransferred == 0 && out.Records == 0 {
+		return stage.Passed, nil
+	}
 	return stage.Completed, nil
 }
 
@@ -209,18 +225,28 @@ func (e *Engine) deserialize(ctx context.Context, t *session.Transfer) (stage.St
 // deserialized. What the application has changed then waits for the push, which need not wait for all
 // of it to be serialized.
 func (e *Engine) nothingWaits(ctx context.Context, t session.Transfer, s side) (nothing bool, err error) {
-	if _, streams, err := e.Cursor(ctx, t); s.server || !streams || err != nil {
-		return false, err
+	if s.server {
+		return false, nil
 	}
 	err = e.env.DB.Read(ctx, func(tx *db.Tx) error {
-		if nothing, err = store.FindsSaved(ctx, tx); err != nil || !nothing {
+		sync, err := session.GetSync(ctx, tx, t.SyncSessionID)
+		if _, streams := sync.Cursor(t.ID); err != nil || !streams {
 			return err
 		}
-		waits, err := store.AnyDirty(ctx, tx, e.env.Profile.Name)
-		nothing = !waits
+		nothing, err = e.allClean(ctx, tx)
 		return err
 	})
 	return nothing, err
+}
+
+// allClean says whether no record of the store is known to wait: in Django's layout, which has no
+// index to find one by, nobody knows.
+func (e *Engine) allClean(ctx context.Context, tx *db.Tx) (bool, error) {
+	if found, err := store.FindsSaved(ctx, tx); err != nil || !found {
+		return false, err
+	}
+	waits, err := store.AnyDirty(ctx, tx, e.env.Profile.Name)
+	return !waits, err
 }
 
 // Apply brings what waits in the store under a filter into the application's tables:
@@ -239,18 +265,23 @@ func (e *Engine) apply(ctx context.Context, filter partition.Filter, came bool, 
 	if out, err = serialize.Run(ctx, e.env, filter, nil); err != nil {
 		return out, in, err
 	}
+	if !came && out.Records == 0 {
+		clean := false
+		err = e.env.DB.Read(ctx, func(tx *db.Tx) (err error) {
+			clean, err = e.allClean(ctx, tx)
+			return err
+		})
+		if err != nil || clean {
+			return out, in, err
+		}
+	}
 	in, err = deserialize.Run(ctx, e.env, filter, deserialize.Options{Sparing: true, Changed: came || out.Records > 0, Except: except}, tick)
 	return out, in, err
 }
 
 // cleanup drops the buffer and closes the session.
 func (e *Engine) cleanup(ctx context.Context, t *session.Transfer) (stage.Status, error) {
-	return stage.Completed, e.env.DB.Write(ctx, func(tx *db.Tx) error {
-		if err := buffer.Drop(ctx, tx, t.ID); err != nil {
-			return err
-		}
-		return session.CloseTransfer(ctx, tx, t.ID, e.env.Now())
-	})
+	return e.env.Complete(ctx, t, stage.Cleanup, func(tx *db.Tx) error { return abandon(ctx, tx, t.ID, e.env.Now()) })
 }
 
 // idle says of which stages this side has nothing to do, without being asked to note that it
@@ -277,14 +308,19 @@ func (e *Engine) side(ctx context.Context, t session.Transfer) (s side, err erro
 		return err
 	})
 	if err == nil {
-		e.mu.Lock()
-		if len(e.sides) >= maxSides {
-			clear(e.sides)
-		}
-		e.sides[t.ID] = s
-		e.mu.Unlock()
+		e.remember(t.ID, s)
 	}
 	return s, err
+}
+
+// remember keeps this peer's part in a transfer session.
+func (e *Engine) remember(id string, s side) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if len(e.sides) >= maxSides {
+		clear(e.sides)
+	}
+	e.sides[id] = s
 }
 
 // tick reports a running stage's progress.

@@ -57,6 +57,7 @@ func (e *Engine) StreamOut(ctx context.Context, id string, o StreamOptions, to i
 type outgoing struct {
 	e     *Engine
 	t     session.Transfer
+	left  session.LeftOut // when it begins
 	side  side
 	job   stream.Job
 	o     StreamOptions
@@ -80,8 +81,8 @@ func (e *Engine) streamOut(ctx context.Context, id string, o StreamOptions, to i
 	if out.w, err = wire.NewFrameWriter(zip, header); err != nil {
 		return end, err
 	}
-	if o.After == "" { // else it was told at the beginning
-		if err := out.tellUnsent(ctx); err != nil {
+	if o.After == "" && out.left.Unsent.Total > 0 { // else it was told at the beginning
+		if err := tellRows(out.w, out.left.Unsent); err != nil {
 			return end, err
 		}
 	}
@@ -183,23 +184,25 @@ func (e *Engine) tellLeft(ctx context.Context, id string, w *wire.FrameWriter, l
 // begin looks at what a transfer session's stream is to hold, and says how it begins.
 func (out *outgoing) begin(ctx context.Context, id string) (h wire.StreamHeader, a session.Ahead, ahead bool, err error) {
 	e := out.e
-	if out.t, err = e.Transfer(ctx, id); err != nil {
-		return h, a, false, err
-	}
+	err = e.env.DB.Read(ctx, func(tx *db.Tx) error {
+		if out.t, err = session.GetTransfer(ctx, tx, id); err != nil {
+			return err
+		}
+		sync, err := session.GetSync(ctx, tx, out.t.SyncSessionID)
+		out.side, out.left = sideOf(out.t, sync), sync.LeftOut(id)
+		a, ahead = sync.Ahead(id)
+		return err
+	})
 	t := out.t
-	if out.side, err = e.side(ctx, t); err != nil {
-		return h, a, false, err
-	}
 	switch {
+	case err != nil:
+		return h, a, false, err
 	case !out.side.producer:
 		return h, a, false, ErrWrongDirection
 	case !stage.Reached(t, stage.Queuing):
 		return h, a, false, ErrNotReady
 	}
 	claim, err := out.side.peerClaim(t)
-	if err == nil {
-		a, ahead, err = e.aheadOf(ctx, t)
-	}
 	if err != nil {
 		return h, a, false, err
 	}
@@ -271,7 +274,7 @@ func (e *Engine) countStream(ctx context.Context, t *session.Transfer, s side) (
 	}
 	e.note(t.ID, s, func(all *Report) { all.Queued = n })
 	t.RecordsTotal = &n
-	return stage.Completed, e.env.DB.Write(ctx, func(tx *db.Tx) error {
+	return e.env.Complete(ctx, t, stage.Queuing, func(tx *db.Tx) error {
 		if err := errors.Join(e.tell(ctx, tx), session.MarkStream(ctx, tx, *t)); err != nil {
 			return err
 		}

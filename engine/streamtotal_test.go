@@ -61,7 +61,7 @@ func TestTotalOfStream(t *testing.T) {
 			t.Errorf("four of four, without the end: %s", s)
 		}
 		come(4, wire.CursorEnd)
-		if s := status(); s != stage.Completed {
+		if s := status(); s != stage.Passed {
 			t.Errorf("with the end: %s", s)
 		}
 	})

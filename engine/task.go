@@ -15,8 +15,10 @@ import (
 // for a session in a process; who asks for a later stage extends it.
 type task struct {
 	to   stage.Stage
+	work stage.Work // of the stage that runs now
 	done chan struct{}
-	err  error // valid once done is closed
+	t    session.Transfer // as it is then, and
+	err  error            // valid once done is closed
 }
 
 // Advance takes the session through its stages up to to in the background and waits
@@ -32,8 +34,12 @@ func (e *Engine) Advance(ctx context.Context, id string, to stage.Stage, terms T
 	defer timer.Stop()
 	select {
 	case <-tk.done:
+		if tk.err == nil {
+			return tk.t, nil
+		}
 		err = tk.err
 	case <-timer.C:
+		err = tk.work.Note(ctx)
 	case <-ctx.Done():
 		return session.Transfer{}, ctx.Err()
 	}
@@ -44,13 +50,11 @@ func (e *Engine) Advance(ctx context.Context, id string, to stage.Stage, terms T
 // Run takes the session through its stages up to to and returns when that is done,
 // or when the session waits for the peer. It stops at the end of ctx.
 func (e *Engine) Run(ctx context.Context, id string, to stage.Stage, terms Terms) (session.Transfer, error) {
-	r := stage.Runner{Env: e.env, Steps: e.steps(terms), Idle: e.idle}
-	for {
-		t, more, err := r.Next(ctx, id, to)
-		if err != nil || !more {
-			return t, err
-		}
-	}
+	return e.runner(terms, nil).Run(ctx, id, to)
+}
+
+func (e *Engine) runner(terms Terms, work *stage.Work) stage.Runner {
+	return stage.Runner{Env: e.env, Steps: e.steps(terms), Idle: e.idle, Work: work}
 }
 
 // start makes the session's task, or extends the one that runs.
@@ -79,26 +83,25 @@ func (e *Engine) start(id string, to stage.Stage, terms Terms) (*task, error) {
 // drive runs stages until the task's goal, which may move while it runs.
 func (e *Engine) drive(id string, tk *task, terms Terms) {
 	defer e.KeepAlive(e.ctx, id)()
-	r := stage.Runner{Env: e.env, Steps: e.steps(terms), Idle: e.idle}
+	r := e.runner(terms, &tk.work)
 	goal := e.goal(tk)
 	for {
-		more, err := e.next(r, id, goal)
-		if e.finished(id, tk, &goal, more, err) {
+		t, err := e.next(r, id, goal)
+		if e.finished(id, tk, &goal, t, err) {
 			return
 		}
 	}
 }
 
-// next runs one stage. A defect in it must not take the other sessions of the process
+// next runs stages. A defect in one must not take the other sessions of the process
 // down with it: it ends this one's task.
-func (e *Engine) next(r stage.Runner, id string, goal stage.Stage) (more bool, err error) {
+func (e *Engine) next(r stage.Runner, id string, goal stage.Stage) (t session.Transfer, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			more, err = false, fmt.Errorf("transfer session %s: a defect in MoranGo, please report it: %v\n%s", id, p, debug.Stack())
+			err = fmt.Errorf("transfer session %s: a defect in MoranGo, please report it: %v\n%s", id, p, debug.Stack())
 		}
 	}()
-	_, more, err = r.Next(e.ctx, id, goal)
-	return more, err
+	return r.Run(e.ctx, id, goal)
 }
 
 func (e *Engine) goal(tk *task) stage.Stage {
@@ -109,15 +112,15 @@ func (e *Engine) goal(tk *task) stage.Stage {
 
 // finished ends the task when there is nothing more to run. That is decided under the
 // same lock under which others extend the goal, so that no wish is lost.
-func (e *Engine) finished(id string, tk *task, goal *stage.Stage, more bool, err error) bool {
+func (e *Engine) finished(id string, tk *task, goal *stage.Stage, t session.Transfer, err error) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	extended := *goal != tk.to
 	*goal = tk.to
-	if err == nil && (more || extended) {
+	if err == nil && extended {
 		return false
 	}
-	tk.err = err
+	tk.t, tk.err = t, err
 	delete(e.running, id)
 	close(tk.done)
 	return true

@@ -40,16 +40,13 @@ func (s *Server) getInfo(r *http.Request) (answer, error) {
 // certificates of ours under a root that it knows.
 func (s *Server) greet(r *http.Request, root string, info *wire.Info) error {
 	var found []*cert.Certificate
-	if id, ok := idOf(root); ok {
-		err := s.env.DB.Read(r.Context(), func(tx *db.Tx) (err error) {
+	id, ok := idOf(root)
+	nonce, err := s.newNonce(r, func(tx *db.Tx) (err error) {
+		if ok {
 			found, err = session.DescendantsOwned(r.Context(), tx, id, "")
-			return err
-		})
-		if err != nil {
-			return err
 		}
-	}
-	nonce, err := s.newNonce(r)
+		return err
+	})
 	if err != nil {
 		return err
 	}

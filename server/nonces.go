@@ -10,12 +10,13 @@ import (
 
 // postNonce gives out a nonce.
 func (s *Server) postNonce(r *http.Request) (answer, error) {
-	nonce, err := s.newNonce(r)
+	nonce, err := s.newNonce(r, func(*db.Tx) error { return nil })
 	return answer{status: http.StatusCreated, body: nonce}, err
 }
 
-// newNonce makes a nonce, and drops those that nobody used in time.
-func (s *Server) newNonce(r *http.Request) (wire.Nonce, error) {
+// newNonce makes a nonce, and drops those that nobody used in time. What look reads it reads in the
+// same transaction.
+func (s *Server) newNonce(r *http.Request, look func(*db.Tx) error) (wire.Nonce, error) {
 	id, err := s.env.NewID()
 	if err != nil {
 		return wire.Nonce{}, err
@@ -23,6 +24,9 @@ func (s *Server) newNonce(r *http.Request) (wire.Nonce, error) {
 	now := s.env.Now().UTC()
 	nonce := session.Nonce{ID: id, Time: now, IP: s.clientIP(r)}
 	err = s.env.DB.Write(r.Context(), func(tx *db.Tx) error {
+		if err := look(tx); err != nil {
+			return err
+		}
 		if _, err := session.PurgeNonces(r.Context(), tx, now); err != nil {
 			return err
 		}

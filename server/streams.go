@@ -80,18 +80,13 @@ func (s *Server) streamable(r *http.Request, push bool) (session.Transfer, error
 func (s *Server) transferAnswer(r *http.Request, status int, t session.Transfer) (answer, error) {
 	body := transferBody(t)
 	if s.agreed(r).Has(wire.MoranGo) {
-		var err error
-		if body.LeftOut, err = s.engine.Omissions(r.Context(), t); err != nil {
-			return answer{}, err
-		}
-	}
-	if s.terms(r).Stream {
-		cursor, streams, err := s.engine.Cursor(r.Context(), t)
+		now, err := s.engine.Standing(r.Context(), t)
 		if err != nil {
 			return answer{}, err
 		}
-		if streams {
-			body.StreamCursor = &cursor
+		body.LeftOut = now.Omissions
+		if now.Streams && s.terms(r).Stream {
+			body.StreamCursor = &now.Cursor
 		}
 	}
 	return answer{status: status, body: body}, nil

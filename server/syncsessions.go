@@ -62,7 +62,7 @@ func (s *Server) newSync(r *http.Request, request wire.SyncSessionRequest) (sess
 	if err != nil {
 		return session.Sync{}, err
 	}
-	ours, err := s.engine.InstanceJSON(r.Context())
+	ours, err := s.engine.JSONOf(instance)
 	if err != nil {
 		return session.Sync{}, err
 	}

@@ -11,9 +11,14 @@ import (
 
 // Step does one stage's work on this side of a transfer session and may change
 // the fields of t that it knows better; it saves them itself. It returns Completed,
-// or Pending when the stage can only go on after the peer has done something.
-// A step can be run again after any interruption.
+// or Passed when it had nothing to do, or Pending when the stage can only go on after the peer has
+// done something. A step that ends with a transaction notes in it that the stage is complete, by
+// Env.Complete. A step can be run again after any interruption.
 type Step func(ctx context.Context, t *session.Transfer) (Status, error)
+
+// Passed is the status of a stage that is complete and did nothing that it should not do again. It is
+// noted as complete with the next that works, or when the run ends: each commit waits for the disk.
+const Passed Status = "passed"
 
 // Runner takes one transfer session through its stages, from the first that is not
 // finished, and keeps stage and status in the session's row.
@@ -23,6 +28,8 @@ type Runner struct {
 	// Idle says of a stage that has a step whether it has nothing to do in this session.
 	// Nil is never.
 	Idle func(ctx context.Context, t session.Transfer, s Stage) (bool, error)
+	// Work tells others which stage is being worked at. Nil where nobody asks.
+	Work *Work
 }
 
 // Following returns the stage that the session has to run next, and false when all
@@ -49,33 +56,57 @@ func Reached(t session.Transfer, s Stage) bool {
 	return !more || s.Before(next)
 }
 
-// Next runs the session's next stage if it does not lie beyond to. It returns the
-// row as it is now and whether there may be more to run: false when the session has
-// come to to, or waits for the peer.
-func (r Runner) Next(ctx context.Context, transferID string, to Stage) (session.Transfer, bool, error) {
+// Run runs the session's stages that are not finished, up to to. It returns the row as it is
+// then: the session has come to to, or waits for the peer.
+func (r Runner) Run(ctx context.Context, transferID string, to Stage) (session.Transfer, error) {
+	if r.Work == nil {
+		r.Work = &Work{}
+	}
 	t, err := r.load(ctx, transferID)
-	if err != nil {
-		return t, false, err
+	passed := false // and the row does not say so yet
+	for err == nil {
+		s, more := Following(t)
+		if !more || to.Before(s) {
+			break
+		}
+		var status Status
+		if status, err = r.next(ctx, &t, s); err != nil {
+			return t, err
+		}
+		if passed = status == Passed; status == Pending {
+			break
+		}
 	}
-	s, more := Following(t)
-	if !more || to.Before(s) {
-		return t, false, nil
+	if passed && err == nil {
+		err = r.mark(ctx, &t, Stage(t.Stage), Completed)
 	}
-	status, err := r.step(ctx, &t, s)
-	if err == nil && status == Completed {
-		err = r.leaving(ctx, t, s)
-	}
-	if err != nil {
-		return t, false, r.fail(ctx, &t, s, err)
-	}
-	if err := r.mark(ctx, &t, s, status); err != nil {
-		return t, false, err
-	}
-	return t, status == Completed && s != to, nil
+	return t, err
 }
 
-// step marks a stage that does work as started, so that a peer that asks sees it,
-// and does the work.
+// next runs one stage, and notes how it ended unless it is passed.
+func (r Runner) next(ctx context.Context, t *session.Transfer, s Stage) (Status, error) {
+	status, err := r.step(ctx, t, s)
+	if err == nil && (status == Completed || status == Passed) {
+		err = r.leaving(ctx, *t, s)
+	}
+	if err != nil {
+		return Errored, r.fail(ctx, t, s, err)
+	}
+	noted := Stage(t.Stage) == s && Status(t.Status) == Completed // by the step
+	switch {
+	case status == Passed:
+		t.Stage, t.Status = string(s), string(Completed)
+	case !noted:
+		if err := r.mark(ctx, t, s, status); err != nil {
+			return Errored, err
+		}
+	}
+	r.emit(*t, nil)
+	return status, nil
+}
+
+// step does the work of a stage that has some. That it has begun is noted when others wait for it,
+// see Work.
 func (r Runner) step(ctx context.Context, t *session.Transfer, s Stage) (Status, error) {
 	if err := r.entering(ctx, *t, s); err != nil {
 		return Errored, err
@@ -89,13 +120,13 @@ func (r Runner) step(ctx context.Context, t *session.Transfer, s Stage) (Status,
 		ok = !idle
 	}
 	if !ok {
-		return Completed, nil
+		return Passed, nil
 	}
 	if t.Stage != string(s) || t.Status != string(Started) {
-		if err := r.mark(ctx, t, s, Started); err != nil {
-			return Errored, err
-		}
+		t.Stage, t.Status = string(s), string(Started)
+		r.emit(*t, nil)
 	}
+	defer r.Work.begin(ctx, r.Env, t.ID, s)()
 	return run(ctx, t)
 }
 
@@ -108,19 +139,54 @@ func (r Runner) load(ctx context.Context, id string) (t session.Transfer, err er
 }
 
 func (r Runner) mark(ctx context.Context, t *session.Transfer, s Stage, status Status) error {
-	err := r.Env.DB.Write(ctx, func(tx *db.Tx) error {
-		return session.SetStage(ctx, tx, t.ID, string(s), string(status), r.Env.Now())
+	var row session.Transfer
+	err := r.Env.DB.Write(ctx, func(tx *db.Tx) (err error) {
+		row, err = setStage(ctx, tx, r.Env, t.ID, s, status)
+		return err
 	})
 	if err != nil {
 		return fmt.Errorf("note stage %s as %s in transfer session %s: %w", s, status, t.ID, err)
 	}
-	t.Stage, t.Status = string(s), string(status)
-	r.emit(*t, nil)
+	*t = row
 	return nil
 }
 
-// fail notes that a stage went wrong, and why. An interruption is no failure: the stage stays
-// started and is run again by whoever resumes.
+// setStage notes how far a session has come, and returns its row.
+func setStage(ctx context.Context, tx *db.Tx, env Env, id string, s Stage, status Status) (session.Transfer, error) {
+	if err := session.SetStage(ctx, tx, id, string(s), string(status), env.Now()); err != nil {
+		return session.Transfer{}, err
+	}
+	return session.GetTransfer(ctx, tx, id)
+}
+
+// Complete runs the last transaction of a step, and notes in it that the stage is complete: one
+// commit instead of two. t is the row as it is then. Where a hook still has a say in that,
+// the runner notes it.
+func (e Env) Complete(ctx context.Context, t *session.Transfer, s Stage, write func(*db.Tx) error) (Status, error) {
+	row := *t
+	err := e.DB.Write(ctx, func(tx *db.Tx) (err error) {
+		if err := write(tx); err != nil {
+			return err
+		}
+		row, err = e.completing(ctx, tx, *t, s)
+		return err
+	})
+	if err != nil {
+		return Errored, err
+	}
+	*t = row
+	return Completed, nil
+}
+
+func (e Env) completing(ctx context.Context, tx *db.Tx, t session.Transfer, s Stage) (session.Transfer, error) {
+	if e.Hook != nil {
+		return t, nil
+	}
+	return setStage(ctx, tx, e, t.ID, s, Completed)
+}
+
+// fail notes that a stage went wrong, and why. An interruption is no failure: the stage is run
+// again by whoever resumes.
 func (r Runner) fail(ctx context.Context, t *session.Transfer, s Stage, cause error) error {
 	wrapped := fmt.Errorf("stage %s of transfer session %s: %w", s, t.ID, cause)
 	if ctx.Err() != nil || errors.Is(cause, context.Canceled) {
@@ -133,6 +199,7 @@ func (r Runner) fail(ctx context.Context, t *session.Transfer, s Stage, cause er
 	if err := errors.Join(noted, r.mark(ctx, t, s, Errored)); err != nil {
 		return errors.Join(wrapped, err)
 	}
+	r.emit(*t, nil)
 	return wrapped
 }
 

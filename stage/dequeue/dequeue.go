@@ -24,6 +24,11 @@ type Job struct {
 	TransferSession string
 	Filter          partition.Filter
 	Sender          counter.ByPartition
+	// Empty says that nothing is in the session's buffer, as where records came as a stream.
+	Empty bool
+	// Last runs the last transaction, which raises the claims, and may write more in it. Nil:
+	// nothing more is written.
+	Last func(ctx context.Context, write func(*db.Tx) error) error
 }
 
 // Report counts what became of the buffered records. New records and fast-forwards
@@ -45,13 +50,21 @@ func Run(ctx context.Context, env stage.Env, job Job) (Report, error) {
 
 func run(ctx context.Context, env stage.Env, job Job, pages paging) (Report, error) {
 	env.Emit(event(job, stage.Started, Report{}))
-	report, err := mergeAll(ctx, env, job, pages)
+	last := job.Last
+	if last == nil {
+		last = env.DB.Write
+	}
+	var report Report
+	var err error
+	if !job.Empty {
+		report, err = mergeAll(ctx, env, job, pages)
+	}
 	if err != nil {
 		return report, fmt.Errorf("dequeue transfer session %s: %w", job.TransferSession, err)
 	}
 	// A claim too early loses records, a claim that is missing only costs time: so it
 	// comes after the records, in a transaction of its own.
-	err = env.DB.Write(ctx, func(tx *db.Tx) error {
+	err = last(ctx, func(tx *db.Tx) error {
 		if err := tx.Lock(ctx, job.Filter, false); err != nil {
 			return err
 		}
