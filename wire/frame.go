@@ -57,12 +57,11 @@ import (
 //	texts     = the new segments, the texts of the holes, those that are not cut, the new models; all as they
 //	            are needed, segments and models with their lengths
 //	list      = number of numbers and, unless that is 0, their column
-//	column    = form least [first]: numbers of 64 bits, of which all but the lists' flags, words and counters can be
-//	            negative. form is one byte: 9 for each byte that the greatest difference to the least needs,
+//	column    = form least [first]: numbers of 64 bits, with a sign where what they stand for can have
+//	            one. form is one byte: 9 for each byte that the greatest difference to the least needs,
 //	            and 1 for each of these, from the lowest on, that stands in random; the others stand in planes.
-//	            First come the highest bytes of all numbers, then the next. 81 more: these are the differences
-//	            of each number to the one before, and the first is given. 255, in a hole: the column is the
-//	            same as that of an earlier hole of the segment, whose place follows in a byte, from 0 on
+//	            First come the highest bytes of all numbers, then the next. 81 more: this is not
+//	            of the numbers, but of the steps from each to the next, and the first number is given
 //	least, first = as numbers, of which an odd one n stands for -(n+1)/2 and an even one for n/2
 //
 // The lists, in their order, each as long as the others say that it must be:

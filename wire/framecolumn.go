@@ -26,7 +26,6 @@ const (
 	formSteps = 81
 	formWidth = 9
 	formLast  = 2*formSteps - 1
-	formSame  = 255 // the number of an earlier column of the segment follows, which is the same
 	// Forms of columns of texts.
 	formEach = 0 // a column of lengths, and the texts
 	formOnce = 1 // one length, and the text that all are
@@ -184,12 +183,10 @@ func (c *columnReader) count(limit uint64, what string) int {
 
 // number reads a column into a list of its length.
 func (c *columnReader) number(values []uint64) {
-	if len(values) > 0 {
-		c.numberOf(c.form(), values)
+	if len(values) == 0 {
+		return
 	}
-}
-
-func (c *columnReader) numberOf(form int, values []uint64) {
+	form := c.form()
 	width, low := form%formSteps/formWidth, form%formWidth
 	if form > formLast || low > width {
 		c.fail("a column of the unknown form %d", form)
@@ -227,9 +224,9 @@ func (c *columnReader) numberOf(form int, values []uint64) {
 	}
 }
 
-// text reads a column of texts into a list of its length, as where they lie.
-func (c *columnReader) textOf(form int, values []uint64) {
-	switch form {
+// textSpans reads a column of texts into a list of its length, as where they lie.
+func (c *columnReader) textSpans(values []uint64) {
+	switch form := c.form(); form {
 	case formOnce:
 		once := c.span(uint64(c.count(MaxFrame, "bytes of a text")))
 		for i := range values {

@@ -243,19 +243,10 @@ func (d *recordDecoder) readColumns(s *localPieces) {
 			continue
 		}
 		column := s.values[hole*s.count : (hole+1)*s.count]
-		switch form := d.form(); {
-		case d.err != nil:
-			return
-		case p.mark == markText:
-			d.textOf(form, column)
-		case form == formSame:
-			if same := d.form(); d.err == nil && same < hole {
-				copy(column, s.values[same*s.count:])
-			} else {
-				d.fail("a column is to be the same as column %d", same)
-			}
-		default:
-			d.numberOf(form, column)
+		if p.mark == markText {
+			d.textSpans(column)
+		} else {
+			d.number(column)
 		}
 		hole++
 	}

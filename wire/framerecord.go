@@ -48,7 +48,7 @@ type recordEncoder struct {
 	known         cuts   // of the record
 	out           columns
 	places        []int    // where the holes of each part begin, by segments
-	column, table []uint64 // that is written, and all of a segment
+	column        []uint64 // that is written
 	digits        [24]byte
 }
 

@@ -187,36 +187,17 @@ func (e *recordEncoder) putHoles() {
 
 // putColumns appends the columns of a segment whose holes begin at these places.
 func (e *recordEncoder) putColumns(holes string, places []int) {
-	n, all := len(places), e.lists[listHole]
-	e.table = slices.Grow(e.table[:0], n*len(holes))[:n*len(holes)]
+	all := e.lists[listHole]
+	e.column = slices.Grow(e.column[:0], len(places))[:len(places)]
+	column := e.column
 	for i := range holes {
-		column := e.table[i*n : (i+1)*n]
 		for k, at := range places {
 			column[k] = all[at+i]
 		}
 		if holes[i] == markText {
 			e.out.text(column, e.loose)
-			continue
-		}
-		if same := e.same(holes[:i], column); same >= 0 {
-			e.out.heads = append(e.out.heads, formSame, byte(same))
-			continue
-		}
-		e.column = append(e.column[:0], column...)
-		e.out.number(e.column)
-	}
-}
-
-// same finds the column of one of these holes that is the same, where it is not but one number.
-func (e *recordEncoder) same(holes string, column []uint64) int {
-	n := len(column)
-	if !slices.ContainsFunc(column, func(v uint64) bool { return v != column[0] }) {
-		return -1
-	}
-	for j := range holes {
-		if holes[j] != markText && slices.Equal(e.table[j*n:(j+1)*n], column) {
-			return j
+		} else {
+			e.out.number(column)
 		}
 	}
-	return -1
 }
