@@ -45,7 +45,10 @@ func (e *Engine) Settle(ctx context.Context, syncID string) error {
 		if err != nil || !streams || !sync.IsServer || !stage.Reached(t, stage.Queuing) {
 			continue
 		}
-		if _, err = e.Update(ctx, t.ID, Update{RecordsTransferred: &t.RecordsTransferred}); err == nil {
+		if t.RecordsTotal == nil || *t.RecordsTotal != t.RecordsTransferred {
+			_, err = e.Update(ctx, t.ID, Update{RecordsTransferred: &t.RecordsTransferred})
+		}
+		if err == nil {
 			_, err = e.Run(ctx, t.ID, stage.Cleanup, Terms{V2: true, Async: true, Stream: true})
 		}
 	}

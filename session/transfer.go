@@ -108,6 +108,17 @@ func SetStage(ctx context.Context, tx *db.Tx, id, stage, status string, now time
 	return touchSyncOfTransfer(ctx, tx, id, now)
 }
 
+// MoveTo is SetStage, and returns the row as it is then.
+func MoveTo(ctx context.Context, tx *db.Tx, id, stage, status string, now time.Time) (Transfer, error) {
+	row := tx.QueryRow(ctx, `UPDATE morango_transfersession SET transfer_stage = $2, transfer_stage_status = $3,
+		last_activity_timestamp = $4 WHERE id = $1 RETURNING `+transferColumns, id, stage, status, tx.Time(now))
+	t, err := one(row, "transfer session", id, scanTransfer)
+	if err != nil {
+		return t, err
+	}
+	return t, touchSyncOfTransfer(ctx, tx, id, now)
+}
+
 // SetClientFSIC stores the client's filter max counters (JSON text).
 func SetClientFSIC(ctx context.Context, tx *db.Tx, id, fsic string) error {
 	return update(ctx, tx, `client_fsic = $2`, id, orObject(fsic))

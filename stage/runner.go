@@ -153,10 +153,7 @@ func (r Runner) mark(ctx context.Context, t *session.Transfer, s Stage, status S
 
 // setStage notes how far a session has come, and returns its row.
 func setStage(ctx context.Context, tx *db.Tx, env Env, id string, s Stage, status Status) (session.Transfer, error) {
-	if err := session.SetStage(ctx, tx, id, string(s), string(status), env.Now()); err != nil {
-		return session.Transfer{}, err
-	}
-	return session.GetTransfer(ctx, tx, id)
+	return session.MoveTo(ctx, tx, id, string(s), string(status), env.Now())
 }
 
 // Complete runs the last transaction of a step, and notes in it that the stage is complete: one
