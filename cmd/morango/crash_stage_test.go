@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"fmt"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -12,8 +13,8 @@ import (
 )
 
 // doom is a moment at which a side is killed: in a stage of a transfer session, in the
-// middle of the stage's writing to a table or, where there is none, before the stage
-// can be noted as left.
+// middle of the stage's writing to a table or, where there is none, in the transaction that
+// notes that the stage, or one after it, is complete.
 type doom struct {
 	victim string
 	push   bool
@@ -67,6 +68,31 @@ func dooms() (all []doom) {
 		}
 	}
 	return all
+}
+
+// noted are the stages that the session's row can name while the victim is in the stage: that one is
+// noted with its end, and a stage without work with the next that has some.
+func (d doom) noted() string {
+	names := map[stage.Stage]string{
+		stage.Initializing: `'initializing'`, stage.Serializing: `'initializing', 'serializing'`, stage.Queuing: `'serializing', 'queuing'`,
+		stage.Transferring: `'queuing', 'transferring'`, stage.Dequeuing: `'queuing', 'transferring', 'dequeuing'`,
+		stage.Deserializing: `'dequeuing', 'deserializing'`, stage.Cleanup: `'queuing', 'transferring', 'dequeuing', 'deserializing', 'cleanup'`,
+	}
+	if produces := d.push == (d.victim == "client"); produces && d.stage == stage.Deserializing {
+		return names[stage.Cleanup]
+	}
+	return names[d.stage]
+}
+
+// left are the stages of which a row names one when it is noted that the stage is complete.
+func (d doom) left() string {
+	var names []string
+	for _, s := range stage.All() {
+		if !s.Before(d.stage) {
+			names = append(names, "'"+string(s)+"'")
+		}
+	}
+	return strings.Join(names, ", ")
 }
 
 // TestKilledInEveryStage kills one side with SIGKILL while it is in a stage, starts it
@@ -123,11 +149,11 @@ func (c *crash) hold(t *testing.T, d doom) (release func()) {
 	if d.push {
 		push = 1
 	}
-	stages := fmt.Sprintf(`push = %d AND transfer_stage = '%s'`, push, d.stage)
+	stages := fmt.Sprintf(`push = %d AND transfer_stage IN (%s)`, push, d.noted())
 	var triggers []string
 	if d.table == "" {
 		triggers = append(triggers, fmt.Sprintf(`CREATE TRIGGER hold0 BEFORE UPDATE ON morango_transfersession
-			WHEN old.push = %d AND old.transfer_stage = '%s' BEGIN SELECT %s; END`, push, d.stage, count))
+			WHEN new.push = %d AND new.transfer_stage IN (%s) BEGIN SELECT %s; END`, push, d.left(), count))
 	} else {
 		for i, event := range []string{"INSERT", "UPDATE", "DELETE"} {
 			triggers = append(triggers, fmt.Sprintf(`CREATE TRIGGER hold%d AFTER %s ON %s
@@ -149,8 +175,8 @@ func (c *crash) hold(t *testing.T, d doom) (release func()) {
 	}
 }
 
-// killIn waits until the victim is in the stage, and inside a transaction if it is to
-// be killed writing, and kills it.
+// killIn waits until the victim is in the stage, and inside the transaction that hold stops, and
+// kills it.
 func (c *crash) killIn(ctx context.Context, d doom) error {
 	db, err := c.database(d, "?_pragma=busy_timeout(0)&_txlock=immediate")
 	if err != nil {
@@ -167,7 +193,7 @@ func (c *crash) killIn(ctx context.Context, d doom) error {
 		case <-look.C:
 		}
 		var there int
-		err := db.QueryRow(`SELECT count(*) FROM morango_transfersession WHERE push = $1 AND transfer_stage = $2`, d.push, string(d.stage)).Scan(&there)
+		err := db.QueryRow(`SELECT count(*) FROM morango_transfersession WHERE push = $1 AND transfer_stage IN (`+d.noted()+`)`, d.push).Scan(&there)
 		if err != nil || there == 0 {
 			continue // also when the database is busy
 		}
@@ -176,7 +202,7 @@ func (c *crash) killIn(ctx context.Context, d doom) error {
 		} else {
 			busy = 0
 		}
-		if d.table == "" || busy == held {
+		if busy == held {
 			c.kill()
 			return nil
 		}
