@@ -11,7 +11,7 @@ import (
 // waits for the disk. The client's are: the sync session; a pull opened, its claim,
 // what the peer tells, queuing, the claim of what came, the end; a push opened, what the peer tells, the claim,
 // queuing, what the peer took, the end; and the end of the sync session.
-const mostCommits = 15
+const mostCommits = 14
 
 // TestNothingToDoCommitsLittle counts the commits of a sync with nothing to do on each side.
 func TestNothingToDoCommitsLittle(t *testing.T) {
