@@ -78,14 +78,23 @@ func (m *mirror) expect(id, text string) {
 // has says whether the peer holds a version, or one that has seen it. Two versions of
 // equal content of which neither has seen the other count as one: dequeue joins them
 // under the greater without a new version, and whoever holds the greater already is not
-// told that it stands for both. By merge rules so do two of which one is what merging
-// both gives.
+// told that it stands for both, and for what the other had seen. By merge rules so do two
+// of which one is what merging both gives.
 func (w *world) has(p *peer, v version) bool {
-	seen := p.mirror.seen[v.id]
-	if seen[v.instance] >= v.counter {
+	if p.mirror.seen[v.id][v.instance] >= v.counter || w.joined(p, v) {
 		return true
 	}
-	s := w.ledger.versions[v]
+	for after, s := range w.ledger.records[v.id] {
+		if s.history[v.instance] >= v.counter && w.joined(p, after) {
+			return true
+		}
+	}
+	return false
+}
+
+// joined says whether a version counts as one with another that the peer has seen.
+func (w *world) joined(p *peer, v version) bool {
+	seen, s := p.mirror.seen[v.id], w.ledger.versions[v]
 	same := func(u version, other *saved) bool {
 		return u.id == v.id && other.content == s.content && seen[u.instance] >= u.counter &&
 			other.history[v.instance] < v.counter && s.history[u.instance] < u.counter

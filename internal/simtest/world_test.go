@@ -141,7 +141,7 @@ func (w *world) note(format string, args ...any) {
 
 // fail notes the first thing that must not be.
 func (w *world) fail(format string, args ...any) {
-	if w.err == nil {
+	if w.err == nil && !w.excused { // from then on nothing can be told apart
 		w.err = fmt.Errorf(format, args...)
 		w.note("!!! %v", w.err)
 	}
