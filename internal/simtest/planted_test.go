@@ -79,9 +79,9 @@ var planted = []struct {
 	{"a chunk counts twice", 3, `AFTER UPDATE OF records_transferred ON morango_transfersession WHEN NEW.records_transferred > OLD.records_transferred BEGIN
 		UPDATE morango_transfersession SET records_transferred = min(NEW.records_total, 2 * NEW.records_transferred - OLD.records_transferred)
 			WHERE id = NEW.id`},
-	{"half of what has arrived is merged", 1, `AFTER UPDATE OF transfer_stage ON morango_transfersession WHEN NEW.transfer_stage = 'dequeuing' AND ` + receives + ` BEGIN
+	{"half of what has arrived is merged", 1, hasCome + ` BEGIN
 		DELETE FROM morango_buffer WHERE transfer_session_id = NEW.id AND substr(model_uuid, 32) < '8'`},
-	{"older rows are taken over", 1, `AFTER UPDATE OF transfer_stage ON morango_transfersession WHEN NEW.transfer_stage = 'dequeuing' AND ` + receives + ` BEGIN
+	{"older rows are taken over", 1, hasCome + ` BEGIN
 		UPDATE morango_recordmaxcounter SET counter = 0 WHERE EXISTS (SELECT 1 FROM morango_buffer b WHERE b.transfer_session_id = NEW.id
 			AND b.model_uuid = store_model_id AND b.last_saved_instance = instance_id)`},
 	{"what cannot be applied counts as applied", 41, `AFTER UPDATE OF deserialization_error ON morango_store WHEN NEW.deserialization_error <> '' BEGIN
@@ -94,6 +94,10 @@ var planted = []struct {
 
 // receives is the condition that the peer of a database receives in a transfer.
 const receives = `NEW.push = (SELECT is_server FROM morango_syncsession WHERE id = NEW.sync_session_id)`
+
+// hasCome is the beginning of a trigger that comes between the last chunk of a buffer and the merge.
+const hasCome = `AFTER UPDATE OF records_transferred ON morango_transfersession
+	WHEN NEW.records_transferred = NEW.records_total AND NEW.records_transferred > OLD.records_transferred AND ` + receives
 
 // ofMerge is the beginning of a trigger that follows a merge.
 const ofMerge = `AFTER UPDATE OF conflicting_serialized_data ON morango_store WHEN NEW.last_transfer_session_id IS NOT NULL
