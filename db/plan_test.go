@@ -1,6 +1,8 @@
 package db_test
 
 import (
+	"context"
+	"database/sql"
 	"strings"
 	"testing"
 
@@ -52,4 +54,31 @@ func TestPrefixesAreFoundByIndex(t *testing.T) {
 			return rows.Err()
 		})
 	}
+}
+
+// A query that is to be planned for its values leaves no prepared statement behind, of which the
+// server would keep a plan for any; another does.
+func TestPlannedAnew(t *testing.T) {
+	d := dbtest.Postgres(t)
+	write(t, d, func(tx *db.Tx) error {
+		kept := func(run func(ctx context.Context, query string, args ...any) *sql.Row, query string) (n int) {
+			for i := range 8 {
+				var got int
+				if err := run(t.Context(), query, i).Scan(&got); err != nil || got != i+1 {
+					t.Fatalf("%s: %d, %v", query, got, err)
+				}
+			}
+			if err := tx.QueryRow(t.Context(), `SELECT COUNT(*) FROM pg_prepared_statements WHERE statement = $1`, query).Scan(&n); err != nil {
+				t.Fatal(err)
+			}
+			return n
+		}
+		if n := kept(tx.QueryRowAnew, `SELECT 1 + $1::int`); n != 0 {
+			t.Errorf("%d statements were kept", n)
+		}
+		if n := kept(tx.QueryRow, `SELECT $1::int + 1`); n != 1 {
+			t.Errorf("%d statements were kept, not 1", n)
+		}
+		return nil
+	})
 }

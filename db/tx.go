@@ -88,6 +88,16 @@ func (t *Tx) QueryRow(ctx context.Context, query string, args ...any) *sql.Row {
 	return t.tx.QueryRowContext(ctx, query, args...)
 }
 
+// QueryRowAnew is QueryRow for a statement that is to be planned for its values, each time it runs.
+// PostgreSQL keeps a plan after some runs that is made for any: it takes it then that a range
+// holds few rows, and reads and sorts all that it does hold.
+func (t *Tx) QueryRowAnew(ctx context.Context, query string, args ...any) *sql.Row {
+	if engine, ok := t.dialect.(planner); ok && !t.adopted {
+		args = engine.Anew(args)
+	}
+	return t.QueryRow(ctx, query, args...)
+}
+
 // Prepare prepares a statement for many runs in this transaction. The caller
 // closes it.
 func (t *Tx) Prepare(ctx context.Context, query string) (*sql.Stmt, error) {
@@ -208,6 +218,8 @@ type planner interface {
 	WalkIndex(ctx context.Context, tx *sql.Tx) error
 	// LookUp makes reading a table whole the last way to find rows.
 	LookUp(ctx context.Context, tx *sql.Tx) error
+	// Anew makes of a query's arguments those with which it is planned each time.
+	Anew(args []any) []any
 }
 
 // WalkIndex has the transaction's queries, from now on, read in the order of an index where

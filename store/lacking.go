@@ -222,7 +222,7 @@ func CountUnder(ctx context.Context, tx *db.Tx, filter partition.Filter, most in
 	for _, prefix := range widest(orAll(filter).Prefixes()) {
 		query, args := countUnderQuery(tx, prefix, byIndex, most-n+1)
 		var found int64
-		if err := tx.QueryRow(ctx, query, args...).Scan(&found); err != nil {
+		if err := tx.QueryRowAnew(ctx, query, args...).Scan(&found); err != nil {
 			return 0, fmt.Errorf("count the records under a filter: %w", err)
 		}
 		if n += found; n > most {

@@ -8,6 +8,8 @@ import (
 	"io/fs"
 	"strconv"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 )
 
 // Dialect says how things are written on PostgreSQL.
@@ -42,6 +44,12 @@ func (Dialect) WalkIndex(ctx context.Context, tx *sql.Tx) error {
 func (Dialect) LookUp(ctx context.Context, tx *sql.Tx) error {
 	_, err := tx.ExecContext(ctx, "SET LOCAL enable_seqscan = off")
 	return err
+}
+
+// Anew has the driver send the statement with these arguments, instead of one that the server
+// has prepared and may have a plan of.
+func (Dialect) Anew(args []any) []any {
+	return append([]any{pgx.QueryExecModeCacheDescribe}, args...)
 }
 
 // HasIndex finds an index by its name.
