@@ -42,6 +42,9 @@ type Terms struct {
 	Async bool // the client asks for each stage by itself
 	// Stream says that the records travel as a stream, without buffers.
 	Stream bool
+	// Settled says that the client wants no more of a stream that it pulls: it ends with what has
+	// been sent.
+	Settled bool
 }
 
 // Report sums up what the stages of one transfer session did on this side.

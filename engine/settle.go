@@ -45,12 +45,7 @@ func (e *Engine) Settle(ctx context.Context, syncID string) error {
 		if err != nil || !streams || !sync.IsServer || !stage.Reached(t, stage.Queuing) {
 			continue
 		}
-		if t.RecordsTotal == nil || *t.RecordsTotal != t.RecordsTransferred {
-			_, err = e.Update(ctx, t.ID, Update{RecordsTransferred: &t.RecordsTransferred})
-		}
-		if err == nil {
-			_, err = e.Run(ctx, t.ID, stage.Cleanup, Terms{V2: true, Async: true, Stream: true})
-		}
+		_, err = e.Run(ctx, t.ID, stage.Cleanup, Terms{V2: true, Async: true, Stream: true, Settled: true})
 	}
 	if err != nil {
 		return fmt.Errorf("end the transfers of sync session %s: %w", syncID, err)

@@ -26,10 +26,17 @@ func (e *Engine) steps(terms Terms) map[stage.Stage]stage.Step {
 		stage.Queuing: func(ctx context.Context, t *session.Transfer) (stage.Status, error) {
 			return e.queue(ctx, t, terms)
 		},
-		stage.Transferring:  e.transfer,
+		stage.Transferring: func(ctx context.Context, t *session.Transfer) (stage.Status, error) {
+			if terms.Settled {
+				return stage.Passed, nil
+			}
+			return e.transfer(ctx, t)
+		},
 		stage.Dequeuing:     e.dequeue,
 		stage.Deserializing: e.deserialize,
-		stage.Cleanup:       e.cleanup,
+		stage.Cleanup: func(ctx context.Context, t *session.Transfer) (stage.Status, error) {
+			return e.cleanup(ctx, t, terms)
+		},
 	}
 }
 
@@ -279,9 +286,17 @@ func (e *Engine) apply(ctx context.Context, filter partition.Filter, came bool, 
 	return out, in, err
 }
 
-// cleanup drops the buffer and closes the session.
-func (e *Engine) cleanup(ctx context.Context, t *session.Transfer) (stage.Status, error) {
-	return e.env.Complete(ctx, t, stage.Cleanup, func(tx *db.Tx) error { return abandon(ctx, tx, t.ID, e.env.Now()) })
+// cleanup drops the buffer and closes the session. What a settled one has carried is its total only
+// then: a client that finds it open again reads from the total whether there is anything to fetch.
+func (e *Engine) cleanup(ctx context.Context, t *session.Transfer, terms Terms) (stage.Status, error) {
+	return e.env.Complete(ctx, t, stage.Cleanup, func(tx *db.Tx) error {
+		if terms.Settled {
+			if err := session.SetTotal(ctx, tx, t.ID, t.RecordsTransferred); err != nil {
+				return err
+			}
+		}
+		return abandon(ctx, tx, t.ID, e.env.Now())
+	})
 }
 
 // idle says of which stages this side has nothing to do, without being asked to note that it
