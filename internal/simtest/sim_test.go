@@ -77,6 +77,9 @@ var regressions = []struct {
 	{112484940, "the simulator had all sync in the same order, and two texts chased each other round a ring, as by the reference's rule they can"},
 	{706575177, "the simulator did not count what a version had seen that was joined with one of equal content"},
 	{706574736, "the simulator judged a peer after it had found that copies of it cannot be told apart"},
+	{215812468, "a pull that was settled had nothing to carry, when its server died before it was closed, and its client claimed all"},
+	{215812395, "the same, in another way to it"},
+	{215811405, "the simulator took a session that a full disk had not let begin for one that was at work"},
 	{1050, "the model did not know that a copied device goes on with what its original began"},
 }
 

@@ -8,12 +8,17 @@ import (
 	"strings"
 
 	"github.com/morango-go/morango"
+	"github.com/morango-go/morango/stage"
 )
 
 // Here the twin of a peer hears what happens on its peer, and is held against it.
 
 // hook hears of stages. When one has ended, all that it has to do must be done.
 func (t *twin) hook(e morango.HookEvent) {
+	if e.Before && e.Stage == stage.Initializing { // it has no work, and no end where the disk is full
+		t.rest()
+		return
+	}
 	if e.Before {
 		t.stage, t.transfer, t.filter = string(e.Stage), e.TransferSession, strings.Fields(e.Filter)
 		if s := t.p.w.sent[t.transfer]; t.stage == "queuing" && t.produces(s) {
