@@ -80,6 +80,7 @@ var regressions = []struct {
 	{215812468, "a pull that was settled had nothing to carry, when its server died before it was closed, and its client claimed all"},
 	{215812395, "the same, in another way to it"},
 	{215811405, "the simulator took a session that a full disk had not let begin for one that was at work"},
+	{779474152, "the simulator took the claim of a push that ran ahead for one of the stage that it had heard of last"},
 	{1050, "the model did not know that a copied device goes on with what its original began"},
 }
 

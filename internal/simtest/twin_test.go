@@ -212,13 +212,31 @@ func (t *twin) merge(arrived map[string]kept, stamp entry) {
 	}
 }
 
+// elsewhere says whether what is claimed belongs to a push that runs ahead, beside the stage that
+// was heard of last: none of it lies in that one's filter, all in that of the push.
+func (t *twin) elsewhere(told []entry) bool {
+	if len(told) == 0 || slices.ContainsFunc(told, func(e entry) bool { return slices.Contains(t.filter, e.partition) }) {
+		return false
+	}
+	for id, s := range t.p.w.sent {
+		if s.push && t.began(s) && t.travelsAsStream(id) &&
+			!slices.ContainsFunc(told, func(e entry) bool { return !slices.Contains(s.filter, e.partition) }) {
+			return true
+		}
+	}
+	return false
+}
+
 // claim raises claims as the stage that runs has to: to our own counters after
 // serialize, to those of the sender after dequeue.
 func (t *twin) claim(told []entry) {
-	news, filter := claims{}, t.filter
+	news, filter, running := claims{}, t.filter, t.stage
+	if t.elsewhere(told) {
+		running, filter = "", nil
+	}
 	if len(filter) == 0 {
 		filter = []string{""}
-		if t.stage == "" && t.p.w.syncing(t.p) { // of what waited after its last transfer, by that sync's prefixes
+		if running == "" && t.p.w.syncing(t.p) { // of what waited after its last transfer, by that sync's prefixes
 			filter = nil
 			for _, e := range told {
 				filter = append(filter, e.partition)
@@ -226,9 +244,9 @@ func (t *twin) claim(told []entry) {
 		}
 	}
 	switch s := t.p.w.sent[t.transfer]; {
-	case t.stage == "dequeuing" && !t.produces(s):
+	case running == "dequeuing" && !t.produces(s):
 		news = t.answered()
-	case t.stage == "", t.stage == "deserializing" && !t.produces(s), (t.stage == "serializing" || t.stage == "transferring") && t.produces(s):
+	case running == "", running == "deserializing" && !t.produces(s), (running == "serializing" || running == "transferring") && t.produces(s):
 		for _, prefix := range filter {
 			for instance, n := range t.counters {
 				news[claim{prefix, instance}] = n
