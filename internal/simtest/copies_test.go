@@ -177,7 +177,11 @@ func (w *world) clone(p *peer) error {
 	}
 	p.doubtful = true
 	c.private, c.haunted = maps.Clone(p.private), p.haunted
-	w.told(p) // what it has told so far both have
+	if slices.ContainsFunc(w.peers, func(o *peer) bool { return o.origin == p.origin && o != p && o != c }) {
+		c.unsure = p.unsure // an earlier copy does not know what it may have told
+	} else {
+		w.told(p) // what it has told so far both have
+	}
 	// Who saves what was not yet saved when they parted, saves it twice.
 	return w.reload(c, p.mirror.hopes)
 }

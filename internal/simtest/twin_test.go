@@ -212,10 +212,10 @@ func (t *twin) merge(arrived map[string]kept, stamp entry) {
 	}
 }
 
-// elsewhere says whether what is claimed belongs to a push that runs ahead, beside the stage that
-// was heard of last: none of it lies in that one's filter, all in that of the push.
+// elsewhere says whether what is claimed belongs to a push that runs ahead, beside another session's
+// transferring that was heard of last: none of it lies in that one's filter, all in that of the push.
 func (t *twin) elsewhere(told []entry) bool {
-	if len(told) == 0 || slices.ContainsFunc(told, func(e entry) bool { return slices.Contains(t.filter, e.partition) }) {
+	if t.stage != "transferring" || len(told) == 0 || slices.ContainsFunc(told, func(e entry) bool { return slices.Contains(t.filter, e.partition) }) {
 		return false
 	}
 	for id, s := range t.p.w.sent {
