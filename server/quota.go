@@ -222,15 +222,20 @@ func (s *Server) chargePush(ctx context.Context, t session.Transfer, bytes int64
 	if err != nil {
 		return err
 	}
-	mine, all := s.meter.push(t.ID, holder, bytes)
+	return s.countPush(ctx, t.ID, holder, bytes)
+}
+
+// countPush is chargePush where the holder is known.
+func (s *Server) countPush(ctx context.Context, id, holder string, bytes int64) error {
+	mine, all := s.meter.push(id, holder, bytes)
 	if mine <= s.quota.Pushed && all > s.quota.PushedByHolder { // perhaps some of them have ended otherwise
 		if err := s.forgetEnded(ctx, holder); err != nil {
 			return err
 		}
-		mine, all = s.meter.push(t.ID, holder, 0)
+		mine, all = s.meter.push(id, holder, 0)
 	}
 	if mine > s.quota.Pushed || all > s.quota.PushedByHolder {
-		s.meter.push(t.ID, holder, -bytes)
+		s.meter.push(id, holder, -bytes)
 		return refuse(http.StatusRequestEntityTooLarge, wire.Detail{Detail: "This server takes no more records of this push. Push less at a time, or ask its administrator."})
 	}
 	return nil
@@ -300,11 +305,12 @@ func (s *Server) forgetEnded(ctx context.Context, holder string) error {
 
 // charged counts the bytes of a push that comes as a stream, as they travel.
 type charged struct {
-	from io.ReadCloser
-	s    *Server
-	r    *http.Request
-	t    session.Transfer
-	due  int64
+	from   io.ReadCloser
+	s      *Server
+	r      *http.Request
+	id     string // of the transfer session
+	holder string
+	due    int64
 }
 
 // Close ends a Read that waits.
@@ -316,7 +322,7 @@ func (c *charged) Read(p []byte) (int, error) {
 	if c.due += int64(n); c.due >= chargedAtOnce || err != nil {
 		due := c.due
 		c.due = 0
-		if refused := c.s.chargePush(c.r.Context(), c.t, due); refused != nil {
+		if refused := c.s.countPush(c.r.Context(), c.id, c.holder, due); refused != nil {
 			return 0, refused
 		}
 	}

@@ -48,7 +48,11 @@ func (s *Server) postStream(r *http.Request) (answer, error) {
 		return answer{}, err
 	}
 	defer s.engine.KeepAlive(r.Context(), t.ID)()
-	body := &charged{&progressing{over: r.Body, r: r, idle: s.limits.Idle}, s, r, t, 0}
+	holder, err := s.holderOf(r.Context(), t)
+	if err != nil {
+		return answer{}, err
+	}
+	body := &charged{from: &progressing{over: r.Body, r: r, idle: s.limits.Idle}, s: s, r: r, id: t.ID, holder: holder}
 	if t, _, err = s.engine.StreamIn(r.Context(), t.ID, body, s.limits.Chunk, nil); err != nil {
 		return answer{}, err
 	}

@@ -82,6 +82,7 @@ var regressions = []struct {
 	{215811405, "the simulator took a session that a full disk had not let begin for one that was at work"},
 	{779474152, "the simulator took the claim of a push that ran ahead for one of the stage that it had heard of last"},
 	{594110997, "the simulator forgot, when a copy was copied, that it had been interrupted while it told"},
+	{434, "a server asked who pushes beside the merge, for each piece of a stream, and the simulator took that for a rest"},
 	{1050, "the model did not know that a copied device goes on with what its original began"},
 }
 
