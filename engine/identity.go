@@ -68,6 +68,9 @@ func claimed(t session.Transfer, claim string) (counter.Counters, error) {
 }
 
 func (e *Engine) confirm(ctx context.Context, t session.Transfer, known counter.Counters) (bool, error) {
+	if len(known) == 0 {
+		return false, nil
+	}
 	var own own
 	err := e.env.DB.Read(ctx, func(tx *db.Tx) (err error) {
 		own, err = ownInstances(ctx, tx)
@@ -252,7 +255,7 @@ func (e *Engine) confirmHistories(ctx context.Context, t session.Transfer) error
 		known, err = buffer.Seen(ctx, tx, t.ID, ids)
 		return err
 	})
-	if err == nil && len(known) > 0 {
+	if err == nil {
 		_, err = e.confirm(ctx, t, known)
 	}
 	return err

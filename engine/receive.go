@@ -229,10 +229,8 @@ func (in *incoming) merge(ctx context.Context, c stream.Chunk) error {
 			}
 		}
 	}
-	if len(known) > 0 {
-		if _, err := in.e.confirm(ctx, in.t, known); err != nil {
-			return err
-		}
+	if _, err := in.e.confirm(ctx, in.t, known); err != nil {
+		return err
 	}
 	if c.Records() > 0 {
 		if err := in.e.serializeFirst(ctx, &in.t, in.side); err != nil {
