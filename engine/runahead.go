@@ -205,7 +205,7 @@ func (out *outgoing) fix(ctx context.Context, a session.Ahead, r serialize.Repor
 		}
 		return errors.Join(err, session.SetClientFSIC(ctx, tx, out.t.ID, counter.Expanded(f.Expand(filter)).String()))
 	})
-	if err == nil && rows.Total > 0 {
+	if err == nil {
 		err = tellRows(out.w, rows)
 	}
 	if err != nil {

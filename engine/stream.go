@@ -81,7 +81,7 @@ func (e *Engine) streamOut(ctx context.Context, id string, o StreamOptions, to i
 	if out.w, err = wire.NewFrameWriter(zip, header); err != nil {
 		return end, err
 	}
-	if o.After == "" && out.left.Unsent.Total > 0 { // else it was told at the beginning
+	if o.After == "" { // else it was told at the beginning
 		if err := tellRows(out.w, out.left.Unsent); err != nil {
 			return end, err
 		}
@@ -133,7 +133,7 @@ func (out *outgoing) page(ctx context.Context, p stream.Page) error {
 // tellUnsent tells what is known to be left out of the stream.
 func (out *outgoing) tellUnsent(ctx context.Context) error {
 	left, err := out.e.LeftOut(ctx, out.t)
-	if err != nil || left.Unsent.Total == 0 {
+	if err != nil {
 		return err
 	}
 	return tellRows(out.w, left.Unsent)
