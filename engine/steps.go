@@ -27,10 +27,7 @@ func (e *Engine) steps(terms Terms) map[stage.Stage]stage.Step {
 			return e.queue(ctx, t, terms)
 		},
 		stage.Transferring: func(ctx context.Context, t *session.Transfer) (stage.Status, error) {
-			if terms.Settled {
-				return stage.Passed, nil
-			}
-			return e.transfer(ctx, t)
+			return e.transfer(ctx, t, terms)
 		},
 		stage.Dequeuing:     e.dequeue,
 		stage.Deserializing: e.deserialize,
@@ -130,7 +127,10 @@ func (e *Engine) queue(ctx context.Context, t *session.Transfer, terms Terms) (s
 // transfer is finished when all records went over; they go over by Receive here and
 // by the client's reading of the buffer. A stream is when its end has come: its number of
 // records was only counted beforehand, and others can have come in place of those.
-func (e *Engine) transfer(ctx context.Context, t *session.Transfer) (stage.Status, error) {
+func (e *Engine) transfer(ctx context.Context, t *session.Transfer, terms Terms) (stage.Status, error) {
+	if terms.Settled {
+		return stage.Passed, nil
+	}
 	if t.RecordsTotal == nil || t.RecordsTransferred < *t.RecordsTotal {
 		return stage.Pending, nil
 	}

@@ -30,7 +30,7 @@ func TestTotalOfStream(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			s, err := e.transfer(t.Context(), &have)
+			s, err := e.transfer(t.Context(), &have, Terms{})
 			if err != nil {
 				t.Fatal(err)
 			}
