@@ -100,18 +100,17 @@ func touchSyncOfTransfer(ctx context.Context, tx *db.Tx, id string, now time.Tim
 // SetStage stores how far a transfer session has come, and notes activity on it
 // and on its sync session.
 func SetStage(ctx context.Context, tx *db.Tx, id, stage, status string, now time.Time) error {
-	err := update(ctx, tx, `transfer_stage = $2, transfer_stage_status = $3, last_activity_timestamp = $4`,
-		id, stage, status, tx.Time(now))
-	if err != nil {
+	if err := update(ctx, tx, toStage, id, stage, status, tx.Time(now)); err != nil {
 		return err
 	}
 	return touchSyncOfTransfer(ctx, tx, id, now)
 }
 
+const toStage = `transfer_stage = $2, transfer_stage_status = $3, last_activity_timestamp = $4`
+
 // MoveTo is SetStage, and returns the row as it is then.
 func MoveTo(ctx context.Context, tx *db.Tx, id, stage, status string, now time.Time) (Transfer, error) {
-	row := tx.QueryRow(ctx, `UPDATE morango_transfersession SET transfer_stage = $2, transfer_stage_status = $3,
-		last_activity_timestamp = $4 WHERE id = $1 RETURNING `+transferColumns, id, stage, status, tx.Time(now))
+	row := tx.QueryRow(ctx, `UPDATE morango_transfersession SET `+toStage+` WHERE id = $1 RETURNING `+transferColumns, id, stage, status, tx.Time(now))
 	t, err := one(row, "transfer session", id, scanTransfer)
 	if err != nil {
 		return t, err
