@@ -46,7 +46,7 @@ type cuts [5]string
 // partition ends: whose record it is.
 func cutsOf(r record.Record) cuts {
 	owner := ""
-	if at := len(r.Partition) - ident.Length; at >= 0 && isID(r.Partition[at:]) {
+	if at := len(r.Partition) - ident.Length; at >= 0 && ident.Valid(r.Partition[at:]) {
 		owner = r.Partition[at:]
 	}
 	return cuts{r.ID, r.Partition, r.SourceID, r.SelfRef, owner}

@@ -167,7 +167,7 @@ func (e *recordEncoder) add(r record.Record) (int, error) {
 		return 0, fmt.Errorf("record %.40q: %w: %w", r.ID, ErrUnencodable, err)
 	}
 	flags := flag(r.Deleted, flagDeleted) | flag(r.HardDeleted, flagHardDeleted) | flag(r.SelfRef != "", flagSelfRef) |
-		flag(r.Conflicting != "", flagConflicting) | flag(isID(r.SourceID), flagSourceID)
+		flag(r.Conflicting != "", flagConflicting) | flag(ident.Valid(r.SourceID), flagSourceID)
 	partition := strings.ReplaceAll(r.Partition, r.ID, ident.Placeholder)
 	if ident.Record(partition, r.SourceID, r.Model) != r.ID || strings.ReplaceAll(partition, ident.Placeholder, r.ID) != r.Partition {
 		flags |= flagID
@@ -250,18 +250,18 @@ func weight(r record.Record) int {
 // encodable says what stands against a record's travelling.
 func encodable(r record.Record) error {
 	for instance, n := range r.History {
-		if !isID(instance) || n < 0 {
+		if !ident.Valid(instance) || n < 0 {
 			return fmt.Errorf("its history has instance %.40q at %d", instance, n)
 		}
 	}
 	switch {
-	case !isID(r.ID):
+	case !ident.Valid(r.ID):
 		return fmt.Errorf("its id is not 32 hex digits")
-	case !isID(r.Version.Instance) || r.Version.Counter < 0:
+	case !ident.Valid(r.Version.Instance) || r.Version.Counter < 0:
 		return fmt.Errorf("its version is %d of instance %.40q", r.Version.Counter, r.Version.Instance)
 	case weight(r) > MaxFrame/2:
 		return fmt.Errorf("it has %d bytes of text", weight(r))
-	case r.SelfRef != "" && !isID(r.SelfRef):
+	case r.SelfRef != "" && !ident.Valid(r.SelfRef):
 		return fmt.Errorf("its self-reference %.40q is not an id", r.SelfRef)
 	}
 	return nil

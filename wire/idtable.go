@@ -23,12 +23,6 @@ func parseID[T string | []byte](text T) (id rawID, ok bool) {
 	return id, wrong == 0
 }
 
-// isID says the same as ident.Valid.
-func isID(text string) bool {
-	_, ok := parseID(text)
-	return ok
-}
-
 const hexDigits = "0123456789abcdef"
 
 // digit is the value of a hex digit, and something less than 16 for what is none. It has no branches: which
