@@ -42,6 +42,7 @@ type DB struct {
 	engine engine
 	kind   Kind
 	turns  *turns // nil on PostgreSQL
+	server server // of PostgreSQL
 }
 
 // engine is what DB needs of an open database.

@@ -67,17 +67,11 @@ func newTurns(shared func() bool) *turns {
 // WritePart is Write for one of the many transactions of a long job, each of which should
 // not take much longer than its PartTime. On SQLite it lets other programs, short transactions
 // of this one, and other jobs, write in between. What the parts of a job have in common, a
-// pointer or an id, is job; it is kept until another job has a part. On PostgreSQL a part looks
-// rows up by indexes, however few a table had when the server planned that: see Tx.lookUp.
+// pointer or an id, is job; it is kept until another job has a part. On PostgreSQL see server.
 func (d *DB) WritePart(ctx context.Context, job any, f func(*Tx) error) error {
 	t := d.turns
 	if t == nil {
-		return d.write(ctx, func(tx *Tx) error {
-			if err := tx.lookUp(ctx); err != nil {
-				return err
-			}
-			return f(tx)
-		})
+		return d.server.part(ctx, d, f)
 	}
 	shared, err := t.takePart(ctx, job)
 	if err != nil {

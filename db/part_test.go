@@ -9,6 +9,7 @@ import (
 
 	"github.com/morango-go/morango/db"
 	"github.com/morango-go/morango/db/dbtest"
+	"github.com/morango-go/morango/partition"
 )
 
 // A program that waits for the database as SQLite does has its turn again and again while a
@@ -104,5 +105,47 @@ func TestAPartThatIsAloneMayTakeLonger(t *testing.T) {
 		if most := part(); most != db.PartTime {
 			t.Errorf("beside others it may take %s, want %s", most, db.PartTime)
 		}
+	}
+}
+
+// On PostgreSQL a part may take longer than others only as long as nobody waits for one.
+func TestAPartThatNobodyWaitsForMayTakeLonger(t *testing.T) {
+	d := dbtest.Postgres(t)
+	part := func(inIt func()) (most time.Duration) {
+		err := d.WritePart(t.Context(), t, func(tx *db.Tx) error {
+			if err := tx.Lock(t.Context(), partition.All(), false); err != nil {
+				return err
+			}
+			most = tx.PartTime()
+			inIt()
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return most
+	}
+	for range 2 {
+		if most := part(func() {}); most <= db.PartTime {
+			t.Errorf("when nobody waits it may take %s, no more than %s", most, db.PartTime)
+		}
+	}
+	done := make(chan error, 1)
+	part(func() {
+		go func() {
+			done <- d.Write(t.Context(), func(tx *db.Tx) error { return tx.Lock(t.Context(), partition.Of("p"), false) })
+		}()
+		for waiting := 0; waiting == 0; {
+			err := d.Read(t.Context(), func(tx *db.Tx) error { return tx.QueryRow(t.Context(), countWaiting).Scan(&waiting) })
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	if most := part(func() {}); most != db.PartTime {
+		t.Errorf("when somebody waited it may take %s, want %s", most, db.PartTime)
 	}
 }

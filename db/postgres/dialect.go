@@ -52,6 +52,14 @@ func (Dialect) Anew(args []any) []any {
 	return append([]any{pgx.QueryExecModeCacheDescribe}, args...)
 }
 
+// Awaited reports whether another transaction waits for this one: for its partitions, or for
+// a row that it has written.
+func (Dialect) Awaited(ctx context.Context, tx *sql.Tx) (waits bool, err error) {
+	const somebody = `SELECT EXISTS (SELECT 1 FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY (pg_blocking_pids(pid)))`
+	err = tx.QueryRowContext(ctx, somebody).Scan(&waits)
+	return waits, err
+}
+
 // HasIndex finds an index by its name.
 func (Dialect) HasIndex(ctx context.Context, tx *sql.Tx, name string) (found bool, err error) {
 	err = tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM pg_class
