@@ -274,6 +274,22 @@ func Targets(ctx context.Context, tx *db.Tx, table string, of []string) (edited 
 	return edited, nil
 }
 
+// AsStored counts those of the ids, of which none is there twice, that a table has as the store
+// has them: applied, not deleted, and not changed since by the application.
+func AsStored(ctx context.Context, tx *db.Tx, table string, ids []string) (n int, err error) {
+	if err := tx.QueryRow(ctx, asStored(tx, table), db.JSONList(ids)).Scan(&n); err != nil {
+		return 0, fmt.Errorf("compare table %s with the store: %w", table, err)
+	}
+	return n, nil
+}
+
+// asStored is the query of AsStored. A subselect is looked up for each row: instead of a join
+// PostgreSQL would read all of a table that it takes for empty, for each row of the other.
+func asStored(tx *db.Tx, table string) string {
+	return fmt.Sprintf(`SELECT COUNT(*) FROM morango_store s WHERE %s AND NOT s.deleted AND NOT s.hard_deleted AND NOT s.dirty_bit
+		AND (SELECT NOT r.%s FROM %s r WHERE r.id = s.id)`, tx.AmongIDs("s.id", 1), db.Quote(model.ColumnDirty), db.Quote(table))
+}
+
 // Between reports whether a table has a row whose id lies between two ids, or is one of
 // them.
 func Between(ctx context.Context, tx *db.Tx, table, first, last string) (bool, error) {

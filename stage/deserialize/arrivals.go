@@ -2,6 +2,9 @@ package deserialize
 
 import (
 	"context"
+	"maps"
+	"slices"
+
 	"github.com/morango-go/morango/app"
 	"github.com/morango-go/morango/db"
 	"github.com/morango-go/morango/ident"
@@ -19,6 +22,7 @@ type Arrivals struct {
 	run      *run
 	decoders map[*model.Model]*record.Decoder
 	refusals map[*model.Model]int // of rows: see patience
+	singly   map[string]bool      // tables of which some target was not sound: each is asked after
 
 	// Of the transaction under way:
 	written []*model.Model // models of which rows were written
@@ -34,7 +38,7 @@ const patience = 2
 // NewArrivals prepares for a stream that comes to the environment's database.
 func NewArrivals(env stage.Env) *Arrivals {
 	a := &Arrivals{run: newRun(env, partition.Filter{}, Options{}, nil), decoders: map[*model.Model]*record.Decoder{},
-		refusals: map[*model.Model]int{}, arrived: map[slot]bool{}, coming: map[slot]bool{}}
+		refusals: map[*model.Model]int{}, singly: map[string]bool{}, arrived: map[slot]bool{}, coming: map[slot]bool{}}
 	for _, m := range env.Profile.Models {
 		a.decoders[m] = record.NewDecoder(m)
 	}
@@ -236,13 +240,33 @@ func (a *Arrivals) targets(ctx context.Context, tx *db.Tx, batches []*batch) (ma
 	}
 	found := make(map[string]targets, len(wanted))
 	for table, ids := range wanted {
-		p := page{run: a.run, tx: tx}
 		var err error
-		if found[table], err = p.lookUpTable(ctx, table, ids); err != nil {
+		if found[table], err = a.lookUp(ctx, tx, table, ids); err != nil {
 			return nil, err
 		}
 	}
 	return found, nil
+}
+
+// lookUp asks the database after targets of one table: how many are sound, and only where
+// not all are what is wrong with which.
+func (a *Arrivals) lookUp(ctx context.Context, tx *db.Tx, table string, wanted map[string]bool) (targets, error) {
+	if !a.singly[table] {
+		n, err := app.AsStored(ctx, tx, table, slices.Collect(maps.Keys(wanted)))
+		if err != nil {
+			return nil, err
+		}
+		if n == len(wanted) {
+			all := make(targets, n)
+			for id := range wanted {
+				all[id] = target{stored: true, present: true}
+			}
+			return all, nil
+		}
+		a.singly[table] = true
+	}
+	p := page{run: a.run, tx: tx}
+	return p.lookUpTable(ctx, table, wanted)
 }
 
 // judge picks the rows of which there is no doubt. Of a tree those come later whose parents
