@@ -160,7 +160,7 @@ func (in *incoming) take(ctx context.Context, f checkedFrame) error {
 			}
 		}
 	}
-	return in.flush(ctx, f.End != nil || weight(in.chunk) > chunkBytes)
+	return in.flush(ctx, f.End != nil)
 }
 
 // takeClaim keeps the claim with which a push ends, where its sender had told none before. It
@@ -202,12 +202,12 @@ func (in *incoming) leaveOut(ctx context.Context, f checkedFrame) error {
 }
 
 // flush merges what has come in chunks of the size that suits: all of it, or as long as
-// there is a whole chunk.
+// there is a whole chunk, or more than may wait in memory.
 func (in *incoming) flush(ctx context.Context, all bool) error {
 	for {
 		n := in.chunk.Records()
 		moved := all && (in.chunk.Last || in.chunk.After != in.chunk.Before)
-		if n == 0 && !moved || n > 0 && n < in.pace.size && !all {
+		if n == 0 && !moved || n > 0 && n < in.pace.size && !all && weight(in.chunk) <= chunkBytes {
 			return nil
 		}
 		first, rest := split(in.chunk, in.pace.size)

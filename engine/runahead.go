@@ -33,8 +33,11 @@ func (e *Engine) saveOwn(ctx context.Context, t *session.Transfer, s side, terms
 	if err != nil {
 		return false, unsent, err
 	}
-	tick := e.tick(*t)
-	run, err := serialize.Begin(ctx, e.env, partition.Parse(t.Filter))
+	tick, env := e.tick(*t), e.env
+	if may && env.SerializeRows == 0 {
+		env.SerializeRows = rowsBeside // the receiver waits
+	}
+	run, err := serialize.Begin(ctx, env, partition.Parse(t.Filter))
 	for more := true; more && !ahead && err == nil; {
 		if more, err = run.Next(ctx); err == nil && more {
 			if ahead = may && !run.Serialized(); !ahead { // else what is seen is the sending
