@@ -18,10 +18,10 @@ type server struct {
 }
 
 // part is WritePart on PostgreSQL. It looks rows up by indexes, however few a table had when
-// the server planned that: see Tx.lookUp.
+// the server planned that: see Tx.LookUp.
 func (s *server) part(ctx context.Context, d *DB, f func(*Tx) error) error {
 	return d.write(ctx, func(tx *Tx) error {
-		if err := tx.lookUp(ctx); err != nil {
+		if err := tx.LookUp(ctx); err != nil {
 			return err
 		}
 		tx.most = s.most(time.Now())

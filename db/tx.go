@@ -117,7 +117,7 @@ func (t *Tx) Lock(ctx context.Context, f partition.Filter, shared bool) error {
 		return fmt.Errorf("lock partitions: %w", err)
 	}
 	if fresh && t.part { // it has begun anew
-		return t.lookUp(ctx)
+		return t.LookUp(ctx)
 	}
 	return nil
 }
@@ -238,10 +238,11 @@ func (t *Tx) WalkIndex(ctx context.Context) error {
 	return nil
 }
 
-// lookUp has the transaction find rows by an index where there is one. PostgreSQL keeps
+// LookUp has the transaction find rows by an index where there is one. PostgreSQL keeps
 // plans that it made when a table was nearly empty, also its own for foreign keys, and would
-// read a table that grows whole for each row that refers to it. Locks may still be taken.
-func (t *Tx) lookUp(ctx context.Context) error {
+// read a table that grows whole for each row that refers to it. A part does it by itself. Locks may
+// still be taken.
+func (t *Tx) LookUp(ctx context.Context) error {
 	engine, ok := t.dialect.(planner)
 	if !ok {
 		return nil

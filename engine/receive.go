@@ -221,12 +221,11 @@ func (in *incoming) flush(ctx context.Context, all bool) error {
 // merge merges one chunk. Before that it looks at what the records have seen of this
 // database's own instances: see Confirm.
 func (in *incoming) merge(ctx context.Context, c stream.Chunk) error {
+	defer in.apply.Decode(c.All())()
 	known := counter.Counters{}
-	for _, p := range c.Pages {
-		for _, r := range p.Records {
-			for instance, n := range r.History {
-				known[instance] = max(known[instance], n)
-			}
+	for r := range c.All() {
+		for instance, n := range r.History {
+			known[instance] = max(known[instance], n)
 		}
 	}
 	if _, err := in.e.confirm(ctx, in.t, known); err != nil {

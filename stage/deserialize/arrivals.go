@@ -23,6 +23,8 @@ type Arrivals struct {
 	decoders map[*model.Model]*record.Decoder
 	refusals map[*model.Model]int // of rows: see patience
 	singly   map[string]bool      // tables of which some target was not sound: each is asked after
+	early    *early               // see Decode; nil: nothing
+	stale    bool                 // of the records before none was new
 
 	// Of the transaction under way:
 	written []*model.Model // models of which rows were written
@@ -89,7 +91,7 @@ func (a *Arrivals) Apply(ctx context.Context, tx *db.Tx, fresh, changed []record
 			a.coming[s] = true
 		}
 	}
-	if len(fresh) == 0 {
+	if a.stale = len(fresh) == 0; a.stale {
 		return nil, nil
 	}
 	batches, err := a.batches(ctx, tx, fresh)
@@ -148,14 +150,20 @@ func (a *Arrivals) batches(ctx context.Context, tx *db.Tx, fresh []record.Record
 			byModel[m.Name] = &batch{page: page{run: a.run, tx: tx, model: m, decoder: a.decoders[m]}}
 		}
 	}
+	early := a.decoded()
 	for i := range fresh {
 		r := &fresh[i]
 		b := byModel[r.Model]
 		if b == nil || r.Deleted || r.HardDeleted || deleted[r.ID] || r.Profile != a.run.env.Profile.Name {
 			continue
 		}
-		c := candidate{row: row{id: r.ID, sourceID: r.SourceID, partition: r.Partition, serialized: r.Serialized}}
-		if c.values, c.broken = b.decode(c.row); c.broken == nil && b.inPlace(c.values, r.SelfRef) {
+		c := candidate{row: rowOf(r)}
+		if d, ok := early[r.ID]; ok && d.row == c.row {
+			c.values, c.broken = d.values, d.err
+		} else {
+			c.values, c.broken = b.decode(c.row)
+		}
+		if c.broken == nil && b.inPlace(c.values, r.SelfRef) {
 			b.rows, b.places = append(b.rows, c), append(b.places, i)
 		}
 	}

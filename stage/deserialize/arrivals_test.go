@@ -75,6 +75,7 @@ func (a *arrival) receive(t testing.TB, records []record.Record, last bool) {
 	var r stream.Report
 	var err error
 	if a.apply != nil {
+		defer a.apply.Decode(c.All())()
 		a.transfer, r, err = stream.Receive(t.Context(), a.env, a.transfer, c, merge, a.apply)
 	}
 	switch {
@@ -229,6 +230,29 @@ func TestArrivalsComeToTheSame(t *testing.T) {
 		})
 		if applied == 0 || refused == 0 {
 			t.Errorf("%d rows were applied at once, %d chunks were refused", applied, refused)
+		}
+	})
+}
+
+// Of two versions of a record that come together the first is applied with what its own text says.
+func TestDecodedEarly(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		env := newEnv(t, d, testProfile(t))
+		env.Machine = store.Machine{SystemID: "system", NodeID: "node"}
+		a := &arrival{env: env, transfer: arrive(t, env), apply: NewArrivals(env)}
+		first, second := recordOf(storedUser(idOf(1), "ann")), recordOf(storedUser(idOf(1), "bob"))
+		second.Version.Counter++
+		second.History = counter.Counters{second.Version.Instance: second.Version.Counter}
+		a.receive(t, []record.Record{first, second, recordOf(storedUser(idOf(2), "cem"))}, true)
+		var names []any
+		for _, row := range get(t, d)["user"] {
+			names = append(names, row["username"])
+		}
+		if want := []any{"ann", "cem"}; !cmp.Equal(names, want) {
+			t.Errorf("the application has %v, want %v", names, want)
+		}
+		if a.apply.early != nil {
+			t.Error("what was decoded early is still there")
 		}
 	})
 }

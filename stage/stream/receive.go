@@ -3,6 +3,7 @@ package stream
 import (
 	"context"
 	"fmt"
+	"iter"
 	"time"
 
 	"github.com/morango-go/morango/db"
@@ -27,6 +28,19 @@ func (c Chunk) Records() (n int) {
 		n += len(p.Records)
 	}
 	return n
+}
+
+// All goes through the chunk's records.
+func (c Chunk) All() iter.Seq[*record.Record] {
+	return func(yield func(*record.Record) bool) {
+		for _, p := range c.Pages {
+			for i := range p.Records {
+				if !yield(&p.Records[i]) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // Report counts what became of a chunk's records; the last two are what the Merger says.

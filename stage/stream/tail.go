@@ -123,6 +123,9 @@ const (
 
 // page reads a page of what was saved at one counter after the other.
 func (f following) page(ctx context.Context, tx *db.Tx, at *trail) (records []record.Record, more bool, err error) {
+	if err := tx.LookUp(ctx); err != nil { // the store was empty a moment ago
+		return nil, false, err
+	}
 	if at.place, err = f.order.confirm(ctx, tx, at.place); err != nil {
 		return nil, false, err
 	}
