@@ -268,5 +268,6 @@ func (t *turns) most(shared bool) time.Duration {
 }
 
 // PartTime is how long this transaction should take at most, in all, if it is a part of a
-// long job that can choose: PartTime, or more where nobody else wants to write.
+// long job that can choose: PartTime, or more where nobody else wants to write. When it is
+// committed, it is how long the job's next part should take.
 func (t *Tx) PartTime() time.Duration { return max(t.most, PartTime) }

@@ -111,13 +111,13 @@ func TestAPartThatIsAloneMayTakeLonger(t *testing.T) {
 // On PostgreSQL a part may take longer than others only as long as nobody waits for one.
 func TestAPartThatNobodyWaitsForMayTakeLonger(t *testing.T) {
 	d := dbtest.Postgres(t)
-	part := func(inIt func()) (most time.Duration) {
+	part := func(inIt func(*db.Tx)) (most time.Duration) {
 		err := d.WritePart(t.Context(), t, func(tx *db.Tx) error {
 			if err := tx.Lock(t.Context(), partition.All(), false); err != nil {
 				return err
 			}
 			most = tx.PartTime()
-			inIt()
+			inIt(tx)
 			return nil
 		})
 		if err != nil {
@@ -126,12 +126,14 @@ func TestAPartThatNobodyWaitsForMayTakeLonger(t *testing.T) {
 		return most
 	}
 	for range 2 {
-		if most := part(func() {}); most <= db.PartTime {
+		if most := part(func(*db.Tx) {}); most <= db.PartTime {
 			t.Errorf("when nobody waits it may take %s, no more than %s", most, db.PartTime)
 		}
 	}
 	done := make(chan error, 1)
-	part(func() {
+	var waitedFor *db.Tx
+	part(func(tx *db.Tx) {
+		waitedFor = tx
 		go func() {
 			done <- d.Write(t.Context(), func(tx *db.Tx) error { return tx.Lock(t.Context(), partition.Of("p"), false) })
 		}()
@@ -145,7 +147,10 @@ func TestAPartThatNobodyWaitsForMayTakeLonger(t *testing.T) {
 	if err := <-done; err != nil {
 		t.Fatal(err)
 	}
-	if most := part(func() {}); most != db.PartTime {
+	if next := waitedFor.PartTime(); next != db.PartTime {
+		t.Errorf("the part that is waited for says %s for the next, want %s", next, db.PartTime)
+	}
+	if most := part(func(*db.Tx) {}); most != db.PartTime {
 		t.Errorf("when somebody waited it may take %s, want %s", most, db.PartTime)
 	}
 }

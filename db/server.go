@@ -34,7 +34,7 @@ func (s *server) part(ctx context.Context, d *DB, f func(*Tx) error) error {
 
 // most is how long a part may take.
 func (s *server) most(now time.Time) time.Duration {
-	if now.Sub(time.Unix(0, s.awaited.Load())) < contendedLately {
+	if now.Sub(time.Unix(0, s.awaited.Load())) < othersLately {
 		return PartTime
 	}
 	return partAlone
@@ -54,6 +54,7 @@ func (s *server) look(ctx context.Context, tx *Tx) error {
 	}
 	if waits {
 		s.awaited.Store(time.Now().UnixNano())
+		tx.most = PartTime // by which the job measures its next part
 	}
 	return nil
 }

@@ -85,9 +85,9 @@ type Applier interface {
 // ErrGap when records are missing before the chunk. apply may be nil.
 func Receive(ctx context.Context, env stage.Env, have session.Transfer, c Chunk, merge Merger, apply Applier) (t session.Transfer, r Report, err error) {
 	var began time.Time
-	var bound time.Duration
+	var part *db.Tx
 	err = env.DB.WritePart(ctx, have.ID, func(tx *db.Tx) (err error) {
-		began, bound = env.Now(), tx.PartTime() // and not before: it may have had to wait
+		began, part = env.Now(), tx // and not before: it may have had to wait
 		if err := tx.Lock(ctx, partition.Parse(have.Filter), false); err != nil {
 			return err
 		}
@@ -126,7 +126,7 @@ func Receive(ctx context.Context, env stage.Env, have session.Transfer, c Chunk,
 	if err != nil {
 		return have, Report{}, fmt.Errorf("merge %d records of transfer session %s: %w", c.Records(), have.ID, err)
 	}
-	r.Took, r.Bound = env.Now().Sub(began), bound
+	r.Took, r.Bound = env.Now().Sub(began), part.PartTime()
 	return t, r, nil
 }
 
