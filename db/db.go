@@ -43,6 +43,8 @@ type DB struct {
 	kind   Kind
 	turns  *turns // nil on PostgreSQL
 	server server // of PostgreSQL
+
+	indexes map[string]bool // those of Morango's tables that Attach found; nil before
 }
 
 // engine is what DB needs of an open database.
@@ -139,7 +141,7 @@ func (d *DB) run(ctx context.Context, write bool, f func(*Tx) error) error {
 		return err
 	}
 	defer raw.Rollback() // nothing after a commit; the way out after an error or a panic
-	tx := &Tx{tx: raw, kind: d.kind, dialect: dialectOf(d.kind), fresh: write}
+	tx := &Tx{tx: raw, kind: d.kind, dialect: dialectOf(d.kind), indexes: d.indexes, fresh: write}
 	if err := f(tx); err != nil || !write {
 		return err
 	}

@@ -34,10 +34,13 @@ type schemaOf interface {
 	Django() string
 	// Tables returns the tables named morango_*, with their columns.
 	Tables(ctx context.Context, tx *sql.Tx) (map[string][]string, error)
+	// Indexes returns the names of the indexes named morango_*.
+	Indexes(ctx context.Context, tx *sql.Tx) (*sql.Rows, error)
 }
 
 // Attach finds out in which layout Morango's tables are, and brings the lean
-// layout up to date. Errors wrap ErrNotInitialized, ErrNotOurs or ErrNewerSchema.
+// layout up to date. It comes before the database is used by others: which indexes there are is read
+// here, once. Errors wrap ErrNotInitialized, ErrNotOurs or ErrNewerSchema.
 func (d *DB) Attach(ctx context.Context) (Layout, error) {
 	var layout Layout
 	behind := false
@@ -48,10 +51,34 @@ func (d *DB) Attach(ctx context.Context) (Layout, error) {
 	if err == nil && behind {
 		err = d.Write(ctx, func(tx *Tx) error { return migrate(ctx, tx) })
 	}
+	if err == nil {
+		err = d.Read(ctx, func(tx *Tx) (err error) {
+			d.indexes, err = indexes(ctx, tx)
+			return err
+		})
+	}
 	if err != nil {
 		return "", fmt.Errorf("attach to %s: %w", d.Path(), err)
 	}
 	return layout, nil
+}
+
+// indexes reads which indexes Morango's tables have.
+func indexes(ctx context.Context, tx *Tx) (map[string]bool, error) {
+	rows, err := tx.dialect.(schemaOf).Indexes(ctx, tx.tx)
+	if err != nil {
+		return nil, fmt.Errorf("list the indexes: %w", err)
+	}
+	defer rows.Close()
+	found := map[string]bool{}
+	for rows.Next() {
+		var name string
+		if err := rows.Scan(&name); err != nil {
+			return nil, fmt.Errorf("list the indexes: %w", err)
+		}
+		found[name] = true
+	}
+	return found, rows.Err()
 }
 
 // Create makes Morango's tables where there are none. On a database that already has

@@ -20,10 +20,11 @@ type Tx struct {
 	kind    Kind
 	most    time.Duration // that a part of a long job may take; PartTime when it is less
 	dialect dialect
-	fresh   bool // begun by Write, and no statement has run: a lock may still move the snapshot
-	quiet   bool // capture is off
-	adopted bool // the caller's own: its driver knows nothing of ours
-	part    bool // of a long job: it looks rows up, where there is an index
+	indexes map[string]bool // that are known to be there
+	fresh   bool            // begun by Write, and no statement has run: a lock may still move the snapshot
+	quiet   bool            // capture is off
+	adopted bool            // the caller's own: its driver knows nothing of ours
+	part    bool            // of a long job: it looks rows up, where there is an index
 }
 
 // dialect is what a transaction needs to know of the engine beyond SQL.
@@ -125,6 +126,9 @@ func (t *Tx) Lock(ctx context.Context, f partition.Filter, shared bool) error {
 // HasIndex reports whether there is an index of this name. Django's layout does not have all
 // of the lean one's.
 func (t *Tx) HasIndex(ctx context.Context, name string) (bool, error) {
+	if t.indexes[name] {
+		return true, nil
+	}
 	t.fresh = false
 	found, err := t.dialect.HasIndex(ctx, t.tx, name)
 	if err != nil {

@@ -19,6 +19,45 @@ func LivingInstances(ctx context.Context, tx *db.Tx) (map[string]int64, error) {
 		OR database_id IN (SELECT id FROM morango_databaseidmodel WHERE current)`)
 }
 
+// Self is what a database is: its id, "" when it has none yet, and the instances that it has used, with
+// their counters; all of them, and those that LivingInstances returns.
+type Self struct {
+	Database    string
+	All, Living map[string]int64
+}
+
+const selectSelf = `SELECT d.id, i.id, i.counter, i.current OR i.database_id IN (SELECT id FROM morango_databaseidmodel WHERE current)
+	FROM (SELECT (` + selectDatabase + `) AS id) d LEFT JOIN morango_instanceidmodel i ON TRUE`
+
+// ReadSelf reads it in one statement.
+func ReadSelf(ctx context.Context, tx *db.Tx) (Self, error) {
+	self := Self{All: map[string]int64{}, Living: map[string]int64{}}
+	rows, err := tx.Query(ctx, selectSelf)
+	if err != nil {
+		return self, fmt.Errorf("read own instances: %w", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var instance db.ID
+		var n sql.NullInt64
+		var living sql.NullBool
+		if err := rows.Scan((*db.ID)(&self.Database), &instance, &n, &living); err != nil {
+			return self, fmt.Errorf("read own instances: %w", err)
+		}
+		if instance == "" {
+			continue // there is none
+		}
+		self.All[string(instance)] = n.Int64
+		if living.Bool {
+			self.Living[string(instance)] = n.Int64
+		}
+	}
+	if err := rows.Err(); err != nil {
+		return self, fmt.Errorf("read own instances: %w", err)
+	}
+	return self, nil
+}
+
 // DatabaseID returns the database id in use, "" when there is none yet.
 func DatabaseID(ctx context.Context, tx *db.Tx) (string, error) {
 	var id db.ID
@@ -32,8 +71,7 @@ func DatabaseID(ctx context.Context, tx *db.Tx) (string, error) {
 // Instances returns every instance that this database has used, the current one
 // first, then those that saved most.
 func Instances(ctx context.Context, tx *db.Tx) ([]Instance, error) {
-	rows, err := tx.Query(ctx, `SELECT id, database_id, system_id, node_id, platform, hostname, sysversion,
-		db_path, counter FROM morango_instanceidmodel ORDER BY current DESC, counter DESC, id`)
+	rows, err := tx.Query(ctx, `SELECT `+instanceColumns+` FROM morango_instanceidmodel ORDER BY current DESC, counter DESC, id`)
 	if err != nil {
 		return nil, fmt.Errorf("read own instances: %w", err)
 	}
@@ -41,8 +79,7 @@ func Instances(ctx context.Context, tx *db.Tx) ([]Instance, error) {
 	var all []Instance
 	for rows.Next() {
 		var i Instance
-		if err := rows.Scan((*db.ID)(&i.ID), (*db.ID)(&i.DatabaseID), &i.SystemID, &i.NodeID, &i.Platform,
-			&i.Hostname, &i.SysVersion, &i.DBPath, &i.Counter); err != nil {
+		if err := rows.Scan(i.columns()...); err != nil {
 			return nil, fmt.Errorf("read own instances: %w", err)
 		}
 		all = append(all, i)

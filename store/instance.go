@@ -55,21 +55,41 @@ func CurrentInstance(ctx context.Context, tx *db.Tx, m Machine, newID func() str
 // FindInstance is CurrentInstance where there is nothing to be made or brought up to date;
 // else found is false.
 func FindInstance(ctx context.Context, tx *db.Tx, m Machine) (i Instance, found bool, err error) {
-	database, err := DatabaseID(ctx, tx)
-	if err != nil || database == "" {
-		return i, false, err
+	var have Instance
+	var database db.ID
+	query := `SELECT (` + selectDatabase + `), ` + instanceColumns + ` FROM morango_instanceidmodel WHERE current`
+	err = tx.QueryRow(ctx, query).Scan(append([]any{&database}, have.columns()...)...)
+	if errors.Is(err, sql.ErrNoRows) {
+		return i, false, nil
 	}
-	return findInstance(ctx, tx, m, database)
+	if err != nil {
+		return i, false, fmt.Errorf("read this database's instance: %w", err)
+	}
+	i = m.instance(string(database))
+	i.Counter = have.Counter
+	return i, have == i, nil
+}
+
+// instance is the instance of a machine and a database.
+func (m Machine) instance(database string) Instance {
+	return Instance{
+		ID: ident.Instance(database, m.SystemID, m.NodeID), DatabaseID: database,
+		SystemID: m.SystemID, NodeID: m.NodeID, Platform: m.Platform, Hostname: m.Hostname,
+		SysVersion: m.SysVersion, DBPath: m.DBPath,
+	}
+}
+
+const instanceColumns = `id, database_id, system_id, node_id, platform, hostname, sysversion, db_path, counter`
+
+// columns are where to scan instanceColumns to.
+func (i *Instance) columns() []any {
+	return []any{(*db.ID)(&i.ID), (*db.ID)(&i.DatabaseID), &i.SystemID, &i.NodeID, &i.Platform, &i.Hostname, &i.SysVersion, &i.DBPath, &i.Counter}
 }
 
 // findInstance returns the instance of a machine and a database, and whether it stands so
 // in the database, as the current one.
 func findInstance(ctx context.Context, tx *db.Tx, m Machine, database string) (i Instance, found bool, err error) {
-	want := Instance{
-		ID: ident.Instance(database, m.SystemID, m.NodeID), DatabaseID: database,
-		SystemID: m.SystemID, NodeID: m.NodeID, Platform: m.Platform, Hostname: m.Hostname,
-		SysVersion: m.SysVersion, DBPath: m.DBPath,
-	}
+	want := m.instance(database)
 	have, current, err := instance(ctx, tx, want.ID)
 	if err != nil {
 		return Instance{}, false, err
@@ -101,17 +121,14 @@ func currentDatabase(ctx context.Context, tx *db.Tx, newID func() string) (strin
 // instance returns the row of an instance, the zero value when there is none, and
 // whether it is marked current.
 func instance(ctx context.Context, tx *db.Tx, id string) (i Instance, current bool, err error) {
-	var instanceID, databaseID db.ID
-	err = tx.QueryRow(ctx, `SELECT id, database_id, system_id, node_id, platform, hostname, sysversion, db_path,
-		counter, current FROM morango_instanceidmodel WHERE id = $1`, id).Scan(&instanceID, &databaseID, &i.SystemID,
-		&i.NodeID, &i.Platform, &i.Hostname, &i.SysVersion, &i.DBPath, &i.Counter, &current)
+	err = tx.QueryRow(ctx, `SELECT `+instanceColumns+`, current FROM morango_instanceidmodel WHERE id = $1`, id).
+		Scan(append(i.columns(), &current)...)
 	if errors.Is(err, sql.ErrNoRows) {
 		return Instance{}, false, nil
 	}
 	if err != nil {
 		return Instance{}, false, fmt.Errorf("read instance %s: %w", id, err)
 	}
-	i.ID, i.DatabaseID = string(instanceID), string(databaseID)
 	return i, current, nil
 }
 

@@ -60,6 +60,11 @@ func (Dialect) Awaited(ctx context.Context, tx *sql.Tx) (waits bool, err error) 
 	return waits, err
 }
 
+// Indexes returns the names of the indexes named morango_*.
+func (Dialect) Indexes(ctx context.Context, tx *sql.Tx) (*sql.Rows, error) {
+	return tx.QueryContext(ctx, `SELECT relname FROM pg_class WHERE relkind IN ('i', 'I') AND pg_table_is_visible(oid) AND starts_with(relname, 'morango_')`)
+}
+
 // HasIndex finds an index by its name.
 func (Dialect) HasIndex(ctx context.Context, tx *sql.Tx, name string) (found bool, err error) {
 	err = tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM pg_class

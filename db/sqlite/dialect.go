@@ -33,6 +33,11 @@ func (Dialect) Unpack(n int, _ bool) string {
 // Lock does nothing: there is one writer.
 func (Dialect) Lock(context.Context, *sql.Tx, bool, []string, bool) error { return nil }
 
+// Indexes returns the names of the indexes named morango_*.
+func (Dialect) Indexes(ctx context.Context, tx *sql.Tx) (*sql.Rows, error) {
+	return tx.QueryContext(ctx, `SELECT name FROM sqlite_master WHERE type = 'index' AND name LIKE 'morango\_%' ESCAPE '\'`)
+}
+
 // HasIndex finds an index by its name.
 func (Dialect) HasIndex(ctx context.Context, tx *sql.Tx, name string) (found bool, err error) {
 	err = tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE type = 'index' AND name = $1)`, name).Scan(&found)
