@@ -145,6 +145,26 @@ func Ask(ctx context.Context, d *db.DB, q Question, now func() time.Time) (Answe
 	return a, nil
 }
 
+// AskKept is Ask after Keep, where the question is after kept digests: those of the partitions asked after
+// first.
+func AskKept(ctx context.Context, d *db.DB, q Question, now func() time.Time) (a Answer, err error) {
+	look := func(tx *db.Tx) (err error) {
+		if a, err = ask(ctx, tx, q, now); err != nil {
+			err = fmt.Errorf("sum up records: %w", err)
+		}
+		return err
+	}
+	if !q.Kept {
+		return a, d.Read(ctx, look)
+	}
+	var first []string
+	for _, p := range q.Parts {
+		first = append(first, p.Partition)
+	}
+	_, err = kept(ctx, d, q.Filter, first, now, look)
+	return a, err
+}
+
 func ask(ctx context.Context, tx *db.Tx, q Question, now func() time.Time) (Answer, error) {
 	r, err := newReader(ctx, tx, q)
 	if err != nil {

@@ -45,29 +45,13 @@ type First func(ctx context.Context, q Question, sums []Sum, kept *Kept) (Answer
 // apart, the comparison is Stopped.
 func (g Glance) Compare(ctx context.Context, d *db.DB, peer Asker, first First) (*Comparison, error) {
 	c := &comparison{db: d, profile: g.Profile, filter: g.Filter, peer: peer, options: CompareOptions{Examples: DefaultExamples}, brief: true, noted: map[string]bool{}}
-	fresh, err := Keep(ctx, d, g.Filter, nil, g.Now)
-	if err != nil {
-		return nil, err
-	}
-	if c.covered, err = g.covered(ctx, d); err != nil {
-		return nil, err
-	}
-	q := Question{Profile: g.Profile, Filter: g.Filter, Brief: true, Kept: true}
-	if g.Unpulled || g.Unpushed {
-		q.Covered = c.covered
-	}
-	if q.Sums, err = g.spans(ctx, d); err != nil {
-		return nil, fmt.Errorf("choose records to compare: %w", err)
-	}
-	ours, err := Ask(ctx, d, q, time.Now)
-	if err != nil {
-		return nil, err
-	}
-	for i, sum := range ours.Sums { // what was too much work here is not asked after
-		q.Sums[i].Last = sum.Last
-	}
-	q.Sums = q.Sums[:len(ours.Sums)]
-	expected, err := g.remembered(ctx, d, ours.Kept)
+	var q Question
+	var ours Answer
+	var expected *Kept
+	fresh, err := kept(ctx, d, g.Filter, nil, g.Now, func(tx *db.Tx) (err error) {
+		q, ours, expected, err = g.look(ctx, tx, c)
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -93,22 +77,42 @@ func (g Glance) Compare(ctx context.Context, d *db.DB, peer Asker, first First) 
 	return &result, err
 }
 
+// look chooses what is asked, and answers it from here.
+func (g Glance) look(ctx context.Context, tx *db.Tx, c *comparison) (q Question, ours Answer, expected *Kept, err error) {
+	if c.covered, err = g.covered(ctx, tx); err != nil {
+		return q, ours, nil, err
+	}
+	q = Question{Profile: g.Profile, Filter: g.Filter, Brief: true, Kept: true}
+	if g.Unpulled || g.Unpushed {
+		q.Covered = c.covered
+	}
+	if q.Sums, err = g.spans(ctx, tx); err != nil {
+		return q, ours, nil, fmt.Errorf("choose records to compare: %w", err)
+	}
+	if ours, err = ask(ctx, tx, q, time.Now); err != nil {
+		return q, ours, nil, fmt.Errorf("sum up records: %w", err)
+	}
+	for i, sum := range ours.Sums { // what was too much work here is not asked after
+		q.Sums[i].Last = sum.Last
+	}
+	q.Sums = q.Sums[:len(ours.Sums)]
+	expected, err = g.remembered(ctx, tx, ours.Kept)
+	return q, ours, expected, err
+}
+
 // covered are the versions that both sides should have after the transfers: those that we
 // claim, but for our own where nothing was pushed. Nil is all, where nothing is claimed,
 // or more than a question can tell.
-func (g Glance) covered(ctx context.Context, d *db.DB) (claims counter.ByPartition, err error) {
-	err = d.Read(ctx, func(tx *db.Tx) error {
-		if claims, err = store.Claims(ctx, tx, g.Filter); err != nil || !g.Unpushed {
-			return err
-		}
-		own, err := store.Instances(ctx, tx)
+func (g Glance) covered(ctx context.Context, tx *db.Tx) (claims counter.ByPartition, err error) {
+	if claims, err = store.Claims(ctx, tx, g.Filter); err == nil && g.Unpushed {
+		var own []store.Instance
+		own, err = store.Instances(ctx, tx)
 		for _, counters := range claims {
 			for _, one := range own {
 				delete(counters, one.ID)
 			}
 		}
-		return err
-	})
+	}
 	if (Question{Covered: claims}).Check() != nil || len(claims) == 0 {
 		return nil, err
 	}
@@ -155,35 +159,29 @@ const (
 
 // spans are the ids of the next records of the store from the start on, whether they lie
 // in the filter or not.
-func (g Glance) spans(ctx context.Context, d *db.DB) (spans []Span, err error) {
+func (g Glance) spans(ctx context.Context, tx *db.Tx) ([]Span, error) {
 	all := Everything()
-	err = d.Read(ctx, func(tx *db.Tx) error {
-		end, found, err := idAt(ctx, tx, all.First, glanceRecords)
-		if err != nil || !found {
-			spans = []Span{all} // there are no more than may be looked at
-			return err
+	end, found, err := idAt(ctx, tx, all.First, glanceRecords)
+	if err != nil || !found {
+		return []Span{all}, err // there are no more than may be looked at
+	}
+	first := end
+	if end, found, err = idAt(ctx, tx, g.Start, glanceRecords); err != nil {
+		return nil, err
+	}
+	if found {
+		return []Span{{g.Start, before(end)}}, nil
+	}
+	var n int
+	if err := tx.QueryRow(ctx, fmt.Sprintf(countAfter, glanceRecords), g.Start).Scan(&n); err != nil {
+		return nil, err
+	}
+	if n > 0 {
+		if first, _, err = idAt(ctx, tx, all.First, glanceRecords-n); err != nil {
+			return nil, err
 		}
-		first := end
-		if end, found, err = idAt(ctx, tx, g.Start, glanceRecords); err != nil {
-			return err
-		}
-		if found {
-			spans = []Span{{g.Start, before(end)}}
-			return nil
-		}
-		var n int
-		if err := tx.QueryRow(ctx, fmt.Sprintf(countAfter, glanceRecords), g.Start).Scan(&n); err != nil {
-			return err
-		}
-		if n > 0 {
-			if first, _, err = idAt(ctx, tx, all.First, glanceRecords-n); err != nil {
-				return err
-			}
-		}
-		spans = []Span{{g.Start, all.Last}, {all.First, before(first)}}
-		return nil
-	})
-	return spans, err
+	}
+	return []Span{{g.Start, all.Last}, {all.First, before(first)}}, nil
 }
 
 // idAt is the id of the record that comes so many after the first at or after an id.

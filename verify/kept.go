@@ -41,19 +41,44 @@ const (
 // those of first before others. It returns the digests that are new. Where nothing is to
 // be done it writes nothing, and in a layout without kept digests it does nothing.
 func Keep(ctx context.Context, d *db.DB, f partition.Filter, first []string, now func() time.Time) ([]Part, error) {
+	return kept(ctx, d, f, first, now, func(*db.Tx) error { return nil })
+}
+
+// kept is Keep, and then looks: on the snapshot that shows that there is nothing to be summed up, or on
+// one after that.
+func kept(ctx context.Context, d *db.DB, f partition.Filter, first []string, now func() time.Time, look func(*db.Tx) error) (fresh []Part, err error) {
 	var stale, total bool
-	err := d.Read(ctx, func(tx *db.Tx) error {
-		keeps, err := store.KeepsDigests(ctx, tx)
-		if err != nil || !keeps {
+	err = d.Read(ctx, func(tx *db.Tx) error {
+		if stale, total, err = toKeep(ctx, tx, f); err != nil || stale || total {
 			return err
 		}
-		if stale, err = store.AnyStale(ctx, tx, f); err != nil {
-			return err
-		}
-		total, err = store.NeedsTotal(ctx, tx, f)
-		return err
+		return look(tx)
 	})
-	if err == nil && total {
+	if err != nil || !stale && !total {
+		return nil, err
+	}
+	if fresh, err = keep(ctx, d, f, first, now, stale, total); err != nil {
+		return nil, err
+	}
+	return fresh, d.Read(ctx, look)
+}
+
+// toKeep says whether there are digests to be summed up, and whether their total is to be kept.
+func toKeep(ctx context.Context, tx *db.Tx, f partition.Filter) (stale, total bool, err error) {
+	keeps, err := store.KeepsDigests(ctx, tx)
+	if err != nil || !keeps {
+		return false, false, err
+	}
+	if stale, err = store.AnyStale(ctx, tx, f); err != nil {
+		return false, false, err
+	}
+	total, err = store.NeedsTotal(ctx, tx, f)
+	return stale, total, err
+}
+
+// keep does what toKeep says.
+func keep(ctx context.Context, d *db.DB, f partition.Filter, first []string, now func() time.Time, stale, total bool) (_ []Part, err error) {
+	if total {
 		err = d.Write(ctx, func(tx *db.Tx) error {
 			if err := tx.Lock(ctx, f, false); err != nil {
 				return err

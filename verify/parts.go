@@ -33,18 +33,15 @@ func (a Answer) Agrees(expected *Kept) bool {
 
 // remembered is what the peer's kept digests are expected to sum up to: the same as
 // ours, or what they were when the difference to these very ones was explained.
-func (g Glance) remembered(ctx context.Context, d *db.DB, ours *Kept) (*Kept, error) {
+func (g Glance) remembered(ctx context.Context, tx *db.Tx, ours *Kept) (*Kept, error) {
 	if ours == nil || !ours.Complete || g.Start < "2" {
 		return ours, nil // now and then it is looked again: claims may have risen since
 	}
 	expected := *ours
-	err := d.Read(ctx, func(tx *db.Tx) error {
-		theirs, err := store.Explained(ctx, tx, g.Peer, g.scope(), ours.Sum())
-		if err == nil && theirs != "" {
-			expected.Digest = NewDigest(expected.Records, theirs)
-		}
-		return err
-	})
+	theirs, err := store.Explained(ctx, tx, g.Peer, g.scope(), ours.Sum())
+	if err == nil && theirs != "" {
+		expected.Digest = NewDigest(expected.Records, theirs)
+	}
 	return &expected, err
 }
 
