@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"github.com/morango-go/morango/engine"
 	"github.com/morango-go/morango/session"
 	"github.com/morango-go/morango/stage"
 	"github.com/morango-go/morango/wire"
@@ -22,27 +23,21 @@ func (d *drive) briefly(ctx context.Context) error {
 	}
 	remote, err := d.open(ctx, d.t.ClientFSIC, stage.Queuing)
 	if err == nil {
-		err = d.learn(ctx, remote)
+		u := engine.Update{ServerFSIC: &remote.ServerFSIC, RecordsTotal: remote.RecordsTotal}
+		d.t, _, err = d.Engine.Queue(ctx, d.t, u, d.terms)
 	}
 	if err == nil {
-		err = d.Engine.TakeOmissions(ctx, d.t, remote.LeftOut)
+		d.t, err = d.Engine.TakeOmissions(ctx, d.t, remote.LeftOut)
 	}
 	if err == nil && (d.t.RecordsTotal == nil || *d.t.RecordsTotal > 0) {
-		if err = d.run(ctx, stage.Queuing); err == nil {
-			err = d.pullStream(ctx)
-		}
-		if err == nil {
+		if err = d.pullStream(ctx); err == nil {
 			err = d.run(ctx, stage.Deserializing)
 		}
 	}
 	if err != nil {
 		return err
 	}
-	told, err := d.Engine.Omissions(ctx, d.t)
-	if err != nil {
-		return err
-	}
-	if told != nil {
+	if engine.Omissions(d.t) != nil {
 		if err := d.run(ctx, stage.Deserializing); err != nil {
 			return err
 		}
@@ -84,7 +79,7 @@ func (d *drive) pushBriefly(ctx context.Context) error {
 
 // run takes our side through its stages up to s.
 func (d *drive) run(ctx context.Context, s stage.Stage) error {
-	t, err := d.Engine.Run(ctx, d.t.ID, s, d.terms)
+	t, err := d.Engine.Run(ctx, d.t, s, d.terms)
 	if err == nil {
 		d.t = t
 	}
@@ -116,11 +111,9 @@ func (d *drive) settle(ctx context.Context) error {
 	update := wire.TransferSessionUpdate{
 		TransferStage: &name, RecordsTransferred: &d.t.RecordsTransferred,
 		BytesReceived: &d.t.BytesSent, BytesSent: &d.t.BytesReceived, // seen from the server
+		LeftOut: engine.Omissions(d.t),
 	}
 	var err error
-	if update.LeftOut, err = d.Engine.Omissions(ctx, d.t); err != nil {
-		return err
-	}
 	if _, err = d.peer.UpdateTransferSession(ctx, d.t.ID, update); IsNotFound(err) {
 		return nil
 	}

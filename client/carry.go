@@ -16,11 +16,8 @@ import (
 
 // streams looks whether an interrupted transfer session goes on in the way it began, and
 // where.
-func (d *drive) streams(ctx context.Context, remote wire.TransferSession) error {
-	_, streams, err := d.Engine.Cursor(ctx, d.t)
-	if err != nil {
-		return err
-	}
+func (d *drive) streams(remote wire.TransferSession) error {
+	_, streams := d.t.Cursor()
 	if streams && !d.terms.Stream || stage.Reached(d.t, stage.Queuing) && streams != d.terms.Stream {
 		return errGone // one of us could do more, or less, when it began
 	}
@@ -46,7 +43,7 @@ func (d *drive) pushStream(ctx context.Context) error {
 	for {
 		before, meter := d.t, d.meter()
 		remote, err := d.peer.PushStream(ctx, d.t.ID, func(ctx context.Context, w io.Writer) error {
-			_, err := d.Engine.StreamOut(ctx, d.t.ID, engine.StreamOptions{After: d.cursor, Records: d.limit, Sent: func(records int64) {
+			_, err := d.Engine.StreamOut(ctx, before, engine.StreamOptions{After: d.cursor, Records: d.limit, Sent: func(records int64) {
 				now := before
 				now.RecordsTransferred += records
 				now.BytesSent, now.BytesReceived = meter()
@@ -66,16 +63,20 @@ func (d *drive) pushStream(ctx context.Context) error {
 		if come { // it is the total now
 			u.RecordsTransferred = &remote.RecordsTransferred
 		}
+		if d.ended = come && !remote.Active; d.ended && d.brief && remote.LeftOut == nil {
+			d.tell(remote)
+			d.t, err = d.Engine.End(ctx, d.t, u, d.terms)
+			return err
+		}
 		if d.t, err = d.Engine.Update(ctx, d.t.ID, u); err != nil {
 			return err
 		}
-		if err := d.Engine.TakeOmissions(ctx, d.t, remote.LeftOut); err != nil {
+		if d.t, err = d.Engine.TakeOmissions(ctx, d.t, remote.LeftOut); err != nil {
 			return err
 		}
 		d.tell(remote)
 		d.t.RecordsTransferred = remote.RecordsTransferred
 		if come {
-			d.ended = !remote.Active
 			return nil
 		}
 		if remote.StreamCursor == nil || *remote.StreamCursor <= d.cursor {
@@ -90,13 +91,10 @@ func (d *drive) pushStream(ctx context.Context) error {
 // pullStream fetches the records, in one request or, where the peer ends it, in some.
 func (d *drive) pullStream(ctx context.Context) error {
 	for !stage.Reached(d.t, stage.Transferring) {
-		after, _, err := d.Engine.Cursor(ctx, d.t)
-		if err != nil {
-			return err
-		}
+		after, _ := d.t.Cursor()
 		meter := d.meter()
-		err = d.peer.PullStream(ctx, d.t.ID, after, d.limit, func(body io.Reader) error {
-			t, end, err := d.Engine.StreamIn(ctx, d.t.ID, body, int(d.limit), meter)
+		err := d.peer.PullStream(ctx, d.t.ID, after, d.limit, func(body io.Reader) error {
+			t, end, err := d.Engine.StreamIn(ctx, d.t, body, int(d.limit), meter)
 			d.t = t
 			if err == nil && end.More && end.After <= after {
 				err = fmt.Errorf("transfer session %s: the peer sent nothing: %w", d.t.ID, transfer.ErrShort)

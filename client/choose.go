@@ -13,44 +13,53 @@ import (
 // Certificates finds an own certificate, the one with the given id unless that is "",
 // and one of the peer's that come from the same root; ErrNoCertificate.
 func (s Syncer) Certificates(ctx context.Context, id string) (own, other *cert.Certificate, err error) {
-	owned, roots, err := s.owned(ctx)
+	var all owned
+	err = s.Engine.Env().DB.Read(ctx, func(tx *db.Tx) (err error) {
+		all, err = s.owned(ctx, tx)
+		return err
+	})
 	if err != nil {
 		return nil, nil, err
 	}
-	return s.choose(ctx, id, owned, roots, map[string][]*cert.Certificate{})
+	chain, other, err := s.choose(ctx, id, all, map[string][]*cert.Certificate{})
+	if err != nil {
+		return nil, nil, err
+	}
+	return chain.own(), other, nil
 }
 
-// owned are our own certificates, with the root of each.
-func (s Syncer) owned(ctx context.Context) (owned []*cert.Certificate, roots map[string]string, err error) {
-	env := s.Engine.Env()
-	roots = map[string]string{}
-	err = env.DB.Read(ctx, func(tx *db.Tx) (err error) {
-		if owned, err = session.Owned(ctx, tx, env.Profile.Name); err != nil {
-			return err
+// owned are our own certificates, each with its chain.
+type owned []chain
+
+// chain is a certificate's, root first, itself last.
+type chain []*cert.Certificate
+
+func (c chain) root() string           { return c[0].ID }
+func (c chain) own() *cert.Certificate { return c[len(c)-1] }
+
+func (s Syncer) owned(ctx context.Context, tx *db.Tx) (all owned, err error) {
+	list, err := session.Owned(ctx, tx, s.Engine.Env().Profile.Name)
+	for _, mine := range list {
+		var c chain
+		if c, err = session.Chain(ctx, tx, mine); err != nil {
+			break
 		}
-		for _, mine := range owned {
-			chain, err := session.Ancestors(ctx, tx, mine.ID)
-			if err != nil {
-				return err
-			}
-			roots[mine.ID] = chain[0].ID
-		}
-		return nil
-	})
-	if err != nil {
-		return nil, nil, fmt.Errorf("own certificates: %w", err)
+		all = append(all, c)
 	}
-	return owned, roots, nil
+	if err != nil {
+		return nil, fmt.Errorf("own certificates: %w", err)
+	}
+	return all, nil
 }
 
 // choose is Certificates of those owned; asked are the peer's certificates by root, as far as
 // they are known already.
-func (s Syncer) choose(ctx context.Context, id string, owned []*cert.Certificate, roots map[string]string, asked map[string][]*cert.Certificate) (own, other *cert.Certificate, err error) {
-	for _, mine := range owned {
-		if id != "" && mine.ID != id {
+func (s Syncer) choose(ctx context.Context, id string, all owned, asked map[string][]*cert.Certificate) (mine chain, other *cert.Certificate, err error) {
+	for _, mine := range all {
+		if id != "" && mine.own().ID != id {
 			continue
 		}
-		root := roots[mine.ID]
+		root := mine.root()
 		if _, ok := asked[root]; !ok {
 			if asked[root], err = s.Peer.Certificates(ctx, root); err != nil {
 				return nil, nil, err
@@ -61,7 +70,7 @@ func (s Syncer) choose(ctx context.Context, id string, owned []*cert.Certificate
 		}
 	}
 	return nil, nil, fmt.Errorf("%w with %s for profile %s: this node holds %d certificates and the server has none under their roots; get one with a certificate request (--user)",
-		ErrNoCertificate, s.Peer.BaseURL, s.Engine.Env().Profile.Name, len(owned))
+		ErrNoCertificate, s.Peer.BaseURL, s.Engine.Env().Profile.Name, len(all))
 }
 
 // widest returns the certificate that allows at least what the others do, or the
@@ -103,23 +112,28 @@ func scopeIn(ctx context.Context, tx *db.Tx, one *cert.Certificate) (partition.S
 // scopes reads the scopes of the session's two certificates, which may be one and the
 // same: a copied device may meet its original.
 func (c *conversation) scopes(ctx context.Context) error {
-	return c.Engine.Env().DB.Read(ctx, func(tx *db.Tx) (err error) {
-		if c.mine, err = c.scope(ctx, tx, c.sync.ClientCertificateID); err == nil {
-			c.theirs, err = c.scope(ctx, tx, c.sync.ServerCertificateID)
+	return c.Engine.Env().DB.Read(ctx, func(tx *db.Tx) error {
+		mine, theirs, err := session.Two(ctx, tx, c.sync.ClientCertificateID, c.sync.ServerCertificateID)
+		if err != nil {
+			return fmt.Errorf("the certificates of sync session %s: %w", c.sync.ID, err)
 		}
-		return err
+		return c.scopesOf(ctx, tx, mine, theirs)
 	})
 }
 
-func (c *conversation) scope(ctx context.Context, tx *db.Tx, id string) (scope partition.Scope, err error) {
-	one, err := session.Certificate(ctx, tx, id)
+// scopesOf is scopes of certificates that were read.
+func (c *conversation) scopesOf(ctx context.Context, tx *db.Tx, mine, theirs *cert.Certificate) error {
+	defs, err := session.Definitions(ctx, tx)
 	if err == nil {
-		scope, err = scopeIn(ctx, tx, one)
+		c.mine, err = mine.Scope(defs)
+	}
+	if err == nil {
+		c.theirs, err = theirs.Scope(defs)
 	}
 	if err != nil {
-		return scope, fmt.Errorf("certificate %s of sync session %s: %w", id, c.sync.ID, err)
+		return fmt.Errorf("what certificates %s and %s allow: %w", mine.ID, theirs.ID, err)
 	}
-	return scope, nil
+	return nil
 }
 
 // filter returns what is to be transferred in one direction: what was asked for, or

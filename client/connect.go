@@ -37,14 +37,14 @@ type conversation struct {
 
 // connect resumes the interrupted sync session with the peer, or opens a new one.
 func (s Syncer) connect(ctx context.Context, o Options, r *Result) (*conversation, error) {
-	owned, roots, err := s.owned(ctx)
+	all, interrupted, err := s.ours(ctx, o)
 	if err != nil {
 		return nil, err
 	}
 	root := ""
-	for _, mine := range owned {
-		if root == "" && (o.CertificateID == "" || mine.ID == o.CertificateID) {
-			root = roots[mine.ID]
+	for _, mine := range all {
+		if root == "" && (o.CertificateID == "" || mine.own().ID == o.CertificateID) {
+			root = mine.root()
 		}
 	}
 	info, err := s.Peer.Greet(ctx, root)
@@ -56,8 +56,8 @@ func (s Syncer) connect(ctx context.Context, o Options, r *Result) (*conversatio
 		async: both.Has(wire.AsyncOperations),
 		terms: engine.TermsOf(both), limit: o.bound}
 	r.ServerInstance = info.InstanceID
-	if !o.Fresh {
-		if ok, err := c.resume(ctx, o); err != nil || ok {
+	if interrupted != nil {
+		if ok, err := c.resume(ctx, *interrupted); err != nil || ok {
 			r.SyncSession, r.Resumed, c.resumed = c.sync.ID, ok, ok
 			return c, err
 		}
@@ -68,33 +68,44 @@ func (s Syncer) connect(ctx context.Context, o Options, r *Result) (*conversatio
 			return nil, fmt.Errorf("the certificates of %s: %w", s.Peer.BaseURL, err)
 		}
 	}
-	own, other, err := s.choose(ctx, o.CertificateID, owned, roots, known)
+	mine, other, err := s.choose(ctx, o.CertificateID, all, known)
 	if err != nil {
 		return nil, err
 	}
-	if err := c.open(ctx, own, other, info.Nonce); err != nil {
+	if err := c.open(ctx, mine, other, info.Nonce); err != nil {
 		return nil, err
 	}
 	r.SyncSession = c.sync.ID
 	return c, nil
 }
 
-// resume looks for a sync session that was interrupted and is still open on both
-// sides. One that the peer has closed is closed here too.
-func (c *conversation) resume(ctx context.Context, o Options) (bool, error) {
-	env := c.Engine.Env()
-	var found session.Sync
-	err := env.DB.Read(ctx, func(tx *db.Tx) (err error) {
-		found, err = session.ResumableSync(ctx, tx, env.Profile.Name, c.peer.BaseURL)
-		return err
+// ours reads what this side begins with: its certificates, and the sync session with the peer that
+// was interrupted, nil where there is none or it is not to go on.
+func (s Syncer) ours(ctx context.Context, o Options) (all owned, interrupted *session.Sync, err error) {
+	env := s.Engine.Env()
+	err = env.DB.Read(ctx, func(tx *db.Tx) (err error) {
+		if all, err = s.owned(ctx, tx); err != nil || o.Fresh {
+			return err
+		}
+		found, err := session.ResumableSync(ctx, tx, env.Profile.Name, s.Peer.BaseURL)
+		switch {
+		case errors.Is(err, session.ErrNotFound):
+			return nil
+		case err != nil:
+			return fmt.Errorf("look for an interrupted sync: %w", err)
+		case o.CertificateID == "" || o.CertificateID == found.ClientCertificateID:
+			interrupted = &found
+		}
+		return nil
 	})
-	if errors.Is(err, session.ErrNotFound) || err == nil && o.CertificateID != "" && o.CertificateID != found.ClientCertificateID {
-		return false, nil
-	}
-	if err != nil {
-		return false, fmt.Errorf("look for an interrupted sync: %w", err)
-	}
-	_, err = c.peer.SyncSession(ctx, found.ID)
+	return all, interrupted, err
+}
+
+// resume goes on with a sync session that was interrupted, if it is still open on both
+// sides. One that the peer has closed is closed here too.
+func (c *conversation) resume(ctx context.Context, found session.Sync) (bool, error) {
+	env := c.Engine.Env()
+	_, err := c.peer.SyncSession(ctx, found.ID)
 	if IsNotFound(err) {
 		return false, c.forget(ctx, found.ID)
 	}
@@ -132,12 +143,11 @@ func (c *conversation) forget(ctx context.Context, id string) error {
 
 // open proves our certificate to the peer and has the peer prove its own. Nonce is nil when
 // the peer has not given one yet.
-func (c *conversation) open(ctx context.Context, own, other *cert.Certificate, nonce *wire.Nonce) error {
-	chain, err := c.chains(ctx, own, other)
-	if err != nil {
+func (c *conversation) open(ctx context.Context, mine chain, other *cert.Certificate, nonce *wire.Nonce) error {
+	if err := c.allowed(ctx, mine.own(), other); err != nil {
 		return err
 	}
-	env := c.Engine.Env()
+	own, env := mine.own(), c.Engine.Env()
 	if nonce == nil {
 		asked, err := c.peer.Nonce(ctx)
 		if err != nil {
@@ -149,7 +159,7 @@ func (c *conversation) open(ctx context.Context, own, other *cert.Certificate, n
 	if err != nil {
 		return err
 	}
-	request, err := c.request(ctx, id, nonce.ID, own, other, chain)
+	request, err := c.request(ctx, id, nonce.ID, mine, other)
 	if err != nil {
 		return err
 	}
@@ -172,10 +182,11 @@ func (c *conversation) open(ctx context.Context, own, other *cert.Certificate, n
 	if err := env.DB.Write(ctx, func(tx *db.Tx) error { return session.CreateSync(ctx, tx, c.sync) }); err != nil {
 		return fmt.Errorf("keep sync session %s: %w", id, err)
 	}
-	return c.scopes(ctx)
+	return nil
 }
 
-func (c *conversation) request(ctx context.Context, id, nonce string, own, other *cert.Certificate, chain []*cert.Certificate) (wire.SyncSessionRequest, error) {
+func (c *conversation) request(ctx context.Context, id, nonce string, mine chain, other *cert.Certificate) (wire.SyncSessionRequest, error) {
+	own := mine.own()
 	instance, err := c.Engine.InstanceJSON(ctx)
 	if err != nil {
 		return wire.SyncSessionRequest{}, err
@@ -187,29 +198,29 @@ func (c *conversation) request(ctx context.Context, id, nonce string, own, other
 	client, server := addresses(ctx, c.peer.BaseURL)
 	return wire.SyncSessionRequest{
 		ID: id, ServerCertificateID: other.ID, ClientCertificateID: own.ID, Profile: own.Profile,
-		CertificateChain: cert.MarshalChain(chain), ConnectionPath: c.peer.BaseURL,
+		CertificateChain: cert.MarshalChain(mine), ConnectionPath: c.peer.BaseURL,
 		Instance: instance, Nonce: nonce, ClientIP: client, ServerIP: server, Signature: signature,
 	}, nil
 }
 
-// chains returns the chain of our certificate, and sees to it that the chain of the server's is
+// allowed finds out what the two certificates allow, and sees to it that the chain of the server's is
 // known here.
-func (c *conversation) chains(ctx context.Context, own, other *cert.Certificate) (chain []*cert.Certificate, err error) {
-	known := true
-	err = c.Engine.Env().DB.Read(ctx, func(tx *db.Tx) (err error) {
-		if chain, err = session.Ancestors(ctx, tx, own.ID); err != nil {
+func (c *conversation) allowed(ctx context.Context, own, other *cert.Certificate) error {
+	look := func(tx *db.Tx) error {
+		theirs, err := session.Certificate(ctx, tx, other.ID)
+		if err != nil {
 			return err
 		}
-		_, err = session.Certificate(ctx, tx, other.ID)
-		if known = !errors.Is(err, session.ErrNotFound); !known {
-			return nil
-		}
-		return err
-	})
-	if err == nil && !known {
-		err = c.saveServerChain(ctx, other)
+		return c.scopesOf(ctx, tx, own, theirs)
 	}
-	return chain, err
+	d := c.Engine.Env().DB
+	err := d.Read(ctx, look)
+	if errors.Is(err, session.ErrNotFound) {
+		if err = c.saveServerChain(ctx, other); err == nil {
+			err = d.Read(ctx, look)
+		}
+	}
+	return err
 }
 
 // saveServerChain fetches the chain of the server's certificate, and checks it.
@@ -220,7 +231,7 @@ func (c *conversation) saveServerChain(ctx context.Context, other *cert.Certific
 		return err
 	}
 	err = env.DB.Write(ctx, func(tx *db.Tx) error {
-		_, err := session.SaveChain(ctx, tx, chain, other.ID)
+		_, _, err := session.SaveChain(ctx, tx, chain, other.ID)
 		return err
 	})
 	if err != nil {

@@ -57,10 +57,8 @@ func (c *conversation) transfer(ctx context.Context, push bool, filter partition
 	}
 	out := Transfer{Session: d.t, Completed: err == nil, Report: c.Engine.Report(d.t.ID)}
 	if d.t.ID != "" {
-		var readErr error
-		out.LeftOut, readErr = c.Engine.LeftOut(context.WithoutCancel(ctx), d.t)
-		if err == nil {
-			err = readErr
+		if out.LeftOut = d.t.LeftOut(); err != nil { // more may be known than was
+			out.LeftOut, _ = c.Engine.LeftOut(context.WithoutCancel(ctx), d.t)
 		}
 	}
 	if err == nil {
@@ -126,7 +124,7 @@ func (d *drive) rejoin(ctx context.Context) error {
 		d.alone = true
 	}
 	d.done = remote.RecordsTransferred
-	return d.streams(ctx, remote)
+	return d.streams(remote)
 }
 
 // create opens the transfer session on the peer.
@@ -181,7 +179,7 @@ func (d *drive) pass(ctx context.Context, s stage.Stage) error {
 		}
 		asked = true
 	}
-	t, err := d.Engine.Run(ctx, d.t.ID, s, d.terms)
+	t, err := d.Engine.Run(ctx, d.t, s, d.terms)
 	if err != nil {
 		return err
 	}
@@ -215,11 +213,7 @@ func (d *drive) passRemote(ctx context.Context, s stage.Stage) error {
 			update.RecordsTotal = d.t.RecordsTotal
 		}
 		if d.t.Push && d.peer.Shared().Has(wire.MoranGo) {
-			update.ClientFSIC = &d.t.ClientFSIC
-			var err error
-			if update.LeftOut, err = d.Engine.Omissions(ctx, d.t); err != nil {
-				return err
-			}
+			update.ClientFSIC, update.LeftOut = &d.t.ClientFSIC, engine.Omissions(d.t)
 		}
 	case stage.Deserializing:
 		if !d.t.Push {
@@ -239,7 +233,8 @@ func (d *drive) passRemote(ctx context.Context, s stage.Stage) error {
 	if err != nil {
 		return err
 	}
-	return d.Engine.TakeOmissions(ctx, d.t, remote.LeftOut)
+	d.t, err = d.Engine.TakeOmissions(ctx, d.t, remote.LeftOut)
+	return err
 }
 
 // passLegacy plays the stages with a server that works only within a request: it
@@ -329,9 +324,7 @@ func (d *drive) move(ctx context.Context) error {
 		BytesReceived: &d.t.BytesSent, BytesSent: &d.t.BytesReceived,
 	}
 	if d.peer.Shared().Has(wire.MoranGo) {
-		if update.LeftOut, err = d.Engine.Omissions(ctx, d.t); err != nil {
-			return err
-		}
+		update.LeftOut = engine.Omissions(d.t)
 	}
 	_, err = d.peer.UpdateTransferSession(ctx, d.t.ID, update)
 	return err
@@ -349,7 +342,7 @@ func (d *drive) finish(ctx context.Context) error {
 	if err := d.peer.CloseTransferSession(ctx, d.t.ID); err != nil && !IsNotFound(err) {
 		return err
 	}
-	t, err := d.Engine.Run(ctx, d.t.ID, stage.Cleanup, d.terms)
+	t, err := d.Engine.Run(ctx, d.t, stage.Cleanup, d.terms)
 	if err == nil {
 		d.t = t
 	}

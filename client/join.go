@@ -75,7 +75,7 @@ func Join(ctx context.Context, d *db.DB, p *Peer, o JoinOptions) (*cert.Certific
 		return nil, err
 	}
 	err = d.Write(ctx, func(tx *db.Tx) error {
-		_, err := session.SaveChain(ctx, tx, append(slices.Clone(chain), own), own.ID)
+		_, _, err := session.SaveChain(ctx, tx, append(slices.Clone(chain), own), own.ID)
 		return err
 	})
 	if err != nil {

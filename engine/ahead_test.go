@@ -92,7 +92,8 @@ func TestStreamGivenUp(t *testing.T) {
 		go func() {
 			defer close(done)
 			defer func() { panicked = recover() }()
-			_, _, err = e.StreamIn(ctx, testID(101), l, 1, nil)
+			row, _ := e.Transfer(ctx, testID(101))
+			_, _, err = e.StreamIn(ctx, row, l, 1, nil)
 		}()
 		select {
 		case <-done:

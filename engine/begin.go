@@ -71,12 +71,16 @@ func (e *Engine) open(ctx context.Context, t session.Transfer) (session.Transfer
 	if claim == untold {
 		claim = ""
 	}
-	want, own := t, side{}
+	want := t
 	_, err := e.confirmed(ctx, func(tx *db.Tx) (session.Transfer, string, error) {
 		t = want
 		return t, claim, nil
-	}, func(tx *db.Tx) error {
-		if err := e.beginTelling(ctx, tx); err != nil {
+	}, func(tx *db.Tx, seen *own) error {
+		if err := e.beginTelling(ctx, tx, seen); err != nil {
+			return err
+		}
+		sync, err := session.GetSync(ctx, tx, t.SyncSessionID)
+		if err != nil {
 			return err
 		}
 		open, err := session.ActiveOfSync(ctx, tx, t.SyncSessionID, t.Push)
@@ -98,17 +102,9 @@ func (e *Engine) open(ctx context.Context, t session.Transfer) (session.Transfer
 		if t.ClientFSIC == "" {
 			t.ClientFSIC = untold
 		}
-		t.ServerFSIC = untold
-		if err := session.CreateTransfer(ctx, tx, t); err != nil {
-			return err
-		}
-		sync, err := session.GetSync(ctx, tx, t.SyncSessionID)
-		own = sideOf(t, sync)
-		return err
+		t.ServerFSIC, t.Within = untold, sync.Within()
+		return session.CreateTransfer(ctx, tx, t)
 	})
-	if err == nil && own != (side{}) {
-		e.remember(t.ID, own)
-	}
 	return t, err
 }
 
@@ -146,29 +142,59 @@ func (e *Engine) Update(ctx context.Context, id string, u Update) (session.Trans
 // Learn is Update, and reports whether the peer's claim showed this database to be a copy, so that
 // it has a new id.
 func (e *Engine) Learn(ctx context.Context, id string, u Update) (t session.Transfer, renewed bool, err error) {
-	var s side
+	return e.learn(ctx, id, u, func(*session.Transfer) error { return nil })
+}
+
+// Queue is Learn on the side that is to receive a stream, with which its part of queuing is done, in one
+// transaction: for it that is to know how much is going to come. terms are of a stream.
+func (e *Engine) Queue(ctx context.Context, t session.Transfer, u Update, terms Terms) (_ session.Transfer, renewed bool, err error) {
+	if next, more := stage.Following(t); !more || next != stage.Queuing || sideOf(t).producer {
+		if t, renewed, err = e.Learn(ctx, t.ID, u); err == nil {
+			t, err = e.Run(ctx, t, stage.Queuing, terms)
+		}
+		return t, renewed, err
+	}
+	steps := e.steps(terms)
+	steps[stage.Queuing] = func(ctx context.Context, t *session.Transfer) (stage.Status, error) {
+		*t, renewed, err = e.learn(ctx, t.ID, u, func(t *session.Transfer) error {
+			if stage.Reached(*t, stage.Queuing) {
+				return nil
+			}
+			e.env.Completed(t, stage.Queuing)
+			return t.MarkStream()
+		})
+		return stage.Completed, err
+	}
+	t, err = stage.Runner{Env: e.env, Steps: steps, Idle: e.idle}.Run(ctx, t, stage.Queuing)
+	return t, renewed, err
+}
+
+// learn is Learn, and changes the session's row further.
+func (e *Engine) learn(ctx context.Context, id string, u Update, further func(*session.Transfer) error) (t session.Transfer, renewed bool, err error) {
 	renewed, err = e.confirmed(ctx, func(tx *db.Tx) (_ session.Transfer, claim string, err error) {
 		if t, err = session.ActiveTransfer(ctx, tx, id); err != nil {
 			return t, "", err
 		}
-		sync, err := session.GetSync(ctx, tx, t.SyncSessionID)
-		if err != nil {
-			return t, "", err
-		}
-		s = sideOf(t, sync)
 		text := u.ServerFSIC
-		if s.server {
+		if sideOf(t).server {
 			text = u.ClientFSIC
 		}
 		if text != nil && !stage.Reached(t, stage.Queuing) {
 			claim = *text
 		}
 		return t, claim, nil
-	}, func(tx *db.Tx) error {
-		if err := e.updateClaims(ctx, tx, &t, s, u); err != nil {
+	}, func(tx *db.Tx, _ *own) error {
+		before := t
+		if err := updateClaims(&t, u); err != nil {
 			return err
 		}
-		return e.updateCounts(ctx, tx, &t, s, u)
+		if err := updateCounts(&t, u); err != nil {
+			return err
+		}
+		if err := further(&t); err != nil {
+			return err
+		}
+		return session.Write(ctx, tx, before, &t, e.env.Now())
 	})
 	if err != nil {
 		return t, renewed, fmt.Errorf("update transfer session %s: %w", id, err)
@@ -176,10 +202,10 @@ func (e *Engine) Learn(ctx context.Context, id string, u Update) (t session.Tran
 	return t, renewed, nil
 }
 
-func (e *Engine) updateClaims(ctx context.Context, tx *db.Tx, t *session.Transfer, s side, u Update) error {
-	text, set := u.ServerFSIC, session.SetServerFSIC
-	if s.server {
-		text, set = u.ClientFSIC, session.SetClientFSIC
+func updateClaims(t *session.Transfer, u Update) error {
+	text, claim := u.ServerFSIC, &t.ServerFSIC
+	if sideOf(*t).server {
+		text, claim = u.ClientFSIC, &t.ClientFSIC
 	}
 	if text == nil || stage.Reached(*t, stage.Queuing) {
 		return nil
@@ -187,69 +213,49 @@ func (e *Engine) updateClaims(ctx context.Context, tx *db.Tx, t *session.Transfe
 	if _, err := readClaim(*text, partition.Parse(t.Filter)); err != nil {
 		return err
 	}
-	if s.server {
-		t.ClientFSIC = *text
-	} else {
-		t.ServerFSIC = *text
-	}
-	return set(ctx, tx, t.ID, *text)
+	*claim = *text
+	return nil
 }
 
 // updateCounts believes the producer's total, and the receiver's progress. Bytes are
 // information, whoever tells them.
-func (e *Engine) updateCounts(ctx context.Context, tx *db.Tx, t *session.Transfer, s side, u Update) error {
-	if u.RecordsTotal != nil && !s.producer && !stage.Reached(*t, stage.Transferring) {
-		if err := e.believeTotal(ctx, tx, t, *u.RecordsTotal); err != nil {
+func updateCounts(t *session.Transfer, u Update) error {
+	producer := sideOf(*t).producer
+	if u.RecordsTotal != nil && !producer && !stage.Reached(*t, stage.Transferring) {
+		if err := believeTotal(t, *u.RecordsTotal); err != nil {
 			return err
 		}
 	}
-	if u.RecordsTransferred == nil && u.BytesSent == nil && u.BytesReceived == nil {
-		return nil
-	}
-	if u.RecordsTransferred != nil && s.producer {
-		if err := e.updateTotal(ctx, tx, t, *u.RecordsTransferred); err != nil {
-			return err
-		}
+	if u.RecordsTransferred != nil && producer {
+		updateTotal(t, *u.RecordsTransferred)
 		if *u.RecordsTransferred < 0 || t.RecordsTotal == nil || *u.RecordsTransferred > *t.RecordsTotal {
 			return fmt.Errorf("%d records transferred: %w", *u.RecordsTransferred, ErrBadCount)
 		}
 		t.RecordsTransferred = *u.RecordsTransferred
 	}
 	t.BytesSent, t.BytesReceived = valueOr(u.BytesSent, t.BytesSent), valueOr(u.BytesReceived, t.BytesReceived)
-	return session.SetProgress(ctx, tx, t.ID, session.Progress{
-		RecordsTransferred: t.RecordsTransferred, BytesSent: t.BytesSent, BytesReceived: t.BytesReceived,
-	}, e.env.Now())
+	return nil
 }
 
 // believeTotal takes over how many records the producer is to send. For a stream it is what
 // was counted before the first of them was read: more may have come since.
-func (e *Engine) believeTotal(ctx context.Context, tx *db.Tx, t *session.Transfer, total int64) error {
+func believeTotal(t *session.Transfer, total int64) error {
 	if total < t.RecordsTransferred {
-		sync, err := session.GetSync(ctx, tx, t.SyncSessionID)
-		if err != nil {
-			return err
-		}
-		if _, streams := sync.Cursor(t.ID); !streams || total < 0 {
+		if _, streams := t.Cursor(); !streams || total < 0 {
 			return fmt.Errorf("a total of %d records when %d have come: %w", total, t.RecordsTransferred, ErrBadCount)
 		}
 		total = t.RecordsTransferred
 	}
 	t.RecordsTotal = &total
-	return session.SetTotal(ctx, tx, t.ID, total)
+	return nil
 }
 
 // updateTotal believes the receiver of a stream how many records there were: the number was
 // counted before the first of them was read.
-func (e *Engine) updateTotal(ctx context.Context, tx *db.Tx, t *session.Transfer, records int64) error {
-	sync, err := session.GetSync(ctx, tx, t.SyncSessionID)
-	if err != nil {
-		return err
+func updateTotal(t *session.Transfer, records int64) {
+	if _, streams := t.Cursor(); streams && records >= 0 && records <= counter.Greatest {
+		t.RecordsTotal = &records
 	}
-	if _, streams := sync.Cursor(t.ID); !streams || records < 0 || records > counter.Greatest {
-		return nil
-	}
-	t.RecordsTotal = &records
-	return session.SetTotal(ctx, tx, t.ID, records)
 }
 
 func valueOr(p *int64, otherwise int64) int64 {
@@ -270,11 +276,7 @@ func (e *Engine) Receive(ctx context.Context, id string, records []record.Record
 	if err != nil {
 		return t, err
 	}
-	s, err := e.side(ctx, t)
-	if err != nil {
-		return t, err
-	}
-	if s.producer {
+	if sideOf(t).producer {
 		return t, fmt.Errorf("transfer session %s: %w", id, ErrWrongDirection)
 	}
 	after, err := transfer.Receive(ctx, e.env, t, records, nil)
@@ -282,11 +284,10 @@ func (e *Engine) Receive(ctx context.Context, id string, records []record.Record
 	if !errors.As(err, &refused) {
 		return after, err
 	}
-	warned, noteErr := e.warned(ctx, t, refused.Refused)
-	if noteErr != nil || !warned {
-		return after, errors.Join(err, noteErr)
+	if !e.warned(t, refused.Refused) {
+		return after, err
 	}
-	return transfer.Receive(ctx, e.env, t, records, e.refuse(s))
+	return transfer.Receive(ctx, e.env, t, records, e.refuse(sideOf(t)))
 }
 
 // Refuse is what a client's transferring stage does about records that it does not take.
@@ -297,6 +298,6 @@ func (e *Engine) Refuse() transfer.Refuse {
 // Finish ends a transfer session: what is left of its stages runs, then its buffer
 // goes. One whose records have not all come stays as it is, so that its client can
 // go on with it or leave it to Sweep. wait is as in Advance.
-func (e *Engine) Finish(ctx context.Context, id string, terms Terms, wait time.Duration) (session.Transfer, error) {
-	return e.Advance(ctx, id, stage.Cleanup, terms, wait)
+func (e *Engine) Finish(ctx context.Context, t session.Transfer, terms Terms, wait time.Duration) (session.Transfer, error) {
+	return e.Advance(ctx, t, stage.Cleanup, terms, wait)
 }

@@ -68,7 +68,6 @@ type Engine struct {
 	running map[string]*task
 	alive   map[string]int // transfer sessions that KeepAlive keeps, how many times
 	reports map[string]Report
-	sides   map[string]side // by transfer session: those of the last maxSides at most
 	// Refused records, by client and content: see warned.
 	warnings map[[32]byte]bool
 	// When this database took new ids because of what peers claimed.
@@ -79,11 +78,8 @@ type Engine struct {
 func New(env stage.Env) *Engine {
 	ctx, cancel := context.WithCancel(context.Background())
 	return &Engine{env: env, ctx: ctx, cancel: cancel,
-		beat: beat, alive: map[string]int{}, running: map[string]*task{}, reports: map[string]Report{}, sides: map[string]side{}}
+		beat: beat, alive: map[string]int{}, running: map[string]*task{}, reports: map[string]Report{}}
 }
-
-// maxSides bounds what is remembered of transfer sessions that may have ended long ago.
-const maxSides = 1024
 
 // Env returns what the engine was made with.
 func (e *Engine) Env() stage.Env { return e.env }
@@ -139,8 +135,8 @@ type side struct {
 }
 
 // sideOf finds this peer's part: the client produces in a push, the server in a pull.
-func sideOf(t session.Transfer, s session.Sync) side {
-	return side{server: s.IsServer, producer: t.Push != s.IsServer}
+func sideOf(t session.Transfer) side {
+	return side{server: t.Within.IsServer, producer: t.Push != t.Within.IsServer}
 }
 
 // peerClaim returns what the peer advertised, expanded to the session's filter.

@@ -166,34 +166,34 @@ func (e *Engine) replace(ctx context.Context, tx *db.Tx, known counter.Counters)
 
 // own is what this database has saved as, while it has its database id.
 type own struct {
+	database string           // its id; "" before it has one
 	counters map[string]int64 // of its instances
-	told     map[string]int64 // how much of that anybody else can know from it
+	noted    map[string]int64 // as session.Told
+	told     map[string]int64 // how much of the counters anybody else can know from it
 }
 
 // ownInstances reads the instances under the database id in use. Where nothing was ever
 // noted, as in a database that the reference made, others may know all, unless there
 // never was a transfer.
-func ownInstances(ctx context.Context, tx *db.Tx) (o own, err error) {
-	if o.counters, err = store.LivingInstances(ctx, tx); err != nil {
-		return o, err
-	}
-	database, err := store.DatabaseID(ctx, tx)
-	if err != nil || database == "" {
+func ownInstances(ctx context.Context, tx *db.Tx) (own, error) {
+	self, err := store.ReadSelf(ctx, tx)
+	o := own{database: self.Database, counters: self.Living}
+	if err != nil || o.database == "" {
 		return own{}, err
 	}
-	noted, err := session.Told(ctx, tx, database)
-	if err != nil {
+	if o.noted, err = session.Told(ctx, tx, o.database); err != nil {
 		return own{}, err
 	}
-	if noted == nil {
+	if o.noted == nil {
 		met, err := session.AnyTransfer(ctx, tx)
 		if err != nil || met {
-			return own{counters: o.counters, told: o.counters}, err
+			o.told = o.counters
+			return o, err
 		}
 	}
 	o.told = make(map[string]int64, len(o.counters))
 	for id, n := range o.counters {
-		o.told[id] = min(n, noted[id])
+		o.told[id] = min(n, o.noted[id])
 	}
 	return o, nil
 }
@@ -201,41 +201,29 @@ func ownInstances(ctx context.Context, tx *db.Tx) (o own, err error) {
 // beginTelling notes, where nothing was ever noted, that others may know all that was
 // saved so far, or nothing if this is the first transfer of all: what is saved from now
 // on is noted when it is told. It comes before the transfer's row.
-func (e *Engine) beginTelling(ctx context.Context, tx *db.Tx) error {
-	database, err := store.DatabaseID(ctx, tx)
-	if err != nil || database == "" {
-		return err
+func (e *Engine) beginTelling(ctx context.Context, tx *db.Tx, seen *own) error {
+	if seen == nil {
+		o, err := ownInstances(ctx, tx)
+		if err != nil {
+			return err
+		}
+		seen = &o
 	}
-	if noted, err := session.Told(ctx, tx, database); err != nil || noted != nil {
-		return err
+	o := *seen
+	if o.database == "" || o.noted != nil {
+		return nil
 	}
-	met, err := session.AnyTransfer(ctx, tx)
-	switch {
-	case err != nil:
-		return err
-	case met:
-		return e.tell(ctx, tx)
-	}
-	return session.SetTold(ctx, tx, database, nil, e.env.Now())
+	return session.SetTold(ctx, tx, o.database, o.told, e.env.Now())
 }
 
 // tell notes that a peer is going to learn all that this database has saved so far. It
 // comes after the peer's claim was looked at, and before any record leaves.
 func (e *Engine) tell(ctx context.Context, tx *db.Tx) error {
-	database, living, err := saved(ctx, tx)
-	if err != nil || database == "" {
+	self, err := store.ReadSelf(ctx, tx)
+	if err != nil || self.Database == "" {
 		return err
 	}
-	return session.SetTold(ctx, tx, database, living, e.env.Now())
-}
-
-// saved is the id of this database, "" before it has one, and how far its instances have
-// saved.
-func saved(ctx context.Context, tx *db.Tx) (database string, living map[string]int64, err error) {
-	if living, err = store.LivingInstances(ctx, tx); err == nil {
-		database, err = store.DatabaseID(ctx, tx)
-	}
-	return database, living, err
+	return session.SetTold(ctx, tx, self.Database, self.Living, e.env.Now())
 }
 
 // confirmHistories is Confirm for what arrived records have seen. A claim does not name
@@ -244,10 +232,11 @@ func saved(ctx context.Context, tx *db.Tx) (database string, living map[string]i
 func (e *Engine) confirmHistories(ctx context.Context, t session.Transfer) error {
 	var known counter.Counters
 	err := e.env.DB.Read(ctx, func(tx *db.Tx) error {
-		living, err := store.LivingInstances(ctx, tx)
+		self, err := store.ReadSelf(ctx, tx)
 		if err != nil {
 			return err
 		}
+		living := self.Living
 		ids := make([]string, 0, len(living))
 		for id := range living {
 			ids = append(ids, id)
@@ -261,38 +250,30 @@ func (e *Engine) confirmHistories(ctx context.Context, t session.Transfer) error
 	return err
 }
 
-// answered returns those of the sender's claims that may be taken over. When this
-// database turned out to be a copy after it had asked for what it lacks, it may have
+// answered returns those of the sender's claims that may be taken over, and the living instances of
+// this database. When this database turned out to be a copy after it had asked for what it lacks, it may have
 // said that it holds rows which are somebody else's: those did not come, and what the
-// sender claims of that instance has to wait for the next transfer. empty says that nothing is
-// in the transfer's buffer.
-func (e *Engine) answered(ctx context.Context, t session.Transfer, s side, claim counter.ByPartition) (_ counter.ByPartition, empty bool, err error) {
+// sender claims of that instance has to wait for the next transfer.
+func answered(ctx context.Context, tx *db.Tx, t session.Transfer) (claim counter.ByPartition, living map[string]int64, err error) {
+	s, filter := sideOf(t), partition.Parse(t.Filter)
 	asked, err := s.ownClaim(t)
-	if err != nil {
-		return nil, false, err
+	if err == nil {
+		claim, err = s.peerClaim(t)
 	}
-	filter := partition.Parse(t.Filter)
-	var hold counter.ByPartition
-	var all, living map[string]int64
-	err = e.env.DB.Read(ctx, func(tx *db.Tx) error {
-		if empty, err = buffer.Empty(ctx, tx, t.ID); err != nil {
-			return err
-		}
-		if all, err = store.OwnInstances(ctx, tx); err != nil {
-			return err
-		}
-		if living, err = store.LivingInstances(ctx, tx); err != nil || len(living) == len(all) {
-			return err
-		}
-		f, err := store.FSIC(ctx, tx, filter, false, true)
-		hold = f.Expand(filter)
-		return err
-	})
 	if err != nil {
-		return nil, false, err
+		return nil, nil, err
 	}
-	for id := range all {
-		if _, alive := living[id]; alive || !above(asked, hold, id) {
+	self, err := store.ReadSelf(ctx, tx)
+	if err != nil || len(self.Living) == len(self.All) {
+		return claim, self.Living, err
+	}
+	f, err := store.FSIC(ctx, tx, filter, false, true)
+	if err != nil {
+		return nil, nil, err
+	}
+	hold := f.Expand(filter)
+	for id := range self.All {
+		if _, alive := self.Living[id]; alive || !above(asked, hold, id) {
 			continue
 		}
 		for prefix, counters := range claim {
@@ -300,7 +281,7 @@ func (e *Engine) answered(ctx context.Context, t session.Transfer, s side, claim
 			delete(claim[prefix], id)
 		}
 	}
-	return claim, empty, nil
+	return claim, self.Living, nil
 }
 
 // above reports whether asked says more of an instance than hold does.
@@ -318,8 +299,9 @@ var errCopied = errors.New("this database is a copy")
 
 // confirmed runs write in the transaction in which look has found the transfer session and the claim
 // of a peer, "" for none, and in which that is looked at as in Confirm: it is one transaction, for the
-// rule is that nothing comes of the look. It reports whether something did.
-func (e *Engine) confirmed(ctx context.Context, look func(*db.Tx) (session.Transfer, string, error), write func(*db.Tx) error) (renewed bool, err error) {
+// rule is that nothing comes of the look. seen is what was read for that, if it was. It reports whether
+// something came of it.
+func (e *Engine) confirmed(ctx context.Context, look func(*db.Tx) (session.Transfer, string, error), write func(tx *db.Tx, seen *own) error) (renewed bool, err error) {
 	for looked := false; ; looked = true {
 		var t session.Transfer
 		var claim string
@@ -327,17 +309,17 @@ func (e *Engine) confirmed(ctx context.Context, look func(*db.Tx) (session.Trans
 			if t, claim, err = look(tx); err != nil {
 				return err
 			}
-			if looked {
-				return write(tx)
+			if looked || claim == "" {
+				return write(tx, nil)
 			}
-			copied, err := e.copied(ctx, tx, t, claim)
-			switch {
-			case err != nil:
+			o, err := ownInstances(ctx, tx)
+			if err == nil {
+				err = o.confirm(t, claim)
+			}
+			if err != nil {
 				return err
-			case copied:
-				return errCopied
 			}
-			return write(tx)
+			return write(tx, &o)
 		})
 		if !errors.Is(err, errCopied) {
 			return renewed, err
@@ -348,19 +330,14 @@ func (e *Engine) confirmed(ctx context.Context, look func(*db.Tx) (session.Trans
 	}
 }
 
-// copied reports whether a claim shows this database to be a copy.
-func (e *Engine) copied(ctx context.Context, tx *db.Tx, t session.Transfer, claim string) (bool, error) {
-	if claim == "" {
-		return false, nil
-	}
+// confirm is errCopied for a claim that shows this database to be a copy.
+func (o own) confirm(t session.Transfer, claim string) error {
 	known, err := claimed(t, claim)
 	if err != nil {
-		return false, err
+		return err
 	}
-	own, err := ownInstances(ctx, tx)
-	if err != nil {
-		return false, err
+	if id, _ := store.Ahead(known, o.told); id != "" {
+		return errCopied
 	}
-	id, _ := store.Ahead(known, own.told)
-	return id != "", nil
+	return nil
 }

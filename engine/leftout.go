@@ -23,45 +23,16 @@ import (
 // in the transaction that goes on without the record. Until the record is mended, which
 // gives it a new version, what its instance saved after it comes again at every sync.
 
-// LeftOut returns what did not travel in a transfer session, as far as this side knows.
-func (e *Engine) LeftOut(ctx context.Context, t session.Transfer) (left session.LeftOut, err error) {
-	err = e.env.DB.Read(ctx, func(tx *db.Tx) error {
-		sync, err := session.GetSync(ctx, tx, t.SyncSessionID)
-		left = sync.LeftOut(t.ID)
-		return err
-	})
-	return left, err
+// LeftOut returns what did not travel in a transfer session, as far as this side knows now.
+func (e *Engine) LeftOut(ctx context.Context, t session.Transfer) (session.LeftOut, error) {
+	now, err := e.Transfer(ctx, t.ID)
+	return now.LeftOut(), err
 }
 
-// Standing is how a transfer session stands here, beside its row.
-type Standing struct {
-	Omissions *wire.Omissions // as in Omissions
-	Cursor    string          // as in Engine.Cursor, and
-	Streams   bool            // whether it is one
-}
-
-// Standing returns how a transfer session stands here.
-func (e *Engine) Standing(ctx context.Context, t session.Transfer) (now Standing, err error) {
-	err = e.env.DB.Read(ctx, func(tx *db.Tx) error {
-		sync, err := session.GetSync(ctx, tx, t.SyncSessionID)
-		now.Omissions = omissions(sideOf(t, sync), sync.LeftOut(t.ID))
-		now.Cursor, now.Streams = sync.Cursor(t.ID)
-		return err
-	})
-	return now, err
-}
-
-// Omissions is what this side tells the peer of its own part; nil when all travels.
-func (e *Engine) Omissions(ctx context.Context, t session.Transfer) (*wire.Omissions, error) {
-	s, err := e.side(ctx, t)
-	if err != nil {
-		return nil, err
-	}
-	left, err := e.LeftOut(ctx, t)
-	if err != nil {
-		return nil, err
-	}
-	return omissions(s, left), nil
+// Omissions is what this side tells the peer of its own part in the transfer session that t shows;
+// nil when all travels.
+func Omissions(t session.Transfer) *wire.Omissions {
+	return omissions(sideOf(t), t.LeftOut())
 }
 
 func omissions(s side, left session.LeftOut) *wire.Omissions {
@@ -82,28 +53,26 @@ func omissionOf(o session.Omission) *wire.Omission {
 	return told.Bounded()
 }
 
-// TakeOmissions keeps what the peer tells of its part, and believes it of nothing else.
-func (e *Engine) TakeOmissions(ctx context.Context, t session.Transfer, told *wire.Omissions) error {
+// TakeOmissions keeps what the peer tells of its part, and believes it of nothing else. It returns
+// the session as it is then.
+func (e *Engine) TakeOmissions(ctx context.Context, t session.Transfer, told *wire.Omissions) (session.Transfer, error) {
 	if told == nil {
-		return nil
+		return t, nil
 	}
-	s, err := e.side(ctx, t)
-	if err != nil {
-		return err
-	}
+	s := sideOf(t)
 	part := told.Unsent.Bounded()
 	if s.producer {
 		part = told.Refused.Bounded()
 	}
 	if part == nil {
-		return nil
+		return t, nil
 	}
 	kept := session.Omission{}
 	for _, r := range part.First {
 		kept.Note([]session.Omitted{{ID: r.ID, Model: r.Model, Reason: r.Reason}})
 	}
 	kept.Total, kept.Lowest = part.Total, part.Lowest
-	err = e.env.DB.Write(ctx, func(tx *db.Tx) error {
+	err := e.env.DB.Write(ctx, func(tx *db.Tx) error {
 		err := session.ChangeLeftOut(ctx, tx, t, func(left *session.LeftOut) error {
 			if s.producer {
 				left.Refused = kept
@@ -112,15 +81,18 @@ func (e *Engine) TakeOmissions(ctx context.Context, t session.Transfer, told *wi
 			}
 			return nil
 		})
-		if err != nil || s.producer {
-			return err
+		if err == nil && !s.producer {
+			err = claimLess(ctx, tx, t, s, kept.Lowest)
 		}
-		return claimLess(ctx, tx, t, s, kept.Lowest)
+		if err == nil {
+			t, err = session.GetTransfer(ctx, tx, t.ID)
+		}
+		return err
 	})
 	if err != nil {
-		return fmt.Errorf("note what the peer left out of transfer session %s: %w", t.ID, err)
+		return t, fmt.Errorf("note what the peer left out of transfer session %s: %w", t.ID, err)
 	}
-	return nil
+	return t, nil
 }
 
 // claimLess lowers what the sender claims, in the receiver's row of the transfer session.
@@ -157,14 +129,6 @@ func claimLess(ctx context.Context, tx *db.Tx, t session.Transfer, s side, lowes
 		return session.SetClientFSIC(ctx, tx, t.ID, counter.Expanded(claim).String())
 	}
 	return session.SetServerFSIC(ctx, tx, t.ID, counter.Expanded(claim).String())
-}
-
-// noteRows keeps which rows of this side could not be serialized. They have no version.
-func noteRows(ctx context.Context, tx *db.Tx, t session.Transfer, unsent session.Omission) error {
-	return session.ChangeLeftOut(ctx, tx, t, func(left *session.LeftOut) error {
-		left.Unsent = unsent
-		return nil
-	})
 }
 
 // unsentRows are the rows that could not be serialized.
@@ -339,16 +303,7 @@ func doWithout(ctx context.Context, tx *db.Tx, t session.Transfer, s side, refus
 // omissions learns of a record that is not taken by an error; what it then sends again it
 // cannot do without, and the others are to be taken. It is remembered in this process
 // only: to forget it costs the client one more try.
-func (e *Engine) warned(ctx context.Context, t session.Transfer, refused []transfer.Refusal) (all bool, err error) {
-	var client string
-	err = e.env.DB.Read(ctx, func(tx *db.Tx) error {
-		sync, err := session.GetSync(ctx, tx, t.SyncSessionID)
-		client = sync.ClientCertificateID
-		return err
-	})
-	if err != nil {
-		return false, err
-	}
+func (e *Engine) warned(t session.Transfer, refused []transfer.Refusal) (all bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if len(e.warnings)+len(refused) > mostWarnings || e.warnings == nil {
@@ -356,11 +311,11 @@ func (e *Engine) warned(ctx context.Context, t session.Transfer, refused []trans
 	}
 	all = true
 	for _, r := range refused {
-		key := sha256.Sum256(fmt.Appendf(nil, "%s %v", client, r.Record))
+		key := sha256.Sum256(fmt.Appendf(nil, "%s %v", t.Within.ClientCertificateID, r.Record))
 		all = all && e.warnings[key]
 		e.warnings[key] = true
 	}
-	return all, nil
+	return all
 }
 
 // mostWarnings bounds what is remembered of refused records.

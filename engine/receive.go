@@ -31,8 +31,8 @@ type incoming struct {
 	apply  *deserialize.Arrivals
 }
 
-// StreamIn reads a stream, compressed as it comes, into a transfer session that receives
-// here, and merges it chunk by chunk into the store, of at most records records each (0: as
+// StreamIn reads a stream, compressed as it comes, into the transfer session that t shows, which
+// receives here, and merges it chunk by chunk into the store, of at most records records each (0: as
 // suits the database). It returns the session as it is then, and how the stream ended; when
 // it broke off, what came of it is merged all the same. bytes tells what the session has
 // carried so far, each way; nil where nobody counts. The next chunk is read while one is
@@ -40,17 +40,11 @@ type incoming struct {
 //
 // Errors of what is in the stream are *wire.FormatError, wire.ErrTooLarge, wire.ErrOrder,
 // transfer.ErrInvalid and stream.ErrGap.
-func (e *Engine) StreamIn(ctx context.Context, id string, from io.Reader, records int, bytes func() (sent, received int64)) (t session.Transfer, end wire.StreamEnd, err error) {
-	if t, err = e.Transfer(ctx, id); err != nil {
-		return t, end, err
-	}
-	in := &incoming{e: e, t: t, filter: partition.Parse(t.Filter), bytes: bytes, pace: newPace(records),
+func (e *Engine) StreamIn(ctx context.Context, t session.Transfer, from io.Reader, records int, bytes func() (sent, received int64)) (_ session.Transfer, end wire.StreamEnd, err error) {
+	in := &incoming{e: e, t: t, filter: partition.Parse(t.Filter), side: sideOf(t), bytes: bytes, pace: newPace(records),
 		apply: deserialize.NewArrivals(e.env)}
-	if in.side, err = e.side(ctx, t); err != nil {
-		return t, end, err
-	}
 	if in.side.producer {
-		return t, end, fmt.Errorf("transfer session %s: %w", id, ErrWrongDirection)
+		return t, end, fmt.Errorf("transfer session %s: %w", t.ID, ErrWrongDirection)
 	}
 	unzip, err := wire.Decompress(from)
 	if err != nil {
@@ -59,7 +53,7 @@ func (e *Engine) StreamIn(ctx context.Context, id string, from io.Reader, record
 	defer unzip.Close()
 	end, err = in.read(ctx, unzip, from)
 	if err != nil {
-		return in.t, end, fmt.Errorf("receive records of transfer session %s: %w", id, err)
+		return in.t, end, fmt.Errorf("receive records of transfer session %s: %w", t.ID, err)
 	}
 	return in.t, end, nil
 }
@@ -132,10 +126,7 @@ func (in *incoming) begin(ctx context.Context, h wire.StreamHeader) error {
 	if h.Records >= 0 && h.Records <= counter.Greatest {
 		u.RecordsTotal = &h.Records
 	}
-	t, err := in.e.Update(ctx, in.t.ID, u)
-	if err == nil {
-		t, err = in.e.Run(ctx, in.t.ID, stage.Queuing, Terms{V2: true, Async: true, Stream: true})
-	}
+	t, _, err := in.e.Queue(ctx, in.t, u, Terms{V2: true, Async: true, Stream: true})
 	if err == nil && !stage.Reached(t, stage.Queuing) {
 		err = ErrNotReady
 	}
@@ -177,11 +168,7 @@ func (in *incoming) takeClaim(ctx context.Context, text string) error {
 		if err != nil || t.ClientFSIC != untold || stage.Reached(t, stage.Transferring) {
 			return err
 		}
-		sync, err := session.GetSync(ctx, tx, t.SyncSessionID)
-		if err != nil {
-			return err
-		}
-		left := sync.LeftOut(t.ID)
+		left := t.LeftOut()
 		return errors.Join(session.SetClientFSIC(ctx, tx, t.ID, text),
 			claimLess(ctx, tx, t, in.side, left.Unsent.Lowest), claimLess(ctx, tx, t, in.side, left.Refused.Lowest))
 	})
@@ -197,7 +184,12 @@ func (in *incoming) leaveOut(ctx context.Context, f checkedFrame) error {
 		return nil
 	}
 	return in.e.env.DB.Write(ctx, func(tx *db.Tx) error {
-		return doWithout(ctx, tx, in.t, in.side, f.left, f.LeftOut)
+		if err := doWithout(ctx, tx, in.t, in.side, f.left, f.LeftOut); err != nil {
+			return err
+		}
+		now, err := session.GetTransfer(ctx, tx, in.t.ID)
+		in.t.Within = now.Within
+		return err
 	})
 }
 

@@ -29,15 +29,16 @@ import (
 // saveOwn brings the producer's changes into the store. ahead says that it has only begun
 // to: the stream does the rest. unsent is what could not be serialized.
 func (e *Engine) saveOwn(ctx context.Context, t *session.Transfer, s side, terms Terms) (ahead bool, unsent session.Omission, err error) {
-	may, before, err := e.mayRunAhead(ctx, s, terms)
-	if err != nil {
-		return false, unsent, err
-	}
 	tick, env := e.tick(*t), e.env
+	may := terms.Stream && s.producer && !s.server
 	if may && env.SerializeRows == 0 {
 		env.SerializeRows = rowsBeside // the receiver waits
 	}
 	run, err := serialize.Begin(ctx, env, partition.Parse(t.Filter))
+	var before map[string]int64
+	if may = may && err == nil && !run.Serialized(); may { // nothing is stamped yet
+		may, before, err = e.mayRunAhead(ctx)
+	}
 	for more := true; more && !ahead && err == nil; {
 		if more, err = run.Next(ctx); err == nil && more {
 			if ahead = may && !run.Serialized(); !ahead { // else what is seen is the sending
@@ -50,17 +51,14 @@ func (e *Engine) saveOwn(ctx context.Context, t *session.Transfer, s side, terms
 	}
 	e.noteSaved(t.ID, s, run.Report(), !ahead)
 	if ahead {
-		return true, unsent, e.beginAhead(ctx, *t, before)
+		return true, unsent, e.beginAhead(ctx, t, before)
 	}
 	return false, unsentRows(run.Report()), nil
 }
 
-// mayRunAhead says whether a session can run ahead, and how far the instances of this database
-// have saved. In Django's layout there is no index by which to follow an instance.
-func (e *Engine) mayRunAhead(ctx context.Context, s side, terms Terms) (may bool, saved map[string]int64, err error) {
-	if !terms.Stream || !s.producer || s.server {
-		return false, nil, nil
-	}
+// mayRunAhead says whether this database can run ahead, and how far its instances have saved. In Django's
+// layout there is no index by which to follow an instance.
+func (e *Engine) mayRunAhead(ctx context.Context) (may bool, saved map[string]int64, err error) {
 	err = e.env.DB.Read(ctx, func(tx *db.Tx) error {
 		if may, err = store.FindsSaved(ctx, tx); err != nil || !may {
 			return err
@@ -72,16 +70,20 @@ func (e *Engine) mayRunAhead(ctx context.Context, s side, terms Terms) (may bool
 }
 
 // beginAhead notes that a session runs ahead, from where its instance stood before.
-func (e *Engine) beginAhead(ctx context.Context, t session.Transfer, before map[string]int64) error {
+func (e *Engine) beginAhead(ctx context.Context, t *session.Transfer, before map[string]int64) error {
 	i, err := e.Instance(ctx)
 	if err != nil {
 		return err
 	}
 	return e.env.DB.Write(ctx, func(tx *db.Tx) error {
-		if err := session.SetAhead(ctx, tx, t, session.Ahead{Instance: i.ID, From: before[i.ID]}); err != nil {
+		if err := session.SetAhead(ctx, tx, *t, session.Ahead{Instance: i.ID, From: before[i.ID]}); err != nil {
 			return err
 		}
-		return session.MarkStream(ctx, tx, t)
+		if err := session.MarkStream(ctx, tx, *t); err != nil {
+			return err
+		}
+		*t, err = session.GetTransfer(ctx, tx, t.ID)
+		return err
 	})
 }
 
@@ -92,19 +94,6 @@ func (e *Engine) noteSaved(id string, s side, r serialize.Report, all bool) {
 		r.LeftOut, r.LeftOutTotal = nil, 0
 	}
 	e.note(id, s, func(report *Report) { report.Serialized = plus(report.Serialized, r) })
-}
-
-// aheadOf returns how a session runs ahead, and whether it does: only a client's push does.
-func (e *Engine) aheadOf(ctx context.Context, t session.Transfer) (a session.Ahead, ok bool, err error) {
-	if s, err := e.side(ctx, t); err != nil || s.server {
-		return a, false, err
-	}
-	err = e.env.DB.Read(ctx, func(tx *db.Tx) error {
-		sync, err := session.GetSync(ctx, tx, t.SyncSessionID)
-		a, ok = sync.Ahead(t.ID)
-		return err
-	})
-	return a, ok, err
 }
 
 // ahead sends a stream that runs ahead.
@@ -216,7 +205,7 @@ func (out *outgoing) fix(ctx context.Context, a session.Ahead, r serialize.Repor
 	}
 	// What goes for this request is what goes for any that resumes it.
 	if out.t, err = e.Transfer(ctx, out.t.ID); err == nil {
-		a, _, err = e.aheadOf(ctx, out.t)
+		a, _ = out.t.Ahead()
 	}
 	return a, err
 }

@@ -18,10 +18,9 @@ func (e *Engine) Sent(ctx context.Context, id string, records, bytes int64) erro
 		if err != nil {
 			return err
 		}
-		return session.SetProgress(ctx, tx, id, session.Progress{
-			RecordsTransferred: min(t.RecordsTransferred+records, counter.Greatest),
-			BytesSent:          t.BytesSent + bytes, BytesReceived: t.BytesReceived,
-		}, e.env.Now())
+		before := t
+		t.RecordsTransferred, t.BytesSent = min(t.RecordsTransferred+records, counter.Greatest), t.BytesSent+bytes
+		return session.Write(ctx, tx, before, &t, e.env.Now())
 	})
 	if err != nil {
 		return fmt.Errorf("note what was sent of transfer session %s: %w", id, err)
@@ -29,26 +28,24 @@ func (e *Engine) Sent(ctx context.Context, id string, records, bytes int64) erro
 	return nil
 }
 
-// Settle ends the streams that the client of a sync session has pulled: it closes the sync
-// session, so it has all that it wants.
-func (e *Engine) Settle(ctx context.Context, syncID string) error {
-	var open []session.Transfer
-	var sync session.Sync
-	err := e.env.DB.Read(ctx, func(tx *db.Tx) (err error) {
-		if sync, err = session.GetSync(ctx, tx, syncID); err == nil {
-			open, err = session.ActiveOfSync(ctx, tx, syncID, false)
-		}
-		return err
-	})
+// Pulled reads the streams that the client of a sync session has pulled, or begun to, and that are open.
+func Pulled(ctx context.Context, tx *db.Tx, syncID string) (pulled []session.Transfer, err error) {
+	open, err := session.ActiveOfSync(ctx, tx, syncID, false)
 	for _, t := range open {
-		_, streams := sync.Cursor(t.ID)
-		if err != nil || !streams || !sync.IsServer || !stage.Reached(t, stage.Queuing) {
-			continue
+		if _, streams := t.Cursor(); streams && t.Within.IsServer && stage.Reached(t, stage.Queuing) {
+			pulled = append(pulled, t)
 		}
-		_, err = e.Run(ctx, t.ID, stage.Cleanup, Terms{V2: true, Async: true, Stream: true, Settled: true})
 	}
-	if err != nil {
-		return fmt.Errorf("end the transfers of sync session %s: %w", syncID, err)
+	return pulled, err
+}
+
+// Settle ends streams that the client has pulled: it has come to something else, so it has all that it
+// wants. They are as Pulled has read them.
+func (e *Engine) Settle(ctx context.Context, pulled []session.Transfer) error {
+	for _, t := range pulled {
+		if _, err := e.Run(ctx, t, stage.Cleanup, Terms{V2: true, Async: true, Stream: true, Settled: true}); err != nil {
+			return fmt.Errorf("end transfer session %s: %w", t.ID, err)
+		}
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/morango-go/morango/buffer"
 	"github.com/morango-go/morango/counter"
 	"github.com/morango-go/morango/db"
 	"github.com/morango-go/morango/partition"
@@ -26,8 +27,8 @@ func (e *Engine) steps(terms Terms) map[stage.Stage]stage.Step {
 		stage.Queuing: func(ctx context.Context, t *session.Transfer) (stage.Status, error) {
 			return e.queue(ctx, t, terms)
 		},
-		stage.Transferring: func(ctx context.Context, t *session.Transfer) (stage.Status, error) {
-			return e.transfer(ctx, t, terms)
+		stage.Transferring: func(_ context.Context, t *session.Transfer) (stage.Status, error) {
+			return e.transfer(t, terms)
 		},
 		stage.Dequeuing:     e.dequeue,
 		stage.Deserializing: e.deserialize,
@@ -42,26 +43,18 @@ func (e *Engine) steps(terms Terms) map[stage.Stage]stage.Step {
 // resume: a later one could cover rows that are not in the buffer. See runahead.go for a
 // push that does not wait for all of it.
 func (e *Engine) serialize(ctx context.Context, t *session.Transfer, terms Terms) (stage.Status, error) {
-	s, err := e.side(ctx, *t)
-	if err != nil {
-		return stage.Errored, err
-	}
-	filter := partition.Parse(t.Filter)
+	s, filter := sideOf(*t), partition.Parse(t.Filter)
 	var unsent session.Omission
 	if s.producer {
 		var ahead bool
+		var err error
 		if ahead, unsent, err = e.saveOwn(ctx, t, s, terms); err != nil {
 			return stage.Errored, err
 		} else if ahead {
 			return stage.Completed, nil // the claim is made when all is serialized
 		}
 	}
-	return e.env.Complete(ctx, t, stage.Serializing, func(tx *db.Tx) error {
-		if s.producer {
-			if err := noteRows(ctx, tx, *t, unsent); err != nil {
-				return err
-			}
-		}
+	return e.env.Complete(ctx, t, stage.Serializing, nil, func(tx *db.Tx, t *session.Transfer) error {
 		f, err := store.FSIC(ctx, tx, filter, s.producer, terms.V2)
 		if err != nil {
 			return fmt.Errorf("filter max counters of transfer session %s: %w", t.ID, err)
@@ -73,10 +66,16 @@ func (e *Engine) serialize(ctx context.Context, t *session.Transfer, terms Terms
 		}
 		if s.server {
 			t.ServerFSIC = f.String()
-			return session.SetServerFSIC(ctx, tx, t.ID, t.ServerFSIC)
+		} else {
+			t.ClientFSIC = f.String()
 		}
-		t.ClientFSIC = f.String()
-		return session.SetClientFSIC(ctx, tx, t.ID, t.ClientFSIC)
+		if !s.producer {
+			return nil
+		}
+		return t.ChangeLeftOut(func(left *session.LeftOut) error { // rows that could not be serialized have no version
+			left.Unsent = unsent
+			return nil
+		})
 	})
 }
 
@@ -85,12 +84,12 @@ func (e *Engine) serialize(ctx context.Context, t *session.Transfer, terms Terms
 // claim yet. One that cannot ask never tells it, if it is of the reference: it gets
 // everything.
 func (e *Engine) queue(ctx context.Context, t *session.Transfer, terms Terms) (stage.Status, error) {
-	s, err := e.side(ctx, *t)
-	if err == nil && terms.Stream && !s.producer {
-		return e.env.Complete(ctx, t, stage.Queuing, func(tx *db.Tx) error { return session.MarkStream(ctx, tx, *t) })
+	s := sideOf(*t)
+	if terms.Stream && !s.producer {
+		return e.env.Complete(ctx, t, stage.Queuing, nil, func(_ *db.Tx, t *session.Transfer) error { return t.MarkStream() })
 	}
-	if err != nil || !s.producer {
-		return stage.Passed, err
+	if !s.producer {
+		return stage.Passed, nil
 	}
 	if terms.Stream {
 		return e.countStream(ctx, t, s)
@@ -115,66 +114,63 @@ func (e *Engine) queue(ctx context.Context, t *session.Transfer, terms Terms) (s
 	}
 	n -= left
 	e.note(t.ID, s, func(all *Report) { all.Queued = n })
-	t.RecordsTotal = &n
-	return e.env.Complete(ctx, t, stage.Queuing, func(tx *db.Tx) error {
-		if err := e.tell(ctx, tx); err != nil {
-			return err
-		}
-		return session.SetTotal(ctx, tx, t.ID, n)
+	return e.env.Complete(ctx, t, stage.Queuing, nil, func(tx *db.Tx, t *session.Transfer) error {
+		t.RecordsTotal = &n
+		return e.tell(ctx, tx)
 	})
 }
 
 // transfer is finished when all records went over; they go over by Receive here and
 // by the client's reading of the buffer. A stream is when its end has come: its number of
 // records was only counted beforehand, and others can have come in place of those.
-func (e *Engine) transfer(ctx context.Context, t *session.Transfer, terms Terms) (stage.Status, error) {
+func (e *Engine) transfer(t *session.Transfer, terms Terms) (stage.Status, error) {
 	if terms.Settled {
 		return stage.Passed, nil
 	}
 	if t.RecordsTotal == nil || t.RecordsTransferred < *t.RecordsTotal {
 		return stage.Pending, nil
 	}
-	s, err := e.side(ctx, *t)
-	if err != nil || s.producer || t.RecordsTransferred == 0 {
-		return stage.Passed, err
+	if sideOf(*t).producer || t.RecordsTransferred == 0 {
+		return stage.Passed, nil
 	}
-	cursor, streams, err := e.Cursor(ctx, *t)
-	if err != nil {
-		return stage.Errored, err
-	}
-	if streams && cursor != wire.CursorEnd {
+	if cursor, streams := t.Cursor(); streams && cursor != wire.CursorEnd {
 		return stage.Pending, nil
 	}
 	return stage.Passed, nil
 }
 
 // dequeue merges what the receiver got into its store and takes the claim over, also
-// when there was nothing to send: the peer may have superseded all that it knew.
+// when there was nothing to send: the peer may have superseded all that it knew. What it takes over it
+// reads in the transaction that does so: records that were left out lower it.
 func (e *Engine) dequeue(ctx context.Context, t *session.Transfer) (stage.Status, error) {
-	s, err := e.side(ctx, *t)
-	if err != nil || s.producer {
-		return stage.Completed, err
+	s := sideOf(*t)
+	if s.producer {
+		return stage.Completed, nil
 	}
-	claim, err := s.peerClaim(*t)
-	if err != nil {
-		return stage.Errored, err
-	}
-	claim, empty, err := e.answered(ctx, *t, s, claim)
-	if err == nil && !empty {
-		if err = e.confirmHistories(ctx, *t); err == nil {
-			claim, _, err = e.answered(ctx, *t, s, claim)
+	_, empty := t.Cursor() // what streams is never in the buffer
+	if !empty {
+		var err error
+		if empty, err = e.nothingBuffered(ctx, *t); err == nil && !empty {
+			err = e.confirmHistories(ctx, *t)
 		}
-	}
-	if err != nil {
-		return stage.Errored, err
+		if err != nil {
+			return stage.Errored, err
+		}
 	}
 	if err := e.serializeFirst(ctx, t, s); err != nil {
 		return stage.Errored, err
 	}
+	var now session.Transfer // in the last transaction
 	r, err := dequeue.Run(ctx, e.env, dequeue.Job{
-		TransferSession: t.ID, Filter: partition.Parse(t.Filter), Sender: claim, Empty: empty,
-		Last: func(ctx context.Context, write func(*db.Tx) error) error {
-			_, err := e.env.Complete(ctx, t, stage.Dequeuing, write)
+		TransferSession: t.ID, Filter: partition.Parse(t.Filter), Empty: empty,
+		Sender: func(ctx context.Context, tx *db.Tx) (counter.ByPartition, map[string]int64, error) {
+			return answered(ctx, tx, now)
+		},
+		Last: func(ctx context.Context, lock, write func(*db.Tx) error) error {
+			_, err := e.env.Complete(ctx, t, stage.Dequeuing, lock, func(tx *db.Tx, t *session.Transfer) error {
+				now = *t
+				return write(tx)
+			})
 			return err
 		},
 	})
@@ -183,6 +179,15 @@ func (e *Engine) dequeue(ctx context.Context, t *session.Transfer) (stage.Status
 	}
 	e.note(t.ID, s, func(all *Report) { all.Dequeued = all.Dequeued.Plus(r) })
 	return stage.Completed, nil
+}
+
+// nothingBuffered says whether nothing came into a transfer session's buffer.
+func (e *Engine) nothingBuffered(ctx context.Context, t session.Transfer) (empty bool, err error) {
+	err = e.env.DB.Read(ctx, func(tx *db.Tx) error {
+		empty, err = buffer.Empty(ctx, tx, t.ID)
+		return err
+	})
+	return empty, err
 }
 
 // serializeFirst serializes the receiver's changes before it merges, where some model
@@ -204,14 +209,16 @@ func (e *Engine) serializeFirst(ctx context.Context, t *session.Transfer, s side
 // application changed meanwhile is serialized first, so that it meets the arrived
 // version in the store and not by overwriting.
 func (e *Engine) deserialize(ctx context.Context, t *session.Transfer) (stage.Status, error) {
-	s, err := e.side(ctx, *t)
-	if err != nil || s.producer {
-		return stage.Completed, err
+	s := sideOf(*t)
+	if s.producer {
+		return stage.Completed, nil
 	}
-	if settled, err := e.nothingWaits(ctx, *t, s); err != nil {
+	if settled, claimed, err := e.nothingWaits(ctx, *t, s); err != nil {
 		return stage.Errored, err
-	} else if settled {
+	} else if settled && !claimed {
 		return stage.Passed, serialize.Claim(ctx, e.env, partition.Parse(t.Filter))
+	} else if settled {
+		return stage.Passed, nil
 	}
 	// Rows that came may have been applied at once: others can have waited for them.
 	out, in, err := e.apply(ctx, partition.Parse(t.Filter), t.RecordsTransferred > 0, e.others(t.ID), e.tick(*t))
@@ -229,21 +236,28 @@ func (e *Engine) deserialize(ctx context.Context, t *session.Transfer) (stage.St
 }
 
 // nothingWaits says whether a pull between two peers that stream has left nothing to be
-// deserialized. What the application has changed then waits for the push, which need not wait for all
-// of it to be serialized.
-func (e *Engine) nothingWaits(ctx context.Context, t session.Transfer, s side) (nothing bool, err error) {
-	if s.server {
-		return false, nil
+// deserialized, and then whether all that is serialized is claimed. What the application has changed waits
+// for the push, which need not wait for all of it to be serialized. On the server nothing waits either
+// where the application has changed nothing.
+func (e *Engine) nothingWaits(ctx context.Context, t session.Transfer, s side) (nothing, claimed bool, err error) {
+	_, streams := t.Cursor()
+	if !streams || s.server && t.RecordsTransferred > 0 {
+		return false, false, nil
 	}
+	filter := partition.Parse(t.Filter)
 	err = e.env.DB.Read(ctx, func(tx *db.Tx) error {
-		sync, err := session.GetSync(ctx, tx, t.SyncSessionID)
-		if _, streams := sync.Cursor(t.ID); err != nil || !streams {
+		if nothing, err = e.allClean(ctx, tx); err != nil || !nothing {
 			return err
 		}
-		nothing, err = e.allClean(ctx, tx)
+		if s.server {
+			nothing, err = serialize.Idle(ctx, tx, e.env, filter)
+			claimed = nothing
+			return err
+		}
+		claimed, err = store.OwnClaimed(ctx, tx, filter)
 		return err
 	})
-	return nothing, err
+	return nothing, claimed, err
 }
 
 // allClean says whether no record of the store is known to wait: in Django's layout, which has no
@@ -289,53 +303,39 @@ func (e *Engine) apply(ctx context.Context, filter partition.Filter, came bool, 
 // cleanup drops the buffer and closes the session. What a settled one has carried is its total only
 // then: a client that finds it open again reads from the total whether there is anything to fetch.
 func (e *Engine) cleanup(ctx context.Context, t *session.Transfer, terms Terms) (stage.Status, error) {
-	return e.env.Complete(ctx, t, stage.Cleanup, func(tx *db.Tx) error {
-		if terms.Settled {
-			if err := session.SetTotal(ctx, tx, t.ID, t.RecordsTransferred); err != nil {
+	return e.env.Complete(ctx, t, stage.Cleanup, nil, func(tx *db.Tx, t *session.Transfer) error {
+		if _, streams := t.Cursor(); !streams { // what streams has no buffer
+			if err := buffer.Drop(ctx, tx, t.ID); err != nil {
 				return err
 			}
 		}
-		return abandon(ctx, tx, t.ID, e.env.Now())
+		if terms.Settled {
+			carried := t.RecordsTransferred
+			t.RecordsTotal = &carried
+		}
+		return t.Close()
 	})
+}
+
+// End ends the transfer session that t shows, of a stream that this side has pushed and of which the peer has
+// told, as u, that it has all and has ended it too.
+func (e *Engine) End(ctx context.Context, t session.Transfer, u Update, terms Terms) (session.Transfer, error) {
+	steps := e.steps(terms)
+	steps[stage.Transferring] = func(context.Context, *session.Transfer) (stage.Status, error) { return stage.Passed, nil }
+	steps[stage.Cleanup] = func(ctx context.Context, t *session.Transfer) (_ stage.Status, err error) {
+		*t, _, err = e.learn(ctx, t.ID, u, func(t *session.Transfer) error {
+			e.env.Completed(t, stage.Cleanup)
+			return t.Close()
+		})
+		return stage.Completed, err
+	}
+	return stage.Runner{Env: e.env, Steps: steps, Idle: e.idle}.Run(ctx, t, stage.Cleanup)
 }
 
 // idle says of which stages this side has nothing to do, without being asked to note that it
 // begins with them: what arrives is the receiver's.
-func (e *Engine) idle(ctx context.Context, t session.Transfer, s stage.Stage) (bool, error) {
-	if s != stage.Dequeuing && s != stage.Deserializing {
-		return false, nil
-	}
-	own, err := e.side(ctx, t)
-	return own.producer, err
-}
-
-// side returns this peer's part in a transfer session, which never changes: all stages ask.
-func (e *Engine) side(ctx context.Context, t session.Transfer) (s side, err error) {
-	e.mu.Lock()
-	s, known := e.sides[t.ID]
-	e.mu.Unlock()
-	if known {
-		return s, nil
-	}
-	err = e.env.DB.Read(ctx, func(tx *db.Tx) error {
-		sync, err := session.GetSync(ctx, tx, t.SyncSessionID)
-		s = sideOf(t, sync)
-		return err
-	})
-	if err == nil {
-		e.remember(t.ID, s)
-	}
-	return s, err
-}
-
-// remember keeps this peer's part in a transfer session.
-func (e *Engine) remember(id string, s side) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if len(e.sides) >= maxSides {
-		clear(e.sides)
-	}
-	e.sides[id] = s
+func (e *Engine) idle(t session.Transfer, s stage.Stage) bool {
+	return (s == stage.Dequeuing || s == stage.Deserializing) && sideOf(t).producer
 }
 
 // tick reports a running stage's progress.

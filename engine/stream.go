@@ -13,6 +13,7 @@ import (
 	"github.com/morango-go/morango/session"
 	"github.com/morango-go/morango/stage"
 	"github.com/morango-go/morango/stage/stream"
+	"github.com/morango-go/morango/store"
 	"github.com/morango-go/morango/wire"
 )
 
@@ -43,12 +44,12 @@ const pageRows = 500
 // errEnough ends the reading of pages.
 var errEnough = errors.New("enough for one request")
 
-// StreamOut writes the records of a transfer session that this side sends, compressed, and
+// StreamOut writes the records of the transfer session that t shows, which this side sends, compressed, and
 // returns how the stream ended. What it writes to must not wait for ever.
-func (e *Engine) StreamOut(ctx context.Context, id string, o StreamOptions, to io.Writer) (wire.StreamEnd, error) {
-	end, err := e.streamOut(ctx, id, o, to)
+func (e *Engine) StreamOut(ctx context.Context, t session.Transfer, o StreamOptions, to io.Writer) (wire.StreamEnd, error) {
+	end, err := e.streamOut(ctx, t, o, to)
 	if err != nil {
-		return end, fmt.Errorf("send records of transfer session %s: %w", id, err)
+		return end, fmt.Errorf("send records of transfer session %s: %w", t.ID, err)
 	}
 	return end, nil
 }
@@ -68,9 +69,9 @@ type outgoing struct {
 	quiet bool           // what leaves has been told already
 }
 
-func (e *Engine) streamOut(ctx context.Context, id string, o StreamOptions, to io.Writer) (end wire.StreamEnd, err error) {
-	out := &outgoing{e: e, o: o, began: e.env.Now(), rows: pageRows}
-	header, a, ahead, err := out.begin(ctx, id)
+func (e *Engine) streamOut(ctx context.Context, t session.Transfer, o StreamOptions, to io.Writer) (end wire.StreamEnd, err error) {
+	out := &outgoing{e: e, t: t, left: t.LeftOut(), side: sideOf(t), o: o, began: e.env.Now(), rows: pageRows}
+	header, a, ahead, err := out.begin(ctx)
 	if err != nil {
 		return end, err
 	}
@@ -104,6 +105,10 @@ func (e *Engine) streamOut(ctx context.Context, id string, o StreamOptions, to i
 // pages sends all that the job wants.
 func (out *outgoing) pages(ctx context.Context) error {
 	if out.job.After == wire.CursorEnd { // the peer has everything
+		return nil
+	}
+	if total := out.t.RecordsTotal; total != nil && *total == 0 {
+		// Nothing was there to travel when it was counted, so nothing is that the claim covers.
 		return nil
 	}
 	return stream.Pages(ctx, out.e.env, out.job, out.rows, func(p stream.Page) error { return out.page(ctx, p) })
@@ -182,21 +187,10 @@ func (e *Engine) tellLeft(ctx context.Context, id string, w *wire.FrameWriter, l
 }
 
 // begin looks at what a transfer session's stream is to hold, and says how it begins.
-func (out *outgoing) begin(ctx context.Context, id string) (h wire.StreamHeader, a session.Ahead, ahead bool, err error) {
-	e := out.e
-	err = e.env.DB.Read(ctx, func(tx *db.Tx) error {
-		if out.t, err = session.GetTransfer(ctx, tx, id); err != nil {
-			return err
-		}
-		sync, err := session.GetSync(ctx, tx, out.t.SyncSessionID)
-		out.side, out.left = sideOf(out.t, sync), sync.LeftOut(id)
-		a, ahead = sync.Ahead(id)
-		return err
-	})
-	t := out.t
+func (out *outgoing) begin(ctx context.Context) (h wire.StreamHeader, a session.Ahead, ahead bool, err error) {
+	e, t := out.e, out.t
+	a, ahead = t.Ahead()
 	switch {
-	case err != nil:
-		return h, a, false, err
 	case !out.side.producer:
 		return h, a, false, ErrWrongDirection
 	case !stage.Reached(t, stage.Queuing):
@@ -214,7 +208,7 @@ func (out *outgoing) begin(ctx context.Context, id string) (h wire.StreamHeader,
 	}
 	out.end.After = out.o.After
 	out.job = stream.Job{Profile: e.env.Profile.Name, Filter: partition.Parse(t.Filter), Receiver: claim, After: out.o.After}
-	h = wire.StreamHeader{TransferSession: id, Profile: e.env.Profile.Name, Filter: t.Filter, After: out.o.After, Records: -1}
+	h = wire.StreamHeader{TransferSession: t.ID, Profile: e.env.Profile.Name, Filter: t.Filter, After: out.o.After, Records: -1}
 	if !ahead {
 		h.Claim = out.side.claimText(t)
 	}
@@ -234,13 +228,13 @@ func (e *Engine) tellAhead(ctx context.Context, look func(*db.Tx) error) error {
 		if err := look(tx); err != nil {
 			return err
 		}
-		database, living, err := saved(ctx, tx)
-		if told = database == ""; err != nil || told {
+		self, err := store.ReadSelf(ctx, tx)
+		if told = self.Database == ""; err != nil || told {
 			return err
 		}
-		noted, err := session.Told(ctx, tx, database)
+		noted, err := session.Told(ctx, tx, self.Database)
 		told = true
-		for instance, n := range living {
+		for instance, n := range self.Living {
 			told = told && n <= noted[instance]
 		}
 		return err
@@ -265,32 +259,18 @@ func (e *Engine) countStream(ctx context.Context, t *session.Transfer, s side) (
 	if err != nil {
 		return stage.Errored, err
 	}
-	if _, ahead, err := e.aheadOf(ctx, *t); ahead || err != nil { // nobody can count yet
-		return stage.Completed, err
+	if _, ahead := t.Ahead(); ahead { // nobody can count yet
+		return stage.Completed, nil
 	}
 	n, err := stream.Count(ctx, e.env, stream.Job{Profile: e.env.Profile.Name, Filter: partition.Parse(t.Filter), Receiver: claim})
 	if err != nil {
 		return stage.Errored, err
 	}
 	e.note(t.ID, s, func(all *Report) { all.Queued = n })
-	t.RecordsTotal = &n
-	return e.env.Complete(ctx, t, stage.Queuing, func(tx *db.Tx) error {
-		if err := errors.Join(e.tell(ctx, tx), session.MarkStream(ctx, tx, *t)); err != nil {
-			return err
-		}
-		return session.SetTotal(ctx, tx, t.ID, n)
+	return e.env.Complete(ctx, t, stage.Queuing, nil, func(tx *db.Tx, t *session.Transfer) error {
+		t.RecordsTotal = &n
+		return errors.Join(e.tell(ctx, tx), t.MarkStream())
 	})
-}
-
-// Cursor returns the cursor up to which a transfer session's records have come here, and
-// whether it travels as a stream.
-func (e *Engine) Cursor(ctx context.Context, t session.Transfer) (cursor string, streams bool, err error) {
-	err = e.env.DB.Read(ctx, func(tx *db.Tx) error {
-		sync, err := session.GetSync(ctx, tx, t.SyncSessionID)
-		cursor, streams = sync.Cursor(t.ID)
-		return err
-	})
-	return cursor, streams, err
 }
 
 // chunkBytes is about how much of a stream a chunk may hold in memory.

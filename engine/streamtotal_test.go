@@ -30,7 +30,7 @@ func TestTotalOfStream(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			s, err := e.transfer(t.Context(), &have, Terms{})
+			s, err := e.transfer(&have, Terms{})
 			if err != nil {
 				t.Fatal(err)
 			}

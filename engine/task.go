@@ -21,12 +21,12 @@ type task struct {
 	err  error            // valid once done is closed
 }
 
-// Advance takes the session through its stages up to to in the background and waits
+// Advance takes the session that t shows through its stages up to to in the background and waits
 // at most wait for that. It returns the row as it is then: its stage tells whether
 // the work is done, goes on (started), or waits for the peer (pending). The error is
 // that of a stage that failed within the time; a later one is in the row's status.
-func (e *Engine) Advance(ctx context.Context, id string, to stage.Stage, terms Terms, wait time.Duration) (session.Transfer, error) {
-	tk, err := e.start(id, to, terms)
+func (e *Engine) Advance(ctx context.Context, t session.Transfer, to stage.Stage, terms Terms, wait time.Duration) (session.Transfer, error) {
+	tk, err := e.start(t, to, terms)
 	if err != nil {
 		return session.Transfer{}, err
 	}
@@ -43,14 +43,14 @@ func (e *Engine) Advance(ctx context.Context, id string, to stage.Stage, terms T
 	case <-ctx.Done():
 		return session.Transfer{}, ctx.Err()
 	}
-	t, loadErr := e.Transfer(ctx, id)
+	t, loadErr := e.Transfer(ctx, t.ID)
 	return t, errors.Join(err, loadErr)
 }
 
-// Run takes the session through its stages up to to and returns when that is done,
+// Run takes the session that t shows through its stages up to to and returns when that is done,
 // or when the session waits for the peer. It stops at the end of ctx.
-func (e *Engine) Run(ctx context.Context, id string, to stage.Stage, terms Terms) (session.Transfer, error) {
-	return e.runner(terms, nil).Run(ctx, id, to)
+func (e *Engine) Run(ctx context.Context, t session.Transfer, to stage.Stage, terms Terms) (session.Transfer, error) {
+	return e.runner(terms, nil).Run(ctx, t, to)
 }
 
 func (e *Engine) runner(terms Terms, work *stage.Work) stage.Runner {
@@ -58,50 +58,51 @@ func (e *Engine) runner(terms Terms, work *stage.Work) stage.Runner {
 }
 
 // start makes the session's task, or extends the one that runs.
-func (e *Engine) start(id string, to stage.Stage, terms Terms) (*task, error) {
+func (e *Engine) start(t session.Transfer, to stage.Stage, terms Terms) (*task, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.ctx.Err() != nil {
 		return nil, ErrClosed
 	}
-	if tk := e.running[id]; tk != nil {
+	if tk := e.running[t.ID]; tk != nil {
 		if tk.to.Before(to) {
 			tk.to = to
 		}
 		return tk, nil
 	}
 	tk := &task{to: to, done: make(chan struct{})}
-	e.running[id] = tk
+	e.running[t.ID] = tk
 	e.work.Add(1)
 	go func() {
 		defer e.work.Done()
-		e.drive(id, tk, terms)
+		e.drive(t, tk, terms)
 	}()
 	return tk, nil
 }
 
 // drive runs stages until the task's goal, which may move while it runs.
-func (e *Engine) drive(id string, tk *task, terms Terms) {
-	defer e.KeepAlive(e.ctx, id)()
+func (e *Engine) drive(t session.Transfer, tk *task, terms Terms) {
+	defer e.KeepAlive(e.ctx, t.ID)()
 	r := e.runner(terms, &tk.work)
 	goal := e.goal(tk)
 	for {
-		t, err := e.next(r, id, goal)
-		if e.finished(id, tk, &goal, t, err) {
+		after, err := e.next(r, t, goal)
+		if e.finished(t.ID, tk, &goal, after, err) {
 			return
 		}
+		t = after
 	}
 }
 
 // next runs stages. A defect in one must not take the other sessions of the process
 // down with it: it ends this one's task.
-func (e *Engine) next(r stage.Runner, id string, goal stage.Stage) (t session.Transfer, err error) {
+func (e *Engine) next(r stage.Runner, t session.Transfer, goal stage.Stage) (after session.Transfer, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("transfer session %s: a defect in MoranGo, please report it: %v\n%s", id, p, debug.Stack())
+			err = fmt.Errorf("transfer session %s: a defect in MoranGo, please report it: %v\n%s", t.ID, p, debug.Stack())
 		}
 	}()
-	return r.Run(e.ctx, id, goal)
+	return r.Run(e.ctx, t, goal)
 }
 
 func (e *Engine) goal(tk *task) stage.Stage {

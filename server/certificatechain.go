@@ -50,7 +50,7 @@ func (s *Server) postCertificateChain(r *http.Request) (answer, error) {
 // an answer that leaves what was done in place.
 func (s *Server) takeCertificate(r *http.Request, tx *db.Tx, chain []*cert.Certificate) (refused, err error) {
 	last := len(chain) - 1
-	parent, err := session.SaveChain(r.Context(), tx, chain[:last], "")
+	parent, _, err := session.SaveChain(r.Context(), tx, chain[:last], "")
 	if err != nil {
 		return chainFault(err, wire.TextChainFailed+": "+oneLine(err)), otherFault(err)
 	}

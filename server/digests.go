@@ -57,12 +57,7 @@ func (s *Server) postDigests(r *http.Request) (answer, error) {
 	}
 	defer leave()
 	allow(r, s.limits.Wait)
-	if q.Kept {
-		if _, err := verify.Keep(r.Context(), s.env.DB, q.Filter, placesOf(q.Parts), s.env.Now); err != nil {
-			return answer{}, err
-		}
-	}
-	found, err := verify.Ask(r.Context(), s.env.DB, q, s.env.Now)
+	found, err := verify.AskKept(r.Context(), s.env.DB, q, s.env.Now)
 	if errors.Is(err, verify.ErrTooMuch) {
 		return answer{}, wire.FieldErrors{"lists": {oneLine(err)}}
 	}
@@ -110,7 +105,7 @@ func (s *Server) question(r *http.Request, asked wire.DigestRequest) (verify.Que
 		if err != nil {
 			return err
 		}
-		return s.permit(r.Context(), tx, sync, q.Filter, false)
+		return s.permit(r.Context(), tx, sync.Within(), q.Filter, false)
 	})
 	return q, err
 }
@@ -127,13 +122,6 @@ func askParts(q *verify.Question, asked wire.DigestRequest) {
 	for _, r := range asked.PartsOf {
 		q.PartsOf = append(q.PartsOf, verify.Range{From: r[0], To: r[1]})
 	}
-}
-
-func placesOf(parts []verify.Part) (places []string) {
-	for _, p := range parts {
-		places = append(places, p.Partition)
-	}
-	return places
 }
 
 func keptOf(k *wire.DigestKept) *verify.Kept {

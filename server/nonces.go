@@ -27,13 +27,10 @@ func (s *Server) newNonce(r *http.Request, look func(*db.Tx) error) (wire.Nonce,
 		if err := look(tx); err != nil {
 			return err
 		}
-		if _, err := session.PurgeNonces(r.Context(), tx, now); err != nil {
-			return err
-		}
 		if err := session.CreateNonce(r.Context(), tx, nonce); err != nil {
 			return err
 		}
-		return session.LimitNonces(r.Context(), tx, nonce.IP, session.NoncesKept{All: s.quota.Nonces, OfAddress: s.quota.NoncesOfAddress})
+		return session.LimitNonces(r.Context(), tx, nonce.IP, session.NoncesKept{All: s.quota.Nonces, OfAddress: s.quota.NoncesOfAddress}, now)
 	})
 	return wire.Nonce{ID: nonce.ID, Timestamp: wire.Time{Time: nonce.Time}, IP: nonce.IP}, err
 }

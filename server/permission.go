@@ -15,16 +15,23 @@ import (
 // permit checks that a filter lies in the scopes of both certificates of a sync
 // session for the direction of a transfer. It is asked at each request, so that a
 // certificate that is gone ends what it allowed.
-func (s *Server) permit(ctx context.Context, tx *db.Tx, sync session.Sync, filter partition.Filter, push bool) error {
+func (s *Server) permit(ctx context.Context, tx *db.Tx, sync session.Within, filter partition.Filter, push bool) error {
 	defs, err := session.Definitions(ctx, tx)
 	if err != nil {
 		return err
 	}
-	client, err := scopeOf(ctx, tx, sync.ClientCertificateID, defs)
+	clients, servers, err := session.Two(ctx, tx, sync.ClientCertificateID, sync.ServerCertificateID)
+	if errors.Is(err, session.ErrNotFound) {
+		return forbidden("A certificate of this sync session is no longer known. Start a new sync session.")
+	}
 	if err != nil {
 		return err
 	}
-	server, err := scopeOf(ctx, tx, sync.ServerCertificateID, defs)
+	client, err := scopeOf(clients, defs)
+	if err != nil {
+		return err
+	}
+	server, err := scopeOf(servers, defs)
 	if err != nil {
 		return err
 	}
@@ -41,17 +48,10 @@ func (s *Server) permit(ctx context.Context, tx *db.Tx, sync session.Sync, filte
 	return nil
 }
 
-func scopeOf(ctx context.Context, tx *db.Tx, id string, defs cert.Definitions) (partition.Scope, error) {
-	c, err := session.Certificate(ctx, tx, id)
-	if errors.Is(err, session.ErrNotFound) {
-		return partition.Scope{}, forbidden("A certificate of this sync session is no longer known. Start a new sync session.")
-	}
-	if err != nil {
-		return partition.Scope{}, err
-	}
+func scopeOf(c *cert.Certificate, defs cert.Definitions) (partition.Scope, error) {
 	scope, err := c.Scope(defs)
 	if err != nil {
-		return partition.Scope{}, fmt.Errorf("scope of certificate %s: %w", id, err)
+		return partition.Scope{}, fmt.Errorf("scope of certificate %s: %w", c.ID, err)
 	}
 	return scope, nil
 }
@@ -63,14 +63,13 @@ func (s *Server) usable(ctx context.Context, id string) (t session.Transfer, err
 		if t, err = session.ActiveTransfer(ctx, tx, id); err != nil {
 			return err
 		}
-		sync, err := session.ActiveSync(ctx, tx, t.SyncSessionID)
-		if err != nil {
-			return err
-		}
-		if !sync.IsServer {
+		switch {
+		case !t.Within.Active:
+			return fmt.Errorf("sync session %s: %w", t.SyncSessionID, session.ErrNotFound)
+		case !t.Within.IsServer:
 			return notFound()
 		}
-		return s.permit(ctx, tx, sync, partition.Parse(t.Filter), t.Push)
+		return s.permit(ctx, tx, t.Within, partition.Parse(t.Filter), t.Push)
 	})
 	return t, err
 }

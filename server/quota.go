@@ -269,15 +269,7 @@ func (s *Server) holderOf(ctx context.Context, t session.Transfer) (string, erro
 	if known != "" {
 		return known, nil
 	}
-	var sync session.Sync
-	err := s.env.DB.Read(ctx, func(tx *db.Tx) (err error) {
-		sync, err = session.GetSync(ctx, tx, t.SyncSessionID)
-		return err
-	})
-	if err != nil {
-		return "", err
-	}
-	return s.holder(ctx, sync.ClientCertificateID)
+	return s.holder(ctx, t.Within.ClientCertificateID)
 }
 
 // forgetEnded forgets the pushes of a holder that are no longer open.

@@ -29,7 +29,7 @@ func (s *Server) getStream(r *http.Request) (answer, error) {
 	}
 	return answer{status: http.StatusOK, content: wire.ContentStream, stream: func(w io.Writer) error {
 		out := &counted{to: &progressing{over: w, r: r, idle: s.limits.Idle}}
-		end, err := s.engine.StreamOut(r.Context(), t.ID, o, out)
+		end, err := s.engine.StreamOut(r.Context(), t, o, out)
 		if err == nil {
 			err = s.engine.Sent(r.Context(), t.ID, end.Records, out.bytes)
 		}
@@ -53,7 +53,7 @@ func (s *Server) postStream(r *http.Request) (answer, error) {
 		return answer{}, err
 	}
 	body := &charged{from: &progressing{over: r.Body, r: r, idle: s.limits.Idle}, s: s, r: r, id: t.ID, holder: holder}
-	if t, _, err = s.engine.StreamIn(r.Context(), t.ID, body, s.limits.Chunk, nil); err != nil {
+	if t, _, err = s.engine.StreamIn(r.Context(), t, body, s.limits.Chunk, nil); err != nil {
 		return answer{}, err
 	}
 	if stage.Reached(t, stage.Transferring) {
@@ -84,13 +84,9 @@ func (s *Server) streamable(r *http.Request, push bool) (session.Transfer, error
 func (s *Server) transferAnswer(r *http.Request, status int, t session.Transfer) (answer, error) {
 	body := transferBody(t)
 	if s.agreed(r).Has(wire.MoranGo) {
-		now, err := s.engine.Standing(r.Context(), t)
-		if err != nil {
-			return answer{}, err
-		}
-		body.LeftOut = now.Omissions
-		if now.Streams && s.terms(r).Stream {
-			body.StreamCursor = &now.Cursor
+		body.LeftOut = engine.Omissions(t)
+		if cursor, streams := t.Cursor(); streams && s.terms(r).Stream {
+			body.StreamCursor = &cursor
 		}
 	}
 	return answer{status: status, body: body}, nil

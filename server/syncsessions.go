@@ -10,9 +10,9 @@ import (
 
 	"github.com/morango-go/morango/cert"
 	"github.com/morango-go/morango/db"
+	"github.com/morango-go/morango/engine"
 	"github.com/morango-go/morango/ident"
 	"github.com/morango-go/morango/session"
-	"github.com/morango-go/morango/store"
 	"github.com/morango-go/morango/wire"
 )
 
@@ -31,14 +31,14 @@ func (s *Server) postSyncSession(r *http.Request) (answer, error) {
 	if err != nil {
 		return answer{}, badRequest(wire.TextChainFailed + ": " + oneLine(err))
 	}
-	row, err := s.newSync(r, request)
+	row, database, err := s.newSync(r, request)
 	if err != nil {
 		return answer{}, err
 	}
 	var refused error // kept apart: chain and nonce are dealt with also when the rest fails
 	var signature string
 	err = s.env.DB.Write(r.Context(), func(tx *db.Tx) (err error) {
-		signature, refused, err = s.openSync(r.Context(), tx, request, chain, row)
+		signature, refused, err = s.openSync(r.Context(), tx, request, chain, row, database)
 		return err
 	})
 	if err == nil {
@@ -55,30 +55,30 @@ func (s *Server) postSyncSession(r *http.Request) (answer, error) {
 	}}, nil
 }
 
-// newSync is the row of a sync session as far as the request tells it. Its id is
-// checked once the signature over it is.
-func (s *Server) newSync(r *http.Request, request wire.SyncSessionRequest) (session.Sync, error) {
+// newSync is the row of a sync session as far as the request tells it, and the id of our database. The
+// row's id is checked once the signature over it is.
+func (s *Server) newSync(r *http.Request, request wire.SyncSessionRequest) (row session.Sync, database string, err error) {
 	instance, err := s.engine.Instance(r.Context())
 	if err != nil {
-		return session.Sync{}, err
+		return row, "", err
 	}
 	ours, err := s.engine.JSONOf(instance)
 	if err != nil {
-		return session.Sync{}, err
+		return row, "", err
 	}
 	theirs, err := wire.InstanceID(request.Instance)
 	if err != nil {
-		return session.Sync{}, wire.FieldErrors{"instance": {oneLine(err)}}
+		return row, "", wire.FieldErrors{"instance": {oneLine(err)}}
 	}
 	now := s.env.Now()
-	row := session.Sync{
+	row = session.Sync{
 		StartTime: now, LastTime: now, Active: true, IsServer: true,
 		ConnectionKind: "network", ConnectionPath: request.ConnectionPath,
 		ClientIP: s.clientIP(r), ServerIP: request.ServerIP,
 		ClientInstanceID: theirs, ClientInstanceJSON: request.Instance,
 		ServerInstanceID: instance.ID, ServerInstanceJSON: ours,
 	}
-	return row, fits(map[string]bounded{
+	return row, instance.DatabaseID, fits(map[string]bounded{
 		"connection_path": {row.ConnectionPath, 1000}, "server_ip": {row.ServerIP, 100}, "instance": {request.Instance, 1 << 16},
 	})
 }
@@ -108,11 +108,15 @@ func fits(texts map[string]bounded) error {
 
 // openSync checks certificates, signature and nonce, in this order, and creates the
 // session. refused is an answer that leaves what was done in place.
-func (s *Server) openSync(ctx context.Context, tx *db.Tx, request wire.SyncSessionRequest, chain []*cert.Certificate, row session.Sync) (signature string, refused, err error) {
-	if refused, err := s.saveChain(ctx, tx, chain, request); refused != nil || err != nil {
+func (s *Server) openSync(ctx context.Context, tx *db.Tx, request wire.SyncSessionRequest, chain []*cert.Certificate, row session.Sync, database string) (signature string, refused, err error) {
+	client, refused, err := s.saveChain(ctx, tx, chain, request)
+	if refused != nil || err != nil {
 		return "", refused, err
 	}
-	client, server, refused, err := s.pair(ctx, tx, request)
+	if id, err := ident.Parse(request.ClientCertificateID); err != nil || id != client.ID {
+		return "", badRequest(wire.TextNoCertificate), nil // a request may leave it out
+	}
+	server, refused, err := s.partner(ctx, tx, client, request.ServerCertificateID)
 	if refused != nil || err != nil {
 		return "", refused, err
 	}
@@ -127,7 +131,7 @@ func (s *Server) openSync(ctx context.Context, tx *db.Tx, request wire.SyncSessi
 	if err != nil {
 		return "", nil, err
 	}
-	if row.ID, err = s.freeID(ctx, tx, request.ID); err != nil {
+	if row.ID, err = freeID(request.ID, database); err != nil {
 		return "", err, nil
 	}
 	row.ClientCertificateID, row.ServerCertificateID, row.Profile = client.ID, server.ID, server.Profile
@@ -145,80 +149,66 @@ func (s *Server) openSync(ctx context.Context, tx *db.Tx, request wire.SyncSessi
 // saveChain checks the client's chain and keeps what is new of it. A chain of a root that
 // is not that of our certificate leaves no trace: nothing may be synced between the two,
 // and anybody can make as many roots as he likes.
-func (s *Server) saveChain(ctx context.Context, tx *db.Tx, chain []*cert.Certificate, request wire.SyncSessionRequest) (refused, err error) {
-	_, err = session.Certificate(ctx, tx, chain[len(chain)-1].ID)
-	fresh := errors.Is(err, session.ErrNotFound)
-	if err != nil && !fresh {
-		return nil, err
-	}
-	client, err := session.SaveChain(ctx, tx, chain, request.ClientCertificateID)
+func (s *Server) saveChain(ctx context.Context, tx *db.Tx, chain []*cert.Certificate, request wire.SyncSessionRequest) (client *cert.Certificate, refused, err error) {
+	client, fresh, err := session.SaveChain(ctx, tx, chain, request.ClientCertificateID)
 	if err != nil {
-		return chainFault(err, wire.TextChainFailed), otherFault(err)
+		return nil, chainFault(err, wire.TextChainFailed), otherFault(err)
 	}
 	if !fresh {
-		return nil, nil
+		return client, nil, nil
 	}
 	theirs, err := session.Ancestors(ctx, tx, client.ID)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	ours, err := ident.Parse(request.ServerCertificateID)
 	if err != nil {
-		return nil, badRequest(wire.TextNoCertificate)
+		return nil, nil, badRequest(wire.TextNoCertificate)
 	}
 	chainOfOurs, err := session.Ancestors(ctx, tx, ours)
 	if errors.Is(err, session.ErrNotFound) {
-		return nil, badRequest(wire.TextNoCertificate)
+		return nil, nil, badRequest(wire.TextNoCertificate)
 	}
 	if err == nil && chainOfOurs[0].ID != theirs[0].ID {
 		err = forbidden("The two certificates have different roots, so nothing may be synced between them.")
 	}
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return nil, s.roomForCertificate(ctx, tx, client.ID)
+	return client, nil, s.roomForCertificate(ctx, tx, client.ID)
 }
 
 // freeID is a client's id for its session in canonical form. That of the database is kept
 // for what the database notes of itself.
-func (s *Server) freeID(ctx context.Context, tx *db.Tx, text string) (string, error) {
+func freeID(text, database string) (string, error) {
 	id, err := ident.Parse(text)
 	if err != nil {
 		return "", wire.FieldErrors{"id": {fmt.Sprintf("%.64q is not a valid UUID.", text)}}
 	}
-	database, err := store.DatabaseID(ctx, tx)
-	if err == nil && id == database {
-		err = wire.FieldErrors{"id": {"Sync session with this id already exists."}}
+	if id == database {
+		return "", wire.FieldErrors{"id": {"Sync session with this id already exists."}}
 	}
-	return id, err
+	return id, nil
 }
 
-// pair finds the two certificates of a session: the client's, and one of ours.
-func (s *Server) pair(ctx context.Context, tx *db.Tx, request wire.SyncSessionRequest) (client, server *cert.Certificate, refused, err error) {
-	found := make([]*cert.Certificate, 2)
-	for i, text := range []string{request.ClientCertificateID, request.ServerCertificateID} {
-		id, err := ident.Parse(text)
-		if err != nil {
-			return nil, nil, badRequest(wire.TextNoCertificate), nil
-		}
-		found[i], err = session.Certificate(ctx, tx, id)
-		if errors.Is(err, session.ErrNotFound) {
-			return nil, nil, badRequest(wire.TextNoCertificate), nil
-		}
-		if err != nil {
-			return nil, nil, nil, err
-		}
+// partner finds our certificate for a session with a client's.
+func (s *Server) partner(ctx context.Context, tx *db.Tx, client *cert.Certificate, text string) (server *cert.Certificate, refused, err error) {
+	id, err := ident.Parse(text)
+	if err != nil {
+		return nil, badRequest(wire.TextNoCertificate), nil
 	}
-	client, server = found[0], found[1]
+	server, err = session.Certificate(ctx, tx, id)
 	switch {
-	case !server.Owned():
-		return nil, nil, badRequest(wire.TextNoCertificate), nil
+	case errors.Is(err, session.ErrNotFound), err == nil && !server.Owned():
+		return nil, badRequest(wire.TextNoCertificate), nil
+	case err != nil:
+		return nil, nil, err
 	case server.Profile != client.Profile:
-		return nil, nil, badRequest(wire.TextOneProfile), nil
+		return nil, badRequest(wire.TextOneProfile), nil
 	case server.Profile != s.env.Profile.Name:
-		return nil, nil, badRequest(fmt.Sprintf("Server syncs profile %q, not %.64q", s.env.Profile.Name, server.Profile)), nil
+		return nil, badRequest(fmt.Sprintf("Server syncs profile %q, not %.64q", s.env.Profile.Name, server.Profile)), nil
 	}
-	return client, server, nil, nil
+	return server, nil, nil
 }
 
 // getSyncSession shows an active sync session.
@@ -255,21 +245,35 @@ func (s *Server) deleteSyncSession(r *http.Request) (answer, error) {
 
 // settle ends the pulls of a sync session whose client has come to something else. They are
 // done for the client, whatever becomes of them here.
-func (s *Server) settle(r *http.Request, syncID string) {
+func (s *Server) settle(r *http.Request, pulled []session.Transfer) {
+	if err := s.engine.Settle(r.Context(), pulled); err != nil {
+		s.log.ErrorContext(r.Context(), "end of a pull failed", "error", oneLine(err))
+	}
+}
+
+// pulled reads the pulls of a sync session that are to be settled.
+func (s *Server) pulled(r *http.Request, tx *db.Tx, syncID string) ([]session.Transfer, error) {
 	if !s.terms(r).Stream {
-		return
+		return nil, nil
 	}
-	if err := s.engine.Settle(r.Context(), syncID); err != nil {
-		s.log.ErrorContext(r.Context(), "end of a pull failed", "sync_session", syncID, "error", oneLine(err))
-	}
+	return engine.Pulled(r.Context(), tx, syncID)
 }
 
 // closeSync ends a sync session that its client has come to the end of.
 func (s *Server) closeSync(r *http.Request, id string) error {
-	s.settle(r, id)
-	return s.env.DB.Write(r.Context(), func(tx *db.Tx) error {
-		return session.CloseSync(r.Context(), tx, id, s.env.Now())
+	var pulled []session.Transfer
+	closing := func(tx *db.Tx) error { return session.CloseSync(r.Context(), tx, id, s.env.Now()) }
+	err := s.env.DB.Write(r.Context(), func(tx *db.Tx) (err error) {
+		if pulled, err = s.pulled(r, tx, id); err != nil || len(pulled) > 0 {
+			return err
+		}
+		return closing(tx)
 	})
+	if err != nil || len(pulled) == 0 {
+		return err
+	}
+	s.settle(r, pulled)
+	return s.env.DB.Write(r.Context(), closing)
 }
 
 // activeSync reads the session of the path. Those in which this peer is the client

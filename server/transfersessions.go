@@ -32,16 +32,14 @@ func (s *Server) postTransferSession(r *http.Request) (answer, error) {
 		return answer{}, err
 	}
 	wait := s.wait(r)
-	wanted, err := s.wanted(r, request)
+	wanted, pulled, err := s.wanted(r, request)
 	if err != nil {
 		return answer{}, err
 	}
 	if err := checkClaim(request.ClientFSIC, wanted.Filter); err != nil {
 		return answer{}, err
 	}
-	if wanted.Push {
-		s.settle(r, wanted.SyncSessionID)
-	}
+	s.settle(r, pulled)
 	t, err := s.engine.Begin(r.Context(), wanted)
 	if errors.Is(err, session.ErrExists) {
 		return answer{}, wire.FieldErrors{"id": {"Transfer session with this id already exists and is closed."}}
@@ -64,7 +62,7 @@ func (s *Server) postTransferSession(r *http.Request) (answer, error) {
 	}
 	status := http.StatusCreated
 	if !s.agreed(r).Has(wire.AsyncOperations) {
-		if t, err = s.engine.Advance(r.Context(), t.ID, stage.Queuing, s.terms(r), wait); err != nil {
+		if t, err = s.engine.Advance(r.Context(), t, stage.Queuing, s.terms(r), wait); err != nil {
 			return answer{}, err
 		}
 		if !stage.Reached(t, stage.Queuing) {
@@ -74,15 +72,16 @@ func (s *Server) postTransferSession(r *http.Request) (answer, error) {
 	return s.transferAnswer(r, status, t)
 }
 
-// wanted is the transfer session that a client asks for, if it may have it.
-func (s *Server) wanted(r *http.Request, request wire.TransferSessionRequest) (session.Transfer, error) {
+// wanted is the transfer session that a client asks for, if it may have it, and the pulls that it has
+// done with when it comes to push.
+func (s *Server) wanted(r *http.Request, request wire.TransferSessionRequest) (t session.Transfer, pulled []session.Transfer, err error) {
 	syncID, err := ident.Parse(request.SyncSessionID)
 	if err != nil {
-		return session.Transfer{}, badRequest(wire.TextNoSyncSession)
+		return t, nil, badRequest(wire.TextNoSyncSession)
 	}
 	filter := partition.Parse(request.Filter)
 	if filter.Len() > maxFilter || strings.ContainsRune(request.Filter, 0) {
-		return session.Transfer{}, wire.FieldErrors{"filter": {fmt.Sprintf("Ensure there are no more than %d prefixes, without null characters.", maxFilter)}}
+		return t, nil, wire.FieldErrors{"filter": {fmt.Sprintf("Ensure there are no more than %d prefixes, without null characters.", maxFilter)}}
 	}
 	var sync session.Sync
 	err = s.env.DB.Read(r.Context(), func(tx *db.Tx) (err error) {
@@ -93,12 +92,15 @@ func (s *Server) wanted(r *http.Request, request wire.TransferSessionRequest) (s
 		if err != nil {
 			return err
 		}
-		if err := s.permit(r.Context(), tx, sync, filter, request.Push); err != nil {
+		if err := s.permit(r.Context(), tx, sync.Within(), filter, request.Push); err != nil {
 			return err
 		}
 		fresh, err := sameAsBefore(r, tx, request, syncID, filter)
 		if err == nil && fresh {
 			err = s.roomForTransfer(r.Context(), tx, syncID)
+		}
+		if err == nil && request.Push {
+			pulled, err = s.pulled(r, tx, syncID)
 		}
 		return err
 	})
@@ -107,7 +109,7 @@ func (s *Server) wanted(r *http.Request, request wire.TransferSessionRequest) (s
 	}
 	return session.Transfer{
 		ID: request.ID, SyncSessionID: syncID, Filter: filter.String(), Push: request.Push, ClientFSIC: request.ClientFSIC,
-	}, err
+	}, pulled, err
 }
 
 // sameAsBefore refuses an id that belongs to another transfer, and says whether it is new.
@@ -198,7 +200,7 @@ func (s *Server) tell(r *http.Request, t session.Transfer, told wire.TransferSes
 	if told.LeftOut != nil && s.agreed(r).Has(wire.MoranGo) {
 		defer func() {
 			if err == nil {
-				err = s.engine.TakeOmissions(r.Context(), t, told.LeftOut)
+				after, err = s.engine.TakeOmissions(r.Context(), after, told.LeftOut)
 			}
 		}()
 	}
@@ -206,15 +208,7 @@ func (s *Server) tell(r *http.Request, t session.Transfer, told wire.TransferSes
 		return t, nil
 	}
 	if told.ClientFSIC != nil && len(*told.ClientFSIC) > sessionText {
-		var sync session.Sync
-		err := s.env.DB.Read(r.Context(), func(tx *db.Tx) (err error) {
-			sync, err = session.GetSync(r.Context(), tx, t.SyncSessionID)
-			return err
-		})
-		if err == nil {
-			err = s.charge(r.Context(), sync.ClientCertificateID, len(*told.ClientFSIC))
-		}
-		if err != nil {
+		if err := s.charge(r.Context(), t.Within.ClientCertificateID, len(*told.ClientFSIC)); err != nil {
 			return t, err
 		}
 	}
@@ -227,7 +221,7 @@ func (s *Server) advance(r *http.Request, t session.Transfer, to stage.Stage, wa
 	if stage.Reached(t, to) {
 		return t, nil
 	}
-	after, err := s.engine.Advance(r.Context(), t.ID, to, s.terms(r), wait)
+	after, err := s.engine.Advance(r.Context(), t, to, s.terms(r), wait)
 	if err != nil && after.ID != "" && after.Status == string(stage.Errored) {
 		s.log.ErrorContext(r.Context(), "stage failed", "transfer_session", t.ID, "stage", after.Stage, "error", oneLine(err))
 		return after, nil
@@ -256,7 +250,7 @@ func (s *Server) deleteTransferSession(r *http.Request) (answer, error) {
 	}
 	s.keys.forget(t.ID)
 	s.meter.ended(t.ID)
-	after, err := s.engine.Finish(r.Context(), t.ID, s.terms(r), wait)
+	after, err := s.engine.Finish(r.Context(), t, s.terms(r), wait)
 	if err != nil && after.Status == string(stage.Errored) && s.agreed(r).Has(wire.AsyncOperations) {
 		s.log.ErrorContext(r.Context(), "stage failed", "transfer_session", t.ID, "stage", after.Stage, "error", oneLine(err))
 		err = nil // that client looks at the status
@@ -272,11 +266,8 @@ func (s *Server) active(r *http.Request) (t session.Transfer, err error) {
 		return t, err
 	}
 	err = s.env.DB.Read(r.Context(), func(tx *db.Tx) error {
-		if t, err = session.ActiveTransfer(r.Context(), tx, id); err != nil {
-			return err
-		}
-		sync, err := session.GetSync(r.Context(), tx, t.SyncSessionID)
-		if err == nil && !sync.IsServer {
+		t, err = session.ActiveTransfer(r.Context(), tx, id)
+		if err == nil && !t.Within.IsServer {
 			err = notFound()
 		}
 		return err

@@ -23,20 +23,22 @@ type Ahead struct {
 	To    int64 `json:"to,omitzero"`
 }
 
-// Ahead returns how a transfer session runs ahead, and whether it does.
-func (s Sync) Ahead(transferID string) (a Ahead, ok bool) {
-	all, _ := byTransfer[Ahead](s, aheadKey)
-	a, ok = all[transferID]
+// Ahead returns how the transfer session runs ahead, and whether it does.
+func (t Transfer) Ahead() (a Ahead, ok bool) {
+	all, _ := byTransfer[Ahead](t.Within.ExtraFields, aheadKey)
+	a, ok = all[t.ID]
 	return a, ok
 }
 
 // SetAhead notes how a transfer session runs ahead. Once that is fixed it stays as it is.
 func SetAhead(ctx context.Context, tx *db.Tx, t Transfer, a Ahead) error {
-	return changeByTransfer(ctx, tx, t.SyncSessionID, aheadKey, func(all map[string]Ahead) (bool, error) {
-		if all[t.ID].Fixed {
-			return false, fmt.Errorf("how far transfer session %s runs ahead: %w", t.ID, ErrExists)
-		}
-		all[t.ID] = a
-		return true, nil
+	return changeExtra(ctx, tx, t, func(t *Transfer) error {
+		return changeByTransfer(t, aheadKey, func(all map[string]Ahead) (bool, error) {
+			if all[t.ID].Fixed {
+				return false, fmt.Errorf("how far transfer session %s runs ahead: %w", t.ID, ErrExists)
+			}
+			all[t.ID] = a
+			return true, nil
+		})
 	})
 }

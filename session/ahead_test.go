@@ -24,8 +24,10 @@ func TestAhead(t *testing.T) {
 		})
 		have := func(transfer session.Transfer, want session.Ahead, known bool) {
 			t.Helper()
-			sync := read(t, d, func(ctx context.Context, tx *db.Tx) (session.Sync, error) { return session.GetSync(ctx, tx, s.ID) })
-			got, ok := sync.Ahead(transfer.ID)
+			row := read(t, d, func(ctx context.Context, tx *db.Tx) (session.Transfer, error) {
+				return session.GetTransfer(ctx, tx, transfer.ID)
+			})
+			got, ok := row.Ahead()
 			equal(t, "ahead", got, want)
 			equal(t, "known", ok, known)
 		}

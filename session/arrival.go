@@ -13,6 +13,9 @@ import (
 // nobody's.
 func Started(ctx context.Context, tx *db.Tx, ids []string) (map[string]time.Time, error) {
 	ids = slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return id == "" })
+	if len(ids) == 0 {
+		return map[string]time.Time{}, nil
+	}
 	rows, err := tx.Query(ctx, `SELECT id, start_timestamp FROM morango_transfersession WHERE id IN `+tx.IDs(1), db.JSONList(ids))
 	if err != nil {
 		return nil, fmt.Errorf("read when transfer sessions began: %w", err)

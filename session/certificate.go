@@ -41,19 +41,51 @@ func Owned(ctx context.Context, tx *db.Tx, profile string) ([]*cert.Certificate,
 	return all(rows, err, "own certificates", scanCertificate)
 }
 
+// Two reads two certificates, which may be one and the same; ErrNotFound.
+func Two(ctx context.Context, tx *db.Tx, first, second string) (a, b *cert.Certificate, err error) {
+	rows, err := tx.Query(ctx, `SELECT `+certificateColumns+` FROM morango_certificate WHERE id = $1 OR id = $2`, first, second)
+	list, err := all(rows, err, "certificates", scanCertificate)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, c := range list {
+		if c.ID == first {
+			a = c
+		}
+		if c.ID == second {
+			b = c
+		}
+	}
+	if a == nil {
+		return nil, b, fmt.Errorf("certificate %.40q: %w", first, ErrNotFound)
+	}
+	if b == nil {
+		return a, nil, fmt.Errorf("certificate %.40q: %w", second, ErrNotFound)
+	}
+	return a, b, nil
+}
+
 // Ancestors reads a certificate's chain, root first, itself last; ErrNotFound.
 func Ancestors(ctx context.Context, tx *db.Tx, id string) ([]*cert.Certificate, error) {
-	var chain []*cert.Certificate
-	for next := id; next != ""; {
+	c, err := Certificate(ctx, tx, id)
+	if err != nil {
+		return nil, err
+	}
+	return Chain(ctx, tx, c)
+}
+
+// Chain is Ancestors of a certificate that was read.
+func Chain(ctx context.Context, tx *db.Tx, c *cert.Certificate) ([]*cert.Certificate, error) {
+	chain := []*cert.Certificate{c}
+	for c.ParentID != "" {
 		if len(chain) == cert.MaxChain {
-			return nil, fmt.Errorf("certificate %.40q has more than %d ancestors", id, cert.MaxChain)
+			return nil, fmt.Errorf("certificate %.40q has more than %d ancestors", chain[0].ID, cert.MaxChain)
 		}
-		c, err := Certificate(ctx, tx, next)
-		if err != nil {
+		var err error
+		if c, err = Certificate(ctx, tx, c.ParentID); err != nil {
 			return nil, err
 		}
 		chain = append(chain, c)
-		next = c.ParentID
 	}
 	slices.Reverse(chain)
 	return chain, nil
@@ -61,23 +93,37 @@ func Ancestors(ctx context.Context, tx *db.Tx, id string) ([]*cert.Certificate, 
 
 // DescendantsOwned lists the certificates at and below the one named (the
 // primary partition) whose private key is here; of a profile when that is not
-// "". An unknown id gives none.
+// "". An unknown id gives none. It goes up from our own, which are few, and not down to the many that
+// others have.
 func DescendantsOwned(ctx context.Context, tx *db.Tx, primaryPartition, profile string) ([]*cert.Certificate, error) {
-	top, err := Certificate(ctx, tx, primaryPartition)
-	if errors.Is(err, ErrNotFound) || err == nil && profile != "" && top.Profile != profile {
-		return nil, nil
-	}
+	owned, err := Owned(ctx, tx, profile)
 	if err != nil {
 		return nil, err
 	}
-	ids, err := descendants(ctx, tx, top.ID)
-	if err != nil {
-		return nil, err
+	known := map[string]*cert.Certificate{}
+	for _, c := range owned {
+		known[c.ID] = c
 	}
-	query := `SELECT ` + certificateColumns + ` FROM morango_certificate
-		WHERE private_key <> '' AND id IN ` + tx.IDs(1) + treeOrder
-	rows, err := tx.Query(ctx, query, db.JSONList(ids))
-	return all(rows, err, "own certificates below "+top.ID, scanCertificate)
+	var below []*cert.Certificate
+	for _, c := range owned {
+		top := c
+		for depth := 0; top.ID != primaryPartition && top.ParentID != "" && depth < cert.MaxChain; depth++ {
+			parent := known[top.ParentID]
+			if parent == nil {
+				if parent, err = Certificate(ctx, tx, top.ParentID); errors.Is(err, ErrNotFound) {
+					break
+				} else if err != nil {
+					return nil, err
+				}
+				known[parent.ID] = parent
+			}
+			top = parent
+		}
+		if top.ID == primaryPartition && (profile == "" || top.Profile == profile) {
+			below = append(below, c)
+		}
+	}
+	return below, nil
 }
 
 // descendants finds the ids at and below a certificate, one level a query.
@@ -95,28 +141,33 @@ func descendants(ctx context.Context, tx *db.Tx, id string) ([]string, error) {
 }
 
 // SaveChain checks a presented chain against what is stored here and stores
-// what is new of it. It returns the last certificate, as stored. Errors are
+// what is new of it. It returns the last certificate, as stored, and whether that is new. Errors are
 // those of cert.CheckChain; then nothing has been stored.
-func SaveChain(ctx context.Context, tx *db.Tx, chain []*cert.Certificate, expectedLastID string) (*cert.Certificate, error) {
+func SaveChain(ctx context.Context, tx *db.Tx, chain []*cert.Certificate, expectedLastID string) (last *cert.Certificate, isNew bool, err error) {
 	defs, err := Definitions(ctx, tx)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	stored, err := storedOf(ctx, tx, chain)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	known := func(id string) (*cert.Certificate, bool) { c, ok := stored[id]; return c, ok }
 	fresh, err := cert.CheckChain(chain, expectedLastID, defs, known)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	for _, c := range fresh {
 		if err := SaveCertificate(ctx, tx, c); err != nil {
-			return nil, err
+			return nil, false, err
 		}
 	}
-	return Certificate(ctx, tx, chain[len(chain)-1].ID)
+	id := chain[len(chain)-1].ID
+	if last := stored[id]; last != nil {
+		return last, false, nil
+	}
+	last, err = Certificate(ctx, tx, id)
+	return last, true, err
 }
 
 // storedOf reads those certificates of a chain that are kept here.

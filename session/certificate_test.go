@@ -73,7 +73,7 @@ func TestSaveChain(t *testing.T) {
 		chain := []*cert.Certificate{public(top), public(middle), last}
 		save := func(chain []*cert.Certificate, want string) error {
 			return d.Write(t.Context(), func(tx *db.Tx) error {
-				_, err := session.SaveChain(t.Context(), tx, chain, want)
+				_, _, err := session.SaveChain(t.Context(), tx, chain, want)
 				return err
 			})
 		}

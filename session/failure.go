@@ -26,7 +26,7 @@ const (
 // Failure returns what went wrong last in the sync session, and false when nothing is noted.
 func (s Sync) Failure() (Failure, bool) {
 	var f *Failure
-	if json.Unmarshal(s.extra()[failureKey], &f) != nil || f == nil {
+	if json.Unmarshal(extra(s.ExtraFields)[failureKey], &f) != nil || f == nil {
 		return Failure{}, false
 	}
 	return *f, true
@@ -39,12 +39,16 @@ func SetFailure(ctx context.Context, tx *db.Tx, syncID string, f Failure) error 
 	if err != nil {
 		return err
 	}
-	fields := s.extra()
+	fields := extra(s.ExtraFields)
 	if letters := []rune(f.Reason); len(letters) > longestReason {
 		f.Reason = string(letters[:longestReason]) + "…"
 	}
 	if fields[failureKey], err = json.Marshal(f); err != nil {
 		return fmt.Errorf("note the failure of stage %s: %w", f.Stage, err)
 	}
-	return s.setExtra(ctx, tx, fields)
+	text, err := json.Marshal(fields)
+	if err != nil {
+		return fmt.Errorf("note the failure of stage %s: %w", f.Stage, err)
+	}
+	return setExtra(ctx, tx, s.ID, string(text))
 }

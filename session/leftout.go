@@ -107,49 +107,43 @@ func (o *Omission) Count(r Omitted) {
 	}
 }
 
-// leftOut reads what did not travel in a sync session's transfers, and all of its fields.
-func (s Sync) leftOut() (all map[string]*LeftOut, fields map[string]json.RawMessage) {
-	return byTransfer[*LeftOut](s, leftOutKey)
-}
-
-// LeftOut returns what did not travel in a transfer session of this sync session.
-func (s Sync) LeftOut(transferID string) LeftOut {
-	all, _ := s.leftOut()
-	if all[transferID] == nil {
+// LeftOut returns what did not travel in the transfer session.
+func (t Transfer) LeftOut() LeftOut {
+	all, _ := byTransfer[*LeftOut](t.Within.ExtraFields, leftOutKey)
+	if all[t.ID] == nil {
 		return LeftOut{}
 	}
-	return *all[transferID]
+	return *all[t.ID]
 }
 
 // AllLeftOut returns what did not travel, by transfer session.
 func (s Sync) AllLeftOut() map[string]*LeftOut {
-	all, _ := s.leftOut()
+	all, _ := byTransfer[*LeftOut](s.ExtraFields, leftOutKey)
 	return all
 }
 
-// ChangeLeftOut changes what did not travel in a transfer session. It belongs into the
+// ChangeLeftOut changes what did not travel in the transfer session. Write stores it, in the
 // transaction that goes on without it.
+func (t *Transfer) ChangeLeftOut(change func(*LeftOut) error) error {
+	return changeByTransfer(t, leftOutKey, func(all map[string]*LeftOut) (bool, error) {
+		left, known := all[t.ID]
+		if !known || left == nil {
+			left = &LeftOut{}
+		}
+		before, err := json.Marshal(left)
+		if err == nil {
+			err = change(left)
+		}
+		if err != nil {
+			return false, err
+		}
+		after, err := json.Marshal(left)
+		all[t.ID] = left
+		return string(before) != string(after), err
+	})
+}
+
+// ChangeLeftOut is Transfer.ChangeLeftOut, and stores it.
 func ChangeLeftOut(ctx context.Context, tx *db.Tx, t Transfer, change func(*LeftOut) error) error {
-	s, err := GetSync(ctx, tx, t.SyncSessionID)
-	if err != nil {
-		return err
-	}
-	all, fields := s.leftOut()
-	if all[t.ID] == nil {
-		all[t.ID] = &LeftOut{}
-	}
-	if err := change(all[t.ID]); err != nil {
-		return err
-	}
-	before := string(fields[leftOutKey])
-	if before == "" && all[t.ID].IsZero() {
-		return nil
-	}
-	if fields[leftOutKey], err = json.Marshal(all); err != nil {
-		return fmt.Errorf("note what is left out of transfer session %s: %w", t.ID, err)
-	}
-	if string(fields[leftOutKey]) == before {
-		return nil
-	}
-	return s.setExtra(ctx, tx, fields)
+	return changeExtra(ctx, tx, t, func(t *Transfer) error { return t.ChangeLeftOut(change) })
 }

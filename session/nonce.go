@@ -30,7 +30,7 @@ func CreateNonce(ctx context.Context, tx *db.Tx, n Nonce) error {
 	return nil
 }
 
-// UseNonce uses a nonce up: ErrNonceUnknown or ErrNonceExpired when it cannot be.
+// UseNonce uses a nonce up, and one that has expired too: ErrNonceUnknown, ErrNonceExpired.
 // Of two write transactions that use the same nonce only one succeeds. A nonce
 // from the future counts as expired: the clock was set back.
 func UseNonce(ctx context.Context, tx *db.Tx, id string, now time.Time) error {
@@ -39,23 +39,17 @@ func UseNonce(ctx context.Context, tx *db.Tx, id string, now time.Time) error {
 		return ErrNonceUnknown // and PostgreSQL would not look for it
 	}
 	var given db.Time
-	err = tx.QueryRow(ctx, `SELECT timestamp FROM morango_nonce WHERE id = $1`, id).Scan(&given)
+	err = tx.QueryRow(ctx, `DELETE FROM morango_nonce WHERE id = $1 RETURNING timestamp`, id).Scan(&given)
 	if errors.Is(err, sql.ErrNoRows) {
 		return ErrNonceUnknown
 	}
 	if err != nil {
-		return fmt.Errorf("reading nonce %s: %w", id, err)
+		return fmt.Errorf("using nonce %s: %w", id, err)
 	}
 	// Stored times have microseconds, so a nonce used at once may seem younger than now.
 	age := now.Truncate(time.Microsecond).Sub(given.Time.Truncate(time.Microsecond))
 	if age < 0 || age > NonceLife {
 		return ErrNonceExpired
-	}
-	switch n, err := tx.Exec(ctx, `DELETE FROM morango_nonce WHERE id = $1`, id); {
-	case err != nil:
-		return fmt.Errorf("using nonce %s: %w", id, err)
-	case n == 0:
-		return ErrNonceUnknown
 	}
 	return nil
 }
@@ -63,21 +57,14 @@ func UseNonce(ctx context.Context, tx *db.Tx, id string, now time.Time) error {
 // NoncesKept bounds how many nonces are kept at a time.
 type NoncesKept struct{ All, OfAddress int }
 
-// LimitNonces deletes the oldest nonces beyond a number of them, of one address and of
-// all. Whoever asks for many takes its own away first, not others'.
-func LimitNonces(ctx context.Context, tx *db.Tx, ip string, keep NoncesKept) error {
-	for _, limit := range []struct {
-		query string
-		args  []any
-	}{
-		{`DELETE FROM morango_nonce WHERE ip = $1 AND timestamp <= (SELECT timestamp FROM morango_nonce WHERE ip = $1
-			ORDER BY timestamp DESC, id LIMIT 1 OFFSET $2)`, []any{ip, keep.OfAddress}},
-		{`DELETE FROM morango_nonce WHERE timestamp <= (SELECT timestamp FROM morango_nonce
-			ORDER BY timestamp DESC, id LIMIT 1 OFFSET $1)`, []any{keep.All}},
-	} {
-		if _, err := tx.Exec(ctx, limit.query, limit.args...); err != nil {
-			return fmt.Errorf("limit the nonces: %w", err)
-		}
+// LimitNonces deletes the nonces that can no longer be used, and the oldest beyond a number of them, of
+// one address and of all. Whoever asks for many takes its own away first, not others'.
+func LimitNonces(ctx context.Context, tx *db.Tx, ip string, keep NoncesKept, now time.Time) error {
+	const beyond = `DELETE FROM morango_nonce WHERE timestamp < $1 OR timestamp > $2
+		OR ip = $3 AND timestamp <= (SELECT timestamp FROM morango_nonce WHERE ip = $3 AND timestamp <= $2 ORDER BY timestamp DESC, id LIMIT 1 OFFSET $4)
+		OR timestamp <= (SELECT timestamp FROM morango_nonce WHERE timestamp <= $2 ORDER BY timestamp DESC, id LIMIT 1 OFFSET $5)`
+	if _, err := tx.Exec(ctx, beyond, tx.Time(now.Add(-NonceLife)), tx.Time(now.Add(NonceLife)), ip, keep.OfAddress, keep.All); err != nil {
+		return fmt.Errorf("limit the nonces: %w", err)
 	}
 	return nil
 }

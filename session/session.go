@@ -45,4 +45,21 @@ type Transfer struct {
 	ServerFSIC          string
 	Stage               string // stage name on the wire; "" before initializing
 	Status              string
+	// Within is its sync session as it was when this was read; the zero value when that is gone.
+	Within Within
+}
+
+// Within is what a transfer session has to know of its sync session, and is read with it.
+type Within struct {
+	Active, IsServer    bool
+	LastTime            time.Time
+	ClientCertificateID string
+	ServerCertificateID string
+	ExtraFields         string
+}
+
+// Within is what the session's transfer sessions have to know of it.
+func (s Sync) Within() Within {
+	return Within{Active: s.Active, IsServer: s.IsServer, LastTime: s.LastTime,
+		ClientCertificateID: s.ClientCertificateID, ServerCertificateID: s.ServerCertificateID, ExtraFields: s.ExtraFields}
 }

@@ -65,7 +65,7 @@ func newSync(n int, start time.Time) session.Sync {
 func newTransfer(n, sync int, push bool, start time.Time) session.Transfer {
 	return session.Transfer{
 		ID: id(n), SyncSessionID: id(sync), Filter: "a\nb", Push: push, Active: true,
-		StartTime: start, LastTime: start, ClientFSIC: "{}", ServerFSIC: "{}",
+		StartTime: start, LastTime: start, ClientFSIC: "{}", ServerFSIC: "{}", Within: newSync(sync, noon).Within(),
 	}
 }
 
@@ -156,7 +156,7 @@ func TestTransferSession(t *testing.T) {
 		total := int64(7)
 		want.Stage, want.Status, want.ClientFSIC, want.ServerFSIC = "transferring", "started", `{"a": 1}`, `{"b": 2}`
 		want.RecordsTotal, want.RecordsTransferred, want.BytesSent, want.BytesReceived = &total, 3, 1<<40, 5
-		want.LastTime = later
+		want.LastTime, want.Within.LastTime = later, later
 		equal(t, "updated", read(t, d, get), want)
 		sync := read(t, d, func(ctx context.Context, tx *db.Tx) (session.Sync, error) { return session.GetSync(ctx, tx, id(1)) })
 		equal(t, "the sync session's last activity", sync.LastTime, later)

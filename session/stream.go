@@ -2,7 +2,6 @@ package session
 
 import (
 	"context"
-	"errors"
 
 	"github.com/morango-go/morango/db"
 )
@@ -12,53 +11,46 @@ import (
 // column for it.
 const streamKey = "morango_streams"
 
-// Cursor returns the sender's cursor up to which the records of a transfer session have come
+// Cursor returns the sender's cursor up to which the records of the transfer session have come
 // here, "" at its beginning, and whether it travels as a stream at all.
-func (s Sync) Cursor(transferID string) (cursor string, streams bool) {
-	cursors, _ := byTransfer[string](s, streamKey)
-	cursor, streams = cursors[transferID]
+func (t Transfer) Cursor() (cursor string, streams bool) {
+	cursors, _ := byTransfer[string](t.Within.ExtraFields, streamKey)
+	cursor, streams = cursors[t.ID]
 	return cursor, streams
 }
 
-// SetCursor notes up to which cursor the records of a transfer session have come. It
-// belongs into the transaction that keeps them.
-func SetCursor(ctx context.Context, tx *db.Tx, t Transfer, cursor string) error {
-	return changeCursors(ctx, tx, t, func(cursors map[string]string) bool {
+// SetCursor notes up to which cursor the records of the transfer session have come. Write stores
+// it, in the transaction that keeps them.
+func (t *Transfer) SetCursor(cursor string) error {
+	return changeByTransfer(t, streamKey, func(cursors map[string]string) (bool, error) {
 		before, known := cursors[t.ID]
 		cursors[t.ID] = cursor
-		return !known || before != cursor
+		return !known || before != cursor, nil
 	})
 }
 
-// MarkStream notes that a transfer session travels as a stream, where that is not noted.
+// MarkStream notes that the transfer session travels as a stream, where that is not noted. Write
+// stores it.
+func (t *Transfer) MarkStream() error {
+	cursor, _ := t.Cursor()
+	return t.SetCursor(cursor)
+}
+
+// SetCursor is Transfer.SetCursor, and stores it.
+func SetCursor(ctx context.Context, tx *db.Tx, t Transfer, cursor string) error {
+	return changeExtra(ctx, tx, t, func(t *Transfer) error { return t.SetCursor(cursor) })
+}
+
+// MarkStream is Transfer.MarkStream, and stores it.
 func MarkStream(ctx context.Context, tx *db.Tx, t Transfer) error {
-	return changeCursors(ctx, tx, t, func(cursors map[string]string) bool {
-		before, known := cursors[t.ID]
-		cursors[t.ID] = before
-		return !known
-	})
+	return changeExtra(ctx, tx, t, func(t *Transfer) error { return t.MarkStream() })
 }
 
-// dropCursor forgets how far a transfer session came that has ended.
-func dropCursor(ctx context.Context, tx *db.Tx, id string) error {
-	t, err := GetTransfer(ctx, tx, id)
-	if errors.Is(err, ErrNotFound) {
-		return nil
-	}
-	if err == nil && t.Push {
-		err = forget[Ahead](ctx, tx, t, aheadKey)
-	}
-	if err != nil {
+// Close marks the transfer session as no longer active, and forgets how far it came. Write stores it.
+func (t *Transfer) Close() error {
+	t.Active = false
+	if err := forget[string](t, streamKey); err != nil || !t.Push {
 		return err
 	}
-	return forget[string](ctx, tx, t, streamKey)
-}
-
-// changeCursors writes a sync session's cursors when change says that it changed them.
-func changeCursors(ctx context.Context, tx *db.Tx, t Transfer, change func(map[string]string) bool) error {
-	err := changeByTransfer(ctx, tx, t.SyncSessionID, streamKey, func(cursors map[string]string) (bool, error) { return change(cursors), nil })
-	if errors.Is(err, ErrNotFound) {
-		return nil
-	}
-	return err
+	return forget[Ahead](t, aheadKey)
 }

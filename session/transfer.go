@@ -14,20 +14,47 @@ const transferColumns = `id, sync_session_id, filter, push, active,
 	start_timestamp, last_activity_timestamp, client_fsic, server_fsic,
 	transfer_stage, transfer_stage_status`
 
+const withinColumns = `s.active, s.is_server, s.last_activity_timestamp, s.client_certificate_id, s.server_certificate_id, s.extra_fields`
+
+// selectTransfers reads transfer sessions t with their sync sessions s. It ends before WHERE.
+const selectTransfers = `SELECT t.id, t.sync_session_id, t.filter, t.push, t.active,
+		t.records_transferred, t.records_total, t.bytes_sent, t.bytes_received,
+		t.start_timestamp, t.last_activity_timestamp, t.client_fsic, t.server_fsic,
+		t.transfer_stage, t.transfer_stage_status, ` + withinColumns + `
+	FROM morango_transfersession t LEFT JOIN morango_syncsession s ON s.id = t.sync_session_id `
+
 func scanTransfer(row scanner) (Transfer, error) {
 	var t Transfer
 	var total, sent, received sql.NullInt64
 	var start, last db.Time
-	err := row.Scan((*db.ID)(&t.ID), (*db.ID)(&t.SyncSessionID), &t.Filter, &t.Push, &t.Active,
+	var within scannedWithin
+	err := row.Scan(append([]any{(*db.ID)(&t.ID), (*db.ID)(&t.SyncSessionID), &t.Filter, &t.Push, &t.Active,
 		&t.RecordsTransferred, &total, &sent, &received,
 		&start, &last, &t.ClientFSIC, &t.ServerFSIC,
-		scannedText{&t.Stage}, scannedText{&t.Status})
+		scannedText{&t.Stage}, scannedText{&t.Status}}, within.columns()...)...)
 	if total.Valid {
 		t.RecordsTotal = &total.Int64
 	}
 	t.BytesSent, t.BytesReceived = sent.Int64, received.Int64
-	t.StartTime, t.LastTime = start.Time, last.Time
+	t.StartTime, t.LastTime, t.Within = start.Time, last.Time, within.value()
 	return t, err
+}
+
+// scannedWithin scans withinColumns, which are null where there is no sync session.
+type scannedWithin struct {
+	within           Within
+	active, isServer sql.NullBool
+	last             sql.Null[db.Time]
+}
+
+func (w *scannedWithin) columns() []any {
+	return []any{&w.active, &w.isServer, &w.last, (*db.ID)(&w.within.ClientCertificateID), (*db.ID)(&w.within.ServerCertificateID),
+		scannedText{&w.within.ExtraFields}}
+}
+
+func (w *scannedWithin) value() Within {
+	w.within.Active, w.within.IsServer, w.within.LastTime = w.active.Bool, w.isServer.Bool, w.last.V.Time
+	return w.within
 }
 
 const insertTransfer = `INSERT INTO morango_transfersession (` + transferColumns + `)
@@ -50,18 +77,18 @@ func CreateTransfer(ctx context.Context, tx *db.Tx, t Transfer) error {
 
 // GetTransfer reads a transfer session, active or not; ErrNotFound.
 func GetTransfer(ctx context.Context, tx *db.Tx, id string) (Transfer, error) {
-	row := tx.QueryRow(ctx, `SELECT `+transferColumns+` FROM morango_transfersession WHERE id = $1`, id)
+	row := tx.QueryRow(ctx, selectTransfers+`WHERE t.id = $1`, id)
 	return one(row, "transfer session", id, scanTransfer)
 }
 
 // ActiveTransfer reads a transfer session that is still active; ErrNotFound.
 func ActiveTransfer(ctx context.Context, tx *db.Tx, id string) (Transfer, error) {
-	row := tx.QueryRow(ctx, `SELECT `+transferColumns+` FROM morango_transfersession WHERE id = $1 AND active`, id)
+	row := tx.QueryRow(ctx, selectTransfers+`WHERE t.id = $1 AND t.active`, id)
 	return one(row, "active transfer session", id, scanTransfer)
 }
 
-const activeOfSync = `SELECT ` + transferColumns + ` FROM morango_transfersession
-	WHERE sync_session_id = $1 AND push = $2 AND active ORDER BY last_activity_timestamp DESC, id`
+const activeOfSync = selectTransfers + `WHERE t.sync_session_id = $1 AND t.push = $2 AND t.active
+	ORDER BY t.last_activity_timestamp DESC, t.id`
 
 // ActiveOfSync lists the active transfer sessions of a sync session in one
 // direction, most recent first: the first is the one to resume.
@@ -100,22 +127,11 @@ func touchSyncOfTransfer(ctx context.Context, tx *db.Tx, id string, now time.Tim
 // SetStage stores how far a transfer session has come, and notes activity on it
 // and on its sync session.
 func SetStage(ctx context.Context, tx *db.Tx, id, stage, status string, now time.Time) error {
-	if err := update(ctx, tx, toStage, id, stage, status, tx.Time(now)); err != nil {
+	err := update(ctx, tx, `transfer_stage = $2, transfer_stage_status = $3, last_activity_timestamp = $4`, id, stage, status, tx.Time(now))
+	if err != nil {
 		return err
 	}
 	return touchSyncOfTransfer(ctx, tx, id, now)
-}
-
-const toStage = `transfer_stage = $2, transfer_stage_status = $3, last_activity_timestamp = $4`
-
-// MoveTo is SetStage, and returns the row as it is then.
-func MoveTo(ctx context.Context, tx *db.Tx, id, stage, status string, now time.Time) (Transfer, error) {
-	row := tx.QueryRow(ctx, `UPDATE morango_transfersession SET `+toStage+` WHERE id = $1 RETURNING `+transferColumns, id, stage, status, tx.Time(now))
-	t, err := one(row, "transfer session", id, scanTransfer)
-	if err != nil {
-		return t, err
-	}
-	return t, touchSyncOfTransfer(ctx, tx, id, now)
 }
 
 // SetClientFSIC stores the client's filter max counters (JSON text).
@@ -153,16 +169,29 @@ func SetProgress(ctx context.Context, tx *db.Tx, id string, p Progress, now time
 // CloseTransfer marks a transfer session as no longer active. Its buffers are the
 // buffer package's to drop. Closing twice is no error.
 func CloseTransfer(ctx context.Context, tx *db.Tx, id string, now time.Time) error {
-	if err := ExpireTransfer(ctx, tx, id, now); err != nil {
+	t, err := GetTransfer(ctx, tx, id)
+	if err != nil {
 		return err
 	}
-	return touchSyncOfTransfer(ctx, tx, id, now)
+	before := t
+	if err := t.Close(); err != nil {
+		return err
+	}
+	return Write(ctx, tx, before, &t, now)
 }
 
 // ExpireTransfer is CloseTransfer for one that nobody went on with: it does not count
 // as activity of the sync session, which may be idle for as long.
 func ExpireTransfer(ctx context.Context, tx *db.Tx, id string, now time.Time) error {
-	if err := dropCursor(ctx, tx, id); err != nil {
+	t, err := GetTransfer(ctx, tx, id)
+	if err != nil {
+		return err
+	}
+	before := t.Within.ExtraFields
+	if err = t.Close(); err == nil && t.Within.ExtraFields != before {
+		err = setExtra(ctx, tx, t.SyncSessionID, t.Within.ExtraFields)
+	}
+	if err != nil {
 		return err
 	}
 	return update(ctx, tx, `active = FALSE, last_activity_timestamp = $2`, id, tx.Time(now))

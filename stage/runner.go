@@ -27,7 +27,7 @@ type Runner struct {
 	Steps map[Stage]Step // a stage without a step has nothing to do on this side
 	// Idle says of a stage that has a step whether it has nothing to do in this session.
 	// Nil is never.
-	Idle func(ctx context.Context, t session.Transfer, s Stage) (bool, error)
+	Idle func(t session.Transfer, s Stage) bool
 	// Work tells others which stage is being worked at. Nil where nobody asks.
 	Work *Work
 }
@@ -56,13 +56,13 @@ func Reached(t session.Transfer, s Stage) bool {
 	return !more || s.Before(next)
 }
 
-// Run runs the session's stages that are not finished, up to to. It returns the row as it is
-// then: the session has come to to, or waits for the peer.
-func (r Runner) Run(ctx context.Context, transferID string, to Stage) (session.Transfer, error) {
+// Run runs the stages that are not finished of the session that t shows, up to to. It returns the
+// row as it is then: the session has come to to, or waits for the peer. Others may have taken it
+// further since t was read: then what they noted stays.
+func (r Runner) Run(ctx context.Context, t session.Transfer, to Stage) (_ session.Transfer, err error) {
 	if r.Work == nil {
 		r.Work = &Work{}
 	}
-	t, err := r.load(ctx, transferID)
 	passed := false // and the row does not say so yet
 	for err == nil {
 		s, more := Following(t)
@@ -112,14 +112,7 @@ func (r Runner) step(ctx context.Context, t *session.Transfer, s Stage) (Status,
 		return Errored, err
 	}
 	run, ok := r.Steps[s]
-	if ok && r.Idle != nil {
-		idle, err := r.Idle(ctx, *t, s)
-		if err != nil {
-			return Errored, err
-		}
-		ok = !idle
-	}
-	if !ok {
+	if !ok || r.Idle != nil && r.Idle(*t, s) {
 		return Passed, nil
 	}
 	if t.Stage != string(s) || t.Status != string(Started) {
@@ -130,18 +123,10 @@ func (r Runner) step(ctx context.Context, t *session.Transfer, s Stage) (Status,
 	return run(ctx, t)
 }
 
-func (r Runner) load(ctx context.Context, id string) (t session.Transfer, err error) {
-	err = r.Env.DB.Read(ctx, func(tx *db.Tx) error {
-		t, err = session.GetTransfer(ctx, tx, id)
-		return err
-	})
-	return t, err
-}
-
 func (r Runner) mark(ctx context.Context, t *session.Transfer, s Stage, status Status) error {
 	var row session.Transfer
 	err := r.Env.DB.Write(ctx, func(tx *db.Tx) (err error) {
-		row, err = setStage(ctx, tx, r.Env, t.ID, s, status)
+		row, err = r.Env.note(ctx, tx, t.ID, s, status, nil)
 		return err
 	})
 	if err != nil {
@@ -151,21 +136,20 @@ func (r Runner) mark(ctx context.Context, t *session.Transfer, s Stage, status S
 	return nil
 }
 
-// setStage notes how far a session has come, and returns its row.
-func setStage(ctx context.Context, tx *db.Tx, env Env, id string, s Stage, status Status) (session.Transfer, error) {
-	return session.MoveTo(ctx, tx, id, string(s), string(status), env.Now())
-}
-
 // Complete runs the last transaction of a step, and notes in it that the stage is complete: one
-// commit instead of two. t is the row as it is then. Where a hook still has a say in that,
-// the runner notes it.
-func (e Env) Complete(ctx context.Context, t *session.Transfer, s Stage, write func(*db.Tx) error) (Status, error) {
+// commit instead of two. lock comes first in it, if it is not nil. work writes what belongs to the
+// transaction, and changes the session's row as it stands in it, which is then stored; not when
+// others have taken the session through the stage meanwhile. t is the
+// row as it is then. Where a hook still has a say in that, the runner notes that the stage is complete.
+func (e Env) Complete(ctx context.Context, t *session.Transfer, s Stage, lock func(*db.Tx) error, work func(*db.Tx, *session.Transfer) error) (Status, error) {
 	row := *t
 	err := e.DB.Write(ctx, func(tx *db.Tx) (err error) {
-		if err := write(tx); err != nil {
-			return err
+		if lock != nil {
+			if err := lock(tx); err != nil {
+				return err
+			}
 		}
-		row, err = e.completing(ctx, tx, *t, s)
+		row, err = e.note(ctx, tx, t.ID, s, "", work)
 		return err
 	})
 	if err != nil {
@@ -175,11 +159,33 @@ func (e Env) Complete(ctx context.Context, t *session.Transfer, s Stage, write f
 	return Completed, nil
 }
 
-func (e Env) completing(ctx context.Context, tx *db.Tx, t session.Transfer, s Stage) (session.Transfer, error) {
-	if e.Hook != nil {
-		return t, nil
+// note notes how far a session has come, and what work makes of its row, and returns it. One that has been
+// taken through the stage meanwhile stays as it is. As status "" stands for what Complete notes.
+func (e Env) note(ctx context.Context, tx *db.Tx, id string, s Stage, status Status, work func(*db.Tx, *session.Transfer) error) (session.Transfer, error) {
+	row, err := session.GetTransfer(ctx, tx, id)
+	if err != nil || Reached(row, s) {
+		return row, err
 	}
-	return setStage(ctx, tx, e, t.ID, s, Completed)
+	before := row
+	if work != nil {
+		if err := work(tx, &row); err != nil {
+			return before, err
+		}
+	}
+	if status != "" {
+		row.Stage, row.Status = string(s), string(status)
+	} else {
+		e.Completed(&row, s)
+	}
+	return row, session.Write(ctx, tx, before, &row, e.Now())
+}
+
+// Completed says in a row that is about to be stored that a stage is complete, unless a hook still has a
+// say in that.
+func (e Env) Completed(t *session.Transfer, s Stage) {
+	if e.Hook == nil {
+		t.Stage, t.Status = string(s), string(Completed)
+	}
 }
 
 // fail notes that a stage went wrong, and why. An interruption is no failure: the stage is run

@@ -36,12 +36,16 @@ func TestStagesAreNotedWithWork(t *testing.T) {
 				stage.Serializing: passed,
 				stage.Queuing: func(ctx context.Context, tr *session.Transfer) (stage.Status, error) {
 					seen = append(seen, look())
-					return env.Complete(ctx, tr, stage.Queuing, func(tx *db.Tx) error { return session.SetTotal(ctx, tx, tr.ID, 7) })
+					return env.Complete(ctx, tr, stage.Queuing, nil, func(_ *db.Tx, t *session.Transfer) error {
+						total := int64(7)
+						t.RecordsTotal = &total
+						return nil
+					})
 				},
 				stage.Transferring:  passed,
 				stage.Deserializing: passed,
 			}}
-			after, err := r.Run(t.Context(), transferID, stage.Deserializing)
+			after, err := r.Run(t.Context(), row(t, d), stage.Deserializing)
 			if err != nil || after.RecordsTotal == nil || *after.RecordsTotal != 7 {
 				t.Fatalf("%+v, %v", after, err)
 			}
@@ -72,15 +76,15 @@ func TestWhoWaitsIsToldThatAStageHasBegun(t *testing.T) {
 				if now := look(); now != "serializing started" {
 					t.Errorf("while it works: %q", now)
 				}
-				return env.Complete(ctx, tr, stage.Serializing, func(*db.Tx) error { return nil })
+				return env.Complete(ctx, tr, stage.Serializing, nil, nil)
 			},
 			stage.Queuing: func(ctx context.Context, tr *session.Transfer) (stage.Status, error) {
-				status, err := env.Complete(ctx, tr, stage.Queuing, func(*db.Tx) error { return nil })
+				status, err := env.Complete(ctx, tr, stage.Queuing, nil, nil)
 				note() // too late
 				return status, err
 			},
 		}}
-		if _, err := r.Run(t.Context(), transferID, stage.Queuing); err != nil {
+		if _, err := r.Run(t.Context(), row(t, d), stage.Queuing); err != nil {
 			t.Fatal(err)
 		}
 		note() // nothing is being worked at
@@ -100,14 +104,14 @@ func TestAFailedStageRunsAgain(t *testing.T) {
 			stage.Serializing: func(context.Context, *session.Transfer) (stage.Status, error) { return stage.Passed, nil },
 			stage.Queuing:     func(context.Context, *session.Transfer) (stage.Status, error) { return stage.Passed, fail },
 		}}
-		if _, err := r.Run(t.Context(), transferID, stage.Queuing); !errors.Is(err, broken) {
+		if _, err := r.Run(t.Context(), row(t, d), stage.Queuing); !errors.Is(err, broken) {
 			t.Fatal(err)
 		}
 		if now := look(); now != "queuing errored" {
 			t.Errorf("it is %q", now)
 		}
 		fail = nil
-		if _, err := r.Run(t.Context(), transferID, stage.Queuing); err != nil {
+		if _, err := r.Run(t.Context(), row(t, d), stage.Queuing); err != nil {
 			t.Fatal(err)
 		}
 		if now := look(); now != "queuing completed" {
@@ -147,4 +151,52 @@ func belt(t *testing.T, d *db.DB) (env stage.Env, look func() string) {
 		}
 		return now
 	}
+}
+
+// row reads the transfer session.
+func row(t *testing.T, d *db.DB) (now session.Transfer) {
+	t.Helper()
+	err := d.Read(t.Context(), func(tx *db.Tx) (err error) {
+		now, err = session.GetTransfer(t.Context(), tx, transferID)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return now
+}
+
+// A run that begins with a row which others have left behind takes nothing back.
+func TestARunTakesNothingBack(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		env, look := belt(t, d)
+		r := stage.Runner{Env: env, Steps: map[stage.Stage]stage.Step{
+			stage.Queuing: func(ctx context.Context, tr *session.Transfer) (stage.Status, error) {
+				return env.Complete(ctx, tr, stage.Queuing, nil, func(_ *db.Tx, t *session.Transfer) error {
+					t.ServerFSIC += " again"
+					return nil
+				})
+			},
+			stage.Transferring: func(context.Context, *session.Transfer) (stage.Status, error) { return stage.Pending, nil },
+		}}
+		old := row(t, d)
+		if _, err := r.Run(t.Context(), old, stage.Queuing); err != nil {
+			t.Fatal(err)
+		}
+		done, err := stage.Runner{Env: env}.Run(t.Context(), row(t, d), stage.Deserializing)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, to := range []stage.Stage{stage.Queuing, stage.Transferring} {
+			if _, err := r.Run(t.Context(), old, to); err != nil {
+				t.Fatal(err)
+			}
+			if now := look(); now != "deserializing completed" {
+				t.Errorf("it is %q", now)
+			}
+			if now := row(t, d); now.ServerFSIC != done.ServerFSIC || now.ServerFSIC != "{} again" {
+				t.Errorf("the claim is %q", now.ServerFSIC)
+			}
+		}
+	})
 }

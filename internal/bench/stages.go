@@ -270,7 +270,7 @@ func (w *walk) receiveChunk(ctx context.Context, t session.Transfer, body io.Rea
 }
 
 func (w *walk) dequeue(ctx context.Context) error {
-	_, err := dequeue.Run(ctx, w.to, dequeue.Job{TransferSession: w.session, Filter: partition.All(), Sender: w.claim})
+	_, err := dequeue.Run(ctx, w.to, dequeue.Job{TransferSession: w.session, Filter: partition.All(), Sender: dequeue.Known(w.claim)})
 	return err
 }
 

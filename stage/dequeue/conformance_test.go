@@ -51,7 +51,7 @@ func TestConformanceDequeue(t *testing.T) {
 				return
 			}
 			report, err := dequeue.Run(t.Context(), env, dequeue.Job{
-				TransferSession: in.Session, Filter: partition.Of(in.Filter...), Sender: in.claims,
+				TransferSession: in.Session, Filter: partition.Of(in.Filter...), Sender: dequeue.Known(in.claims),
 			})
 			if err != nil {
 				t.Fatal(err)

@@ -18,17 +18,29 @@ import (
 	"github.com/morango-go/morango/store"
 )
 
-// Job says what to dequeue. Sender is the sender's claim, expanded to the prefixes of
-// the filter; it is taken over once the records are in the store.
+// Sender tells what a sender claims, and the living instances of this database.
+type Sender func(ctx context.Context, tx *db.Tx) (claim counter.ByPartition, living map[string]int64, err error)
+
+// Known is the sender of a claim that does not depend on what the database holds.
+func Known(claim counter.ByPartition) Sender {
+	return func(ctx context.Context, tx *db.Tx) (counter.ByPartition, map[string]int64, error) {
+		living, err := store.LivingInstances(ctx, tx)
+		return claim, living, err
+	}
+}
+
+// Job says what to dequeue.
 type Job struct {
 	TransferSession string
 	Filter          partition.Filter
-	Sender          counter.ByPartition
+	// Sender tells the sender's claim, expanded to the prefixes of the filter. It is asked in the
+	// transaction that takes the claim over, once the records are in the store, under its locks.
+	Sender Sender
 	// Empty says that nothing is in the session's buffer, as where records came as a stream.
 	Empty bool
-	// Last runs the last transaction, which raises the claims, and may write more in it. Nil:
-	// nothing more is written.
-	Last func(ctx context.Context, write func(*db.Tx) error) error
+	// Last runs the last transaction, which locks and then raises the claims, and may write more in it.
+	// Nil: nothing more is written.
+	Last func(ctx context.Context, lock, write func(*db.Tx) error) error
 }
 
 // Report counts what became of the buffered records. New records and fast-forwards
@@ -52,7 +64,14 @@ func run(ctx context.Context, env stage.Env, job Job, pages paging) (Report, err
 	env.Emit(event(job, stage.Started, Report{}))
 	last := job.Last
 	if last == nil {
-		last = env.DB.Write
+		last = func(ctx context.Context, lock, write func(*db.Tx) error) error {
+			return env.DB.Write(ctx, func(tx *db.Tx) error {
+				if err := lock(tx); err != nil {
+					return err
+				}
+				return write(tx)
+			})
+		}
 	}
 	var report Report
 	var err error
@@ -64,17 +83,15 @@ func run(ctx context.Context, env stage.Env, job Job, pages paging) (Report, err
 	}
 	// A claim too early loses records, a claim that is missing only costs time: so it
 	// comes after the records, in a transaction of its own.
-	err = last(ctx, func(tx *db.Tx) error {
-		if err := tx.Lock(ctx, job.Filter, false); err != nil {
-			return err
-		}
+	lock := func(tx *db.Tx) error { return tx.Lock(ctx, job.Filter, false) }
+	err = last(ctx, lock, func(tx *db.Tx) error {
 		// What others know of instances under earlier database ids is news like any
 		// other: the database that this one was copied from may have gone on as them.
-		own, err := store.LivingInstances(ctx, tx)
+		claim, own, err := job.Sender(ctx, tx)
 		if err != nil {
 			return err
 		}
-		return store.Claim(ctx, tx, job.Sender, own)
+		return store.Claim(ctx, tx, claim, own)
 	})
 	if err != nil {
 		return report, fmt.Errorf("claim what transfer session %s brought: %w", job.TransferSession, err)

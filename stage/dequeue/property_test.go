@@ -112,8 +112,10 @@ func drawCase(t *rapid.T) (store map[string]stored, arrived []record.Record) {
 
 var job = dequeue.Job{
 	TransferSession: session, Filter: partition.Of("p"),
-	Sender: counter.ByPartition{"p": {"a" + number("", 1)[1:]: 4, tables.Instance(): 99}},
+	Sender: dequeue.Known(counter.ByPartition{"p": sent}),
 }
+
+var sent = counter.Counters{"a" + number("", 1)[1:]: 4, tables.Instance(): 99}
 
 // Whatever the store and the buffer hold, and however small the pages: dequeue does
 // what its definition, and record.Compare, say.
@@ -265,7 +267,7 @@ func checkEnd(t *testing.T, d *db.DB, want map[string]stored) {
 	if diff := cmp.Diff(want, end.store()); diff != "" {
 		t.Errorf("store (-want +got): %s", diff)
 	}
-	claimed := maps.Clone(job.Sender["p"])
+	claimed := maps.Clone(sent)
 	delete(claimed, tables.Instance()) // above our own counter
 	if diff := cmp.Diff(counter.ByPartition{"p": claimed}, end.claims()); diff != "" {
 		t.Errorf("claims (-want +got): %s", diff)

@@ -15,6 +15,7 @@ package serialize
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/morango-go/morango/app"
 	"github.com/morango-go/morango/db"
@@ -79,6 +80,18 @@ func Begin(ctx context.Context, env stage.Env, filter partition.Filter) (*Runnin
 		return r, fmt.Errorf("serialize: %w", err)
 	}
 	return r, nil
+}
+
+// Idle reports whether a run would find nothing to do.
+func Idle(ctx context.Context, tx *db.Tx, env stage.Env, filter partition.Filter) (bool, error) {
+	walks, err := app.Walks(ctx, tx, env.Profile, filter)
+	if err != nil || slices.ContainsFunc(walks, func(w *app.Walk) bool { return w.Dirty }) {
+		return false, err
+	}
+	if waits, err := deletionsWait(ctx, tx, env.Profile.Name); err != nil || waits {
+		return false, err
+	}
+	return store.OwnClaimed(ctx, tx, filter)
 }
 
 // Claim claims what is serialized already, and serializes nothing.

@@ -84,6 +84,10 @@ type Applier interface {
 // transferring is complete; a chunk that comes after that is accepted and changes nothing.
 // ErrGap when records are missing before the chunk. apply may be nil.
 func Receive(ctx context.Context, env stage.Env, have session.Transfer, c Chunk, merge Merger, apply Applier) (t session.Transfer, r Report, err error) {
+	if c.Records() == 0 {
+		t, err = c.end(ctx, env, have)
+		return t, Report{}, err
+	}
 	var began time.Time
 	var part *db.Tx
 	err = env.DB.WritePart(ctx, have.ID, func(tx *db.Tx) (err error) {
@@ -100,13 +104,11 @@ func Receive(ctx context.Context, env stage.Env, have session.Transfer, c Chunk,
 			return err
 		}
 		r = Report{}
-		if stage.Reached(t, stage.Transferring) {
-			return nil
+		if all, err := hasAll(t); err != nil || all {
+			return err
 		}
-		if !stage.Reached(t, stage.Queuing) {
-			return ErrNotReady
-		}
-		fresh, err := c.fresh(ctx, tx, t)
+		before := t
+		fresh, err := c.fresh(&t)
 		if err != nil {
 			return err
 		}
@@ -118,7 +120,8 @@ func Receive(ctx context.Context, env stage.Env, have session.Transfer, c Chunk,
 			r = r.plus(one)
 		}
 		t.BytesSent, t.BytesReceived = have.BytesSent, have.BytesReceived
-		if err := c.note(ctx, tx, env, &t, len(fresh)); err != nil || apply == nil {
+		c.note(&t, len(fresh))
+		if err := session.Write(ctx, tx, before, &t, env.Now()); err != nil || apply == nil {
 			return err
 		}
 		return apply.End(ctx, tx)
@@ -128,6 +131,37 @@ func Receive(ctx context.Context, env stage.Env, have session.Transfer, c Chunk,
 	}
 	r.Took, r.Bound = env.Now().Sub(began), part.PartTime()
 	return t, r, nil
+}
+
+// end is Receive of a chunk without records: nothing is merged, and nobody has to wait.
+func (c Chunk) end(ctx context.Context, env stage.Env, have session.Transfer) (t session.Transfer, err error) {
+	err = env.DB.Write(ctx, func(tx *db.Tx) (err error) {
+		if t, err = session.ActiveTransfer(ctx, tx, have.ID); err != nil {
+			return err
+		}
+		if all, err := hasAll(t); err != nil || all {
+			return err
+		}
+		before := t
+		if _, err := c.fresh(&t); err != nil {
+			return err
+		}
+		t.BytesSent, t.BytesReceived = have.BytesSent, have.BytesReceived
+		c.note(&t, 0)
+		return session.Write(ctx, tx, before, &t, env.Now())
+	})
+	if err != nil {
+		return have, fmt.Errorf("note the end of what transfer session %s brings: %w", have.ID, err)
+	}
+	return t, nil
+}
+
+// hasAll says whether all records of a session have come; ErrNotReady.
+func hasAll(t session.Transfer) (bool, error) {
+	if !stage.Reached(t, stage.Queuing) {
+		return false, ErrNotReady
+	}
+	return stage.Reached(t, stage.Transferring), nil
 }
 
 // turns puts records into groups in which no two have the same id: the first version of each
@@ -145,13 +179,9 @@ func turns(records []record.Record) (groups [][]record.Record) {
 	return groups
 }
 
-// fresh returns those of the chunk's records that have not come before.
-func (c Chunk) fresh(ctx context.Context, tx *db.Tx, t session.Transfer) ([]record.Record, error) {
-	sync, err := session.GetSync(ctx, tx, t.SyncSessionID)
-	if err != nil {
-		return nil, err
-	}
-	cursor, _ := sync.Cursor(t.ID)
+// fresh returns those of the chunk's records that have not come before, and moves the cursor.
+func (c Chunk) fresh(t *session.Transfer) ([]record.Record, error) {
+	cursor, _ := t.Cursor()
 	if c.Before > cursor {
 		return nil, fmt.Errorf("the transfer stands at %.200q, the chunk begins after %.200q: %w", cursor, c.Before, ErrGap)
 	}
@@ -161,28 +191,18 @@ func (c Chunk) fresh(ctx context.Context, tx *db.Tx, t session.Transfer) ([]reco
 			fresh = append(fresh, p.Records...)
 		}
 	}
-	return fresh, session.SetCursor(ctx, tx, t, max(cursor, c.After))
+	return fresh, t.SetCursor(max(cursor, c.After))
 }
 
-// note keeps the count, and the stage when that is complete.
-func (c Chunk) note(ctx context.Context, tx *db.Tx, env stage.Env, t *session.Transfer, fresh int) error {
+// note notes the count, and the stage when that is complete.
+func (c Chunk) note(t *session.Transfer, fresh int) {
 	t.RecordsTransferred += int64(fresh)
 	total := max(t.RecordsTransferred, valueOf(t.RecordsTotal)) // it was counted before the first page
 	t.Stage, t.Status = string(stage.Transferring), string(stage.Pending)
 	if c.Last {
 		total, t.Status = t.RecordsTransferred, string(stage.Completed)
 	}
-	if t.RecordsTotal == nil || *t.RecordsTotal != total {
-		t.RecordsTotal = &total
-		if err := session.SetTotal(ctx, tx, t.ID, total); err != nil {
-			return err
-		}
-	}
-	progress := session.Progress{RecordsTransferred: t.RecordsTransferred, BytesSent: t.BytesSent, BytesReceived: t.BytesReceived}
-	if err := session.SetProgress(ctx, tx, t.ID, progress, env.Now()); err != nil {
-		return err
-	}
-	return session.SetStage(ctx, tx, t.ID, t.Stage, t.Status, env.Now())
+	t.RecordsTotal = &total
 }
 
 func valueOf(n *int64) int64 {

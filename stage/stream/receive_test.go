@@ -82,7 +82,7 @@ func TestReceiveAsDequeue(t *testing.T) {
 				_, _, err := buffer.Put(t.Context(), tx, transferID, arrived)
 				return err
 			})
-			job := dequeue.Job{TransferSession: transferID, Filter: partition.All(), Sender: counter.ByPartition{}}
+			job := dequeue.Job{TransferSession: transferID, Filter: partition.All(), Sender: dequeue.Known(counter.ByPartition{})}
 			if _, err := dequeue.Run(t.Context(), env, job); err != nil {
 				t.Fatal(err)
 			}
@@ -179,8 +179,8 @@ func TestReceiveRefuses(t *testing.T) {
 		}
 		var cursor string
 		tables.Write(t, d, func(tx *db.Tx) error {
-			sync, err := session.GetSync(t.Context(), tx, row.SyncSessionID)
-			cursor, _ = sync.Cursor(transferID)
+			now, err := session.GetTransfer(t.Context(), tx, row.ID)
+			cursor, _ = now.Cursor()
 			return err
 		})
 		if cursor != "" {
