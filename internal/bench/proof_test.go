@@ -29,12 +29,12 @@ func run(t *testing.T, cmd *exec.Cmd) {
 	}
 }
 
-// measured runs jobs on SQLite and returns what they found.
-func measured(t *testing.T, jobs, rows string) []result {
+// measured runs jobs and returns what they found.
+func measured(t *testing.T, engines, jobs, rows string) []result {
 	t.Helper()
 	folder := t.TempDir()
 	path := filepath.Join(folder, "bench.json")
-	run(t, exec.CommandContext(t.Context(), build(t), "-jobs", jobs, "-n", rows, "-engines", "sqlite",
+	run(t, exec.CommandContext(t.Context(), build(t), "-jobs", jobs, "-n", rows, "-engines", engines,
 		"-project", filepath.Join("..", ".."), "-dir", folder, "-json", path))
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -47,21 +47,25 @@ func measured(t *testing.T, jobs, rows string) []result {
 	return r.Results
 }
 
-// 300,000 rows go from one process to another, and neither takes more memory than for
-// 10,000. "make bench BENCH=memory-push,memory-pull N=300000,1000000" pulls them too, and
-// does it on PostgreSQL.
+// 300,000 rows go from one process to another, each way and on both engines, and neither takes
+// more memory than for 10,000. "make bench BENCH=memory-push,memory-pull N=1000000" does it with more.
 func TestMemory(t *testing.T) {
 	if peak() == 0 {
 		t.Log("this system does not tell how much memory a process has resident")
 		return
 	}
-	results := measured(t, "memory-push", "300000")
-	if len(results) != 1 || results[0].Records != 300_000 {
-		t.Fatalf("%+v", results)
+	results := measured(t, "sqlite,postgres", "memory-push,memory-pull", "300000")
+	if len(results) != 4 {
+		t.Fatalf("%d results: %+v", len(results), results)
 	}
-	for who, u := range map[string]usage{"sender": results[0].Client, "receiver": results[0].Server} {
-		if u.Memory <= 0 || u.Memory > mostMemory {
-			t.Errorf("the %s had %.1f MB resident, more than %d", who, float64(u.Memory)/(1<<20), mostMemory>>20)
+	for _, r := range results {
+		if r.Records != 300_000 {
+			t.Errorf("%s on %s: %d records", r.Job, r.Engine, r.Records)
+		}
+		for who, u := range map[string]usage{"client": r.Client, "server": r.Server} {
+			if u.Memory <= 0 || u.Memory > mostMemory {
+				t.Errorf("%s on %s: the %s had %.1f MB resident, more than %d", r.Job, r.Engine, who, float64(u.Memory)/(1<<20), mostMemory>>20)
+			}
 		}
 	}
 }
@@ -73,7 +77,7 @@ func TestMemory(t *testing.T) {
 func TestFair(t *testing.T) {
 	const wide = 8
 	found := 0
-	for _, r := range measured(t, "fair", "10000") {
+	for _, r := range measured(t, "sqlite", "fair", "10000") {
 		w := r.Waits
 		if w == nil {
 			continue
