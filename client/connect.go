@@ -1,6 +1,7 @@
 package client
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -144,9 +145,6 @@ func (c *conversation) forget(ctx context.Context, id string) error {
 // open proves our certificate to the peer and has the peer prove its own. Nonce is nil when
 // the peer has not given one yet.
 func (c *conversation) open(ctx context.Context, mine chain, other *cert.Certificate, nonce *wire.Nonce) error {
-	if err := c.allowed(ctx, mine.own(), other); err != nil {
-		return err
-	}
 	own, env := mine.own(), c.Engine.Env()
 	if nonce == nil {
 		asked, err := c.peer.Nonce(ctx)
@@ -159,10 +157,14 @@ func (c *conversation) open(ctx context.Context, mine chain, other *cert.Certifi
 	if err != nil {
 		return err
 	}
-	request, err := c.request(ctx, id, nonce.ID, mine, other)
-	if err != nil {
+	signed := signing(own, cert.SessionMessage(nonce.ID, id))
+	err = c.allowed(ctx, own, other)
+	request, failed := c.request(ctx, id, nonce.ID, mine, other)
+	signature := <-signed
+	if err = cmp.Or(err, failed, signature.err); err != nil {
 		return err
 	}
+	request.Signature = signature.text
 	answer, err := c.peer.CreateSyncSession(ctx, request)
 	if err != nil {
 		return err
@@ -185,13 +187,10 @@ func (c *conversation) open(ctx context.Context, mine chain, other *cert.Certifi
 	return nil
 }
 
+// request is what opens the session, but for the signature.
 func (c *conversation) request(ctx context.Context, id, nonce string, mine chain, other *cert.Certificate) (wire.SyncSessionRequest, error) {
 	own := mine.own()
 	instance, err := c.Engine.InstanceJSON(ctx)
-	if err != nil {
-		return wire.SyncSessionRequest{}, err
-	}
-	signature, err := own.Sign(cert.SessionMessage(nonce, id))
 	if err != nil {
 		return wire.SyncSessionRequest{}, err
 	}
@@ -199,8 +198,24 @@ func (c *conversation) request(ctx context.Context, id, nonce string, mine chain
 	return wire.SyncSessionRequest{
 		ID: id, ServerCertificateID: other.ID, ClientCertificateID: own.ID, Profile: own.Profile,
 		CertificateChain: cert.MarshalChain(mine), ConnectionPath: c.peer.BaseURL,
-		Instance: instance, Nonce: nonce, ClientIP: client, ServerIP: server, Signature: signature,
+		Instance: instance, Nonce: nonce, ClientIP: client, ServerIP: server,
 	}, nil
+}
+
+// signature is one that is ready, or why it is not.
+type signature struct {
+	text string
+	err  error
+}
+
+// signing signs while the database is asked: a signature takes more than a millisecond.
+func signing(own *cert.Certificate, message string) <-chan signature {
+	signed := make(chan signature, 1)
+	go func() {
+		text, err := own.Sign(message)
+		signed <- signature{text, err}
+	}()
+	return signed
 }
 
 // allowed finds out what the two certificates allow, and sees to it that the chain of the server's is

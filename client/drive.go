@@ -84,7 +84,7 @@ func (d *drive) begin(ctx context.Context, push bool, filter partition.Filter) e
 	if err != nil {
 		return err
 	}
-	d.t, err = d.Engine.Begin(ctx, session.Transfer{ID: id, SyncSessionID: d.sync.ID, Filter: filter.String(), Push: push})
+	d.t, err = d.Engine.Begin(ctx, session.Transfer{ID: id, SyncSessionID: d.sync.ID, Filter: filter.String(), Push: push}, d.terms)
 	if d.brief = d.terms.Stream; err != nil || !d.async || d.brief {
 		return err // without async operations the server wants our claim right away: after serializing
 	}

@@ -18,11 +18,12 @@ import (
 
 // Begin opens a transfer session, with id, sync session, filter and direction of t.
 // When it is open already, it goes on as it is. Another one of the same sync session
-// and direction was abandoned by its client: it is closed and its buffer dropped.
-func (e *Engine) Begin(ctx context.Context, t session.Transfer) (session.Transfer, error) {
+// and direction was abandoned by its client: it is closed and its buffer dropped. The side that is to
+// receive a stream makes its claim in the same transaction: it has nothing else to do in serializing.
+func (e *Engine) Begin(ctx context.Context, t session.Transfer, terms Terms) (session.Transfer, error) {
 	fresh, err := e.beginHooked(ctx, t)
 	if err == nil {
-		t, err = e.open(ctx, t)
+		t, err = e.open(ctx, t, terms)
 	}
 	if err == nil && fresh {
 		err = e.initializing(ctx, t, false)
@@ -66,12 +67,12 @@ func (e *Engine) initializing(ctx context.Context, t session.Transfer, before bo
 
 // open makes the row of a transfer session, unless it is there. The claim with which it begins
 // is looked at before, as in Confirm.
-func (e *Engine) open(ctx context.Context, t session.Transfer) (session.Transfer, error) {
+func (e *Engine) open(ctx context.Context, t session.Transfer, terms Terms) (session.Transfer, error) {
 	claim := t.ClientFSIC
 	if claim == untold {
 		claim = ""
 	}
-	want := t
+	want, claimed := t, false
 	_, err := e.confirmed(ctx, func(tx *db.Tx) (session.Transfer, string, error) {
 		t = want
 		return t, claim, nil
@@ -89,7 +90,7 @@ func (e *Engine) open(ctx context.Context, t session.Transfer) (session.Transfer
 		}
 		for _, old := range open {
 			if old.ID == t.ID {
-				t = old
+				t, claimed = old, false
 				return nil
 			}
 			if err := abandon(ctx, tx, old.ID, e.env.Now()); err != nil {
@@ -103,8 +104,17 @@ func (e *Engine) open(ctx context.Context, t session.Transfer) (session.Transfer
 			t.ClientFSIC = untold
 		}
 		t.ServerFSIC, t.Within = untold, sync.Within()
+		if claimed = terms.Stream && !sideOf(t).producer && e.env.Hook == nil; claimed {
+			if err := makeClaim(ctx, tx, &t, terms); err != nil {
+				return err
+			}
+			e.env.Completed(&t, stage.Serializing)
+		}
 		return session.CreateTransfer(ctx, tx, t)
 	})
+	if err == nil && claimed {
+		e.env.EmitStage(t)
+	}
 	return t, err
 }
 

@@ -43,7 +43,7 @@ func (e *Engine) steps(terms Terms) map[stage.Stage]stage.Step {
 // resume: a later one could cover rows that are not in the buffer. See runahead.go for a
 // push that does not wait for all of it.
 func (e *Engine) serialize(ctx context.Context, t *session.Transfer, terms Terms) (stage.Status, error) {
-	s, filter := sideOf(*t), partition.Parse(t.Filter)
+	s := sideOf(*t)
 	var unsent session.Omission
 	if s.producer {
 		var ahead bool
@@ -55,28 +55,34 @@ func (e *Engine) serialize(ctx context.Context, t *session.Transfer, terms Terms
 		}
 	}
 	return e.env.Complete(ctx, t, stage.Serializing, nil, func(tx *db.Tx, t *session.Transfer) error {
-		f, err := store.FSIC(ctx, tx, filter, s.producer, terms.V2)
-		if err != nil {
-			return fmt.Errorf("filter max counters of transfer session %s: %w", t.ID, err)
-		}
-		if s.producer && terms.V2 {
-			// Expanded, so that also a peer that keeps only what is filed under the
-			// filter remembers everything that it was sent.
-			f = counter.Expanded(f.Expand(filter))
-		}
-		if s.server {
-			t.ServerFSIC = f.String()
-		} else {
-			t.ClientFSIC = f.String()
-		}
-		if !s.producer {
-			return nil
+		if err := makeClaim(ctx, tx, t, terms); err != nil || !s.producer {
+			return err
 		}
 		return t.ChangeLeftOut(func(left *session.LeftOut) error { // rows that could not be serialized have no version
 			left.Unsent = unsent
 			return nil
 		})
 	})
+}
+
+// makeClaim puts this side's claim into a row that is about to be stored.
+func makeClaim(ctx context.Context, tx *db.Tx, t *session.Transfer, terms Terms) error {
+	s, filter := sideOf(*t), partition.Parse(t.Filter)
+	f, err := store.FSIC(ctx, tx, filter, s.producer, terms.V2)
+	if err != nil {
+		return fmt.Errorf("filter max counters of transfer session %s: %w", t.ID, err)
+	}
+	if s.producer && terms.V2 {
+		// Expanded, so that also a peer that keeps only what is filed under the
+		// filter remembers everything that it was sent.
+		f = counter.Expanded(f.Expand(filter))
+	}
+	if s.server {
+		t.ServerFSIC = f.String()
+	} else {
+		t.ClientFSIC = f.String()
+	}
+	return nil
 }
 
 // queue fills the producer's buffer with what the receiver lacks. A receiver that

@@ -40,7 +40,7 @@ func (s *Server) postTransferSession(r *http.Request) (answer, error) {
 		return answer{}, err
 	}
 	s.settle(r, pulled)
-	t, err := s.engine.Begin(r.Context(), wanted)
+	t, err := s.engine.Begin(r.Context(), wanted, s.terms(r))
 	if errors.Is(err, session.ErrExists) {
 		return answer{}, wire.FieldErrors{"id": {"Transfer session with this id already exists and is closed."}}
 	}

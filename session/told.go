@@ -2,6 +2,7 @@ package session
 
 import (
 	"context"
+	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -26,15 +27,16 @@ type told struct {
 // know from this database what was saved as them. An instance without a note is missing;
 // nil means that nothing was ever noted.
 func Told(ctx context.Context, tx *db.Tx, databaseID string) (map[string]int64, error) {
-	row, err := GetSync(ctx, tx, databaseID)
-	if errors.Is(err, ErrNotFound) {
+	var fields string
+	err := tx.QueryRow(ctx, `SELECT extra_fields FROM morango_syncsession WHERE id = $1`, databaseID).Scan(&fields)
+	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("read what database %s has told others: %w", databaseID, err)
 	}
 	var t told
-	if err := json.Unmarshal([]byte(row.ExtraFields), &t); err != nil {
+	if err := json.Unmarshal([]byte(fields), &t); err != nil {
 		return nil, fmt.Errorf("what database %s has told others is not JSON: %w", databaseID, err)
 	}
 	if t.Told == nil {

@@ -101,7 +101,7 @@ func (r Runner) next(ctx context.Context, t *session.Transfer, s Stage) (Status,
 			return Errored, err
 		}
 	}
-	r.emit(*t, nil)
+	r.Env.EmitStage(*t)
 	return status, nil
 }
 
@@ -117,7 +117,7 @@ func (r Runner) step(ctx context.Context, t *session.Transfer, s Stage) (Status,
 	}
 	if t.Stage != string(s) || t.Status != string(Started) {
 		t.Stage, t.Status = string(s), string(Started)
-		r.emit(*t, nil)
+		r.Env.EmitStage(*t)
 	}
 	defer r.Work.begin(ctx, r.Env, t.ID, s)()
 	return run(ctx, t)
@@ -202,15 +202,16 @@ func (r Runner) fail(ctx context.Context, t *session.Transfer, s Stage, cause er
 	if err := errors.Join(noted, r.mark(ctx, t, s, Errored)); err != nil {
 		return errors.Join(wrapped, err)
 	}
-	r.emit(*t, nil)
+	r.Env.EmitStage(*t)
 	return wrapped
 }
 
-func (r Runner) emit(t session.Transfer, err error) {
+// EmitStage tells how far a session has come.
+func (e Env) EmitStage(t session.Transfer) {
 	ev := Event{
 		SyncSession: t.SyncSessionID, TransferSession: t.ID, Push: t.Push,
 		Stage: Stage(t.Stage), Status: Status(t.Status),
-		Done: t.RecordsTransferred, BytesSent: t.BytesSent, BytesReceived: t.BytesReceived, Err: err,
+		Done: t.RecordsTransferred, BytesSent: t.BytesSent, BytesReceived: t.BytesReceived,
 	}
 	if t.RecordsTotal != nil {
 		ev.Total = *t.RecordsTotal
@@ -221,5 +222,5 @@ func (r Runner) emit(t session.Transfer, err error) {
 	case ev.Status == Completed && ev.Stage == Queuing:
 		ev.Done = ev.Total
 	}
-	r.Env.Emit(ev)
+	e.Emit(ev)
 }

@@ -53,6 +53,19 @@ func SumDigests(ctx context.Context, tx *db.Tx, f partition.Filter) (t KeptTotal
 	return t, nil
 }
 
+// keptRecords is how many records are known to lie within the filter, without looking at them: 0 where
+// their total is not kept. Records that came since it was summed up are missing.
+func keptRecords(ctx context.Context, tx *db.Tx, f partition.Filter) (n int64, err error) {
+	if kept, err := KeepsDigests(ctx, tx); err != nil || !kept || !mayTotal(f) {
+		return 0, err
+	}
+	err = tx.QueryRow(ctx, `SELECT records FROM morango_digest_total WHERE filter = $1`, f.String()).Scan(&n)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return 0, fmt.Errorf("look for the total of digests: %w", err)
+	}
+	return n, nil
+}
+
 // mayTotal says whether the total of a filter may be kept: its text must say all of it.
 func mayTotal(f partition.Filter) bool {
 	return f.Len() > 0 && len(f.String()) <= maxTotalFilter && filterOf(f.String()).Equal(f)

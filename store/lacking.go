@@ -215,6 +215,9 @@ func (l Lacking) under(ctx context.Context, tx *db.Tx, most int64) (found []Foun
 // stands for everything.
 func CountUnder(ctx context.Context, tx *db.Tx, filter partition.Filter, most int64) (n int64, err error) {
 	most = max(most, 0)
+	if known, err := keptRecords(ctx, tx, filter); err != nil || known > most {
+		return most + 1, err
+	}
 	byIndex, err := tx.HasIndex(ctx, savedIndex) // in Django's layout PostgreSQL finds no prefix by an index
 	if err != nil {
 		return 0, err

@@ -161,16 +161,13 @@ const (
 // in the filter or not.
 func (g Glance) spans(ctx context.Context, tx *db.Tx) ([]Span, error) {
 	all := Everything()
-	end, found, err := idAt(ctx, tx, all.First, glanceRecords)
+	end, found, err := idAt(ctx, tx, g.Start, glanceRecords)
+	if err != nil || found {
+		return []Span{{g.Start, before(end)}}, err
+	}
+	first, found, err := idAt(ctx, tx, all.First, glanceRecords)
 	if err != nil || !found {
 		return []Span{all}, err // there are no more than may be looked at
-	}
-	first := end
-	if end, found, err = idAt(ctx, tx, g.Start, glanceRecords); err != nil {
-		return nil, err
-	}
-	if found {
-		return []Span{{g.Start, before(end)}}, nil
 	}
 	var n int
 	if err := tx.QueryRow(ctx, fmt.Sprintf(countAfter, glanceRecords), g.Start).Scan(&n); err != nil {
