@@ -279,7 +279,7 @@ const chunkBytes = 2 << 20
 // A chunk is as large as can be merged in the time that a part of a long job may take.
 const (
 	leastChunk  = 200
-	firstChunk  = 500 // a page: nothing waits for a second one
+	firstChunk  = 1000
 	defaultMost = 2000
 )
 
