@@ -3,6 +3,7 @@ package deserialize
 import (
 	"iter"
 
+	"github.com/morango-go/morango/db"
 	"github.com/morango-go/morango/record"
 )
 
@@ -22,10 +23,10 @@ type decoded struct {
 
 // Decode begins to decode records that are about to be applied, which stay as they are until then.
 // They need not be all of those, nor be applied at all. The caller calls end before it goes on to
-// other records. Where all is to follow from a seed (see stage.Env.SerializeRows), and where nothing new
-// comes, it does nothing.
+// other records. It does nothing on SQLite, where nobody waits for a server, where nothing new comes,
+// and where all is to follow from a seed (see stage.Env.SerializeRows).
 func (a *Arrivals) Decode(records iter.Seq[*record.Record]) (end func()) {
-	if a.run.env.SerializeRows != 0 || a.stale {
+	if a.run.env.DB.Kind() == db.SQLite || a.run.env.SerializeRows != 0 || a.stale {
 		return func() {}
 	}
 	e := &early{done: make(chan struct{}), rows: map[string]decoded{}}
