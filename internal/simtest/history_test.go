@@ -270,6 +270,9 @@ func (w *world) deliverLate(r *rand.Rand) {
 	}
 	w.note("  late: %s %s to %s", one.req.Method, one.req.URL.Path, one.to.name())
 	w.count.replays++
+	from, _ := one.req.Context().Value(taskKey{}).(*task)
+	w.give(from)
+	defer w.give(nil)
 	_, _ = w.deliver(one.to, one.req, one.bod, len(one.bod)) // nobody waits for the answer
 }
 

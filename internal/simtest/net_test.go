@@ -60,12 +60,21 @@ func (w *world) start(client, server *peer, o morango.SyncOptions, faults float6
 // run gives a task the turn until it has made some requests or is done, and buries
 // whom it killed.
 func (w *world) run(t *task, requests int) {
+	w.give(t)
+	defer w.give(nil)
 	for ; requests > 0 && !t.done && w.err == nil; requests-- {
 		t.next()
 		w.observe(t.client)
 		w.bury()
 	}
 	w.settleTasks()
+}
+
+// give gives a sync the turn on all peers.
+func (w *world) give(t *task) {
+	for _, p := range w.peers {
+		p.twin.give(t)
+	}
 }
 
 func (t *task) next() {

@@ -128,6 +128,7 @@ func (p *peer) open() error {
 	hookConnections()
 	p.fuse = &fuse{}
 	files.Store(p.file, p)
+	p.twin.turns = map[*task]where{}
 	p.twin.rest()
 	ctx := context.Background()
 	profile, rules := p.w.lab.profile, map[string]morango.MergeFunc(nil)

@@ -84,6 +84,7 @@ var regressions = []struct {
 	{594110997, "the simulator forgot, when a copy was copied, that it had been interrupted while it told"},
 	{434, "a server asked who pushes beside the merge, for each piece of a stream, and the simulator took that for a rest"},
 	{1050, "the model did not know that a copied device goes on with what its original began"},
+	{622705393, "the simulator took rows that a push saved while it ran ahead for those of another session's filter"},
 }
 
 // TestSimulate runs random histories, each from a seed of its own.

@@ -24,9 +24,16 @@ type twin struct {
 	texts      map[string][2]string       // by transfer: what client and server claim
 	buffers    map[string]map[string]kept // what has arrived
 	cursors    map[string]string          // how far streams have come
-	stage      string
-	filter     []string
-	transfer   string
+	where                                 // what runs, in the sync that has the turn
+	turns      map[*task]where            // in the others
+	turn       *task
+}
+
+// where is the stage that runs, in which transfer session and under which filter.
+type where struct {
+	stage    string
+	filter   []string
+	transfer string
 }
 
 type appRow struct {
@@ -212,28 +219,10 @@ func (t *twin) merge(arrived map[string]kept, stamp entry) {
 	}
 }
 
-// elsewhere says whether what is claimed belongs to a push that runs ahead, beside another session's
-// transferring that was heard of last: none of it lies in that one's filter, all in that of the push.
-func (t *twin) elsewhere(told []entry) bool {
-	if t.stage != "transferring" || len(told) == 0 || slices.ContainsFunc(told, func(e entry) bool { return slices.Contains(t.filter, e.partition) }) {
-		return false
-	}
-	for id, s := range t.p.w.sent {
-		if s.push && t.began(s) && t.travelsAsStream(id) &&
-			!slices.ContainsFunc(told, func(e entry) bool { return !slices.Contains(s.filter, e.partition) }) {
-			return true
-		}
-	}
-	return false
-}
-
 // claim raises claims as the stage that runs has to: to our own counters after
 // serialize, to those of the sender after dequeue.
 func (t *twin) claim(told []entry) {
 	news, filter, running := claims{}, t.filter, t.stage
-	if t.elsewhere(told) {
-		running, filter = "", nil
-	}
 	if len(filter) == 0 {
 		filter = []string{""}
 		if running == "" && t.p.w.syncing(t.p) { // of what waited after its last transfer, by that sync's prefixes

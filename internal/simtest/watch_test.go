@@ -40,7 +40,16 @@ func (t *twin) hook(e morango.HookEvent) {
 }
 
 // rest says that no stage runs.
-func (t *twin) rest() { t.stage, t.transfer, t.filter = "", "", nil }
+func (t *twin) rest() { t.where = where{} }
+
+// give gives the turn to a sync, or to none. Of each it is known what runs in it, for many
+// are under way at once, and one can still serialize while it sends.
+func (t *twin) give(to *task) {
+	if to != t.turn {
+		t.turns[t.turn], t.where, t.turn = t.where, t.turns[to], to
+		delete(t.turns, to)
+	}
+}
 
 // commit works out what a transaction does, and then takes over what it is told.
 func (t *twin) commit(entries []entry) {
