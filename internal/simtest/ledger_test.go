@@ -158,16 +158,24 @@ func (w *world) observe(p *peer) {
 
 // commit takes over one transaction of a peer.
 func (w *world) commit(p *peer, entries []entry) {
-	m, saved, claimed := &p.mirror, []string{}, false
+	m, saved, seen, claimed := &p.mirror, []string{}, []string{}, false
 	for _, e := range entries {
 		m.apply(e)
 		claimed = claimed || e.kind == "claim"
-		if e.kind == "row" {
+		switch e.kind {
+		case "row":
 			saved = append(saved, e.id)
+		case "seen":
+			seen = append(seen, e.id)
 		}
 	}
 	for _, id := range saved {
 		w.enter(p, m.rows[id])
+	}
+	for _, id := range seen { // a merge that gives what the store has writes no row
+		if s := m.rows[id]; w.ledger.versions[s.version] != nil && w.ledger.versions[s.version].content == s.content {
+			w.enter(p, s)
+		}
 	}
 	if claimed {
 		w.checkClaims(p, w.ledger.order)

@@ -85,6 +85,7 @@ var regressions = []struct {
 	{434, "a server asked who pushes beside the merge, for each piece of a stream, and the simulator took that for a rest"},
 	{1050, "the model did not know that a copied device goes on with what its original began"},
 	{622705393, "the simulator took rows that a push saved while it ran ahead for those of another session's filter"},
+	{954499483, "the simulator did not count what a version had seen whose merge by a rule gave itself, so that no row was written"},
 }
 
 // TestSimulate runs random histories, each from a seed of its own.
