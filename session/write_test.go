@@ -18,7 +18,9 @@ func TestWrite(t *testing.T) {
 		write(t, d, func(ctx context.Context, tx *db.Tx) error {
 			return errors.Join(session.CreateSync(ctx, tx, newSync(1, noon)), session.CreateTransfer(ctx, tx, want))
 		})
-		get := func(ctx context.Context, tx *db.Tx) (session.Transfer, error) { return session.GetTransfer(ctx, tx, want.ID) }
+		get := func(ctx context.Context, tx *db.Tx) (session.Transfer, error) {
+			return session.GetTransfer(ctx, tx, want.ID)
+		}
 		change := func(at time.Time, change func(*session.Transfer) error) {
 			t.Helper()
 			write(t, d, func(ctx context.Context, tx *db.Tx) error {
