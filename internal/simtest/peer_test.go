@@ -135,12 +135,15 @@ func (p *peer) open() error {
 	if p.w.setup.ruled && p.origin%3 != 2 { // one of three keeps the reference's rule, as Python peers do
 		profile, rules = p.w.lab.ruled, map[string]morango.MergeFunc{"tag": longer}
 	}
+	var hook morango.Hook
+	if !p.w.setup.ruled { // without one, the transaction that ends a stage also notes that
+		hook = func(_ context.Context, e morango.HookEvent) error { p.trace.stage(e); return nil }
+	}
 	node, err := morango.Open(ctx, p.file, profile, morango.Config{
 		Merge:  rules,
 		Client: &http.Client{Transport: p.w.net}, Logger: slog.New(slog.DiscardHandler),
 		Now: func() time.Time { return p.w.now.Add(p.ahead) }, Rand: p.rand, Wait: p.w.wait, Getenv: p.getenv,
-		SerializeRows: p.rows,
-		Hook:          func(_ context.Context, e morango.HookEvent) error { p.trace.stage(e); return nil },
+		SerializeRows: p.rows, Hook: hook,
 	})
 	if err != nil {
 		return err
