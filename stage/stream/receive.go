@@ -100,28 +100,19 @@ func Receive(ctx context.Context, env stage.Env, have session.Transfer, c Chunk,
 				return err
 			}
 		}
-		if t, err = session.ActiveTransfer(ctx, tx, have.ID); err != nil {
-			return err
-		}
 		r = Report{}
-		if all, err := hasAll(t); err != nil || all {
-			return err
-		}
-		before := t
-		fresh, err := c.fresh(&t)
-		if err != nil {
-			return err
-		}
-		for _, records := range turns(fresh) {
-			one, err := mergeRecords(ctx, tx, t.ID, records, merge, apply)
-			if err != nil {
-				return err
+		var all bool
+		t, all, err = c.take(ctx, tx, env, have, func(fresh []record.Record) error {
+			for _, records := range turns(fresh) {
+				one, err := mergeRecords(ctx, tx, have.ID, records, merge, apply)
+				if err != nil {
+					return err
+				}
+				r = r.plus(one)
 			}
-			r = r.plus(one)
-		}
-		t.BytesSent, t.BytesReceived = have.BytesSent, have.BytesReceived
-		c.note(&t, len(fresh))
-		if err := session.Write(ctx, tx, before, &t, env.Now()); err != nil || apply == nil {
+			return nil
+		})
+		if err != nil || all || apply == nil {
 			return err
 		}
 		return apply.End(ctx, tx)
@@ -135,20 +126,9 @@ func Receive(ctx context.Context, env stage.Env, have session.Transfer, c Chunk,
 
 // end is Receive of a chunk without records: nothing is merged, and nobody has to wait.
 func (c Chunk) end(ctx context.Context, env stage.Env, have session.Transfer) (t session.Transfer, err error) {
-	err = env.DB.Write(ctx, func(tx *db.Tx) (err error) {
-		if t, err = session.ActiveTransfer(ctx, tx, have.ID); err != nil {
-			return err
-		}
-		if all, err := hasAll(t); err != nil || all {
-			return err
-		}
-		before := t
-		if _, err := c.fresh(&t); err != nil {
-			return err
-		}
-		t.BytesSent, t.BytesReceived = have.BytesSent, have.BytesReceived
-		c.note(&t, 0)
-		return session.Write(ctx, tx, before, &t, env.Now())
+	err = env.DB.Write(ctx, func(tx *db.Tx) error {
+		t, _, err = c.take(ctx, tx, env, have, func([]record.Record) error { return nil })
+		return err
 	})
 	if err != nil {
 		return have, fmt.Errorf("note the end of what transfer session %s brings: %w", have.ID, err)
@@ -156,12 +136,29 @@ func (c Chunk) end(ctx context.Context, env stage.Env, have session.Transfer) (t
 	return t, nil
 }
 
-// hasAll says whether all records of a session have come; ErrNotReady.
-func hasAll(t session.Transfer) (bool, error) {
-	if !stage.Reached(t, stage.Queuing) {
-		return false, ErrNotReady
+// take has the records merged that have not come before, and notes in the same transaction that
+// the chunk has come. all says that all chunks had: then nothing is done. ErrNotReady, ErrGap.
+func (c Chunk) take(ctx context.Context, tx *db.Tx, env stage.Env, have session.Transfer, merge func(fresh []record.Record) error) (t session.Transfer, all bool, err error) {
+	if t, err = session.ActiveTransfer(ctx, tx, have.ID); err != nil {
+		return t, false, err
 	}
-	return stage.Reached(t, stage.Transferring), nil
+	if !stage.Reached(t, stage.Queuing) {
+		return t, false, ErrNotReady
+	}
+	if stage.Reached(t, stage.Transferring) {
+		return t, true, nil
+	}
+	before := t
+	fresh, err := c.fresh(&t)
+	if err == nil {
+		err = merge(fresh)
+	}
+	if err != nil {
+		return t, false, err
+	}
+	t.BytesSent, t.BytesReceived = have.BytesSent, have.BytesReceived
+	c.note(&t, len(fresh))
+	return t, false, session.Write(ctx, tx, before, &t, env.Now())
 }
 
 // turns puts records into groups in which no two have the same id: the first version of each
