@@ -144,16 +144,18 @@ func TestTransferSession(t *testing.T) {
 		}
 		equal(t, "as created", read(t, d, get), want)
 
+		total := int64(7)
+		counted := want
+		counted.RecordsTotal = &total
 		write(t, d, func(ctx context.Context, tx *db.Tx) error {
 			return errors.Join(
 				session.SetStage(ctx, tx, want.ID, "transferring", "started", noon),
 				session.SetClientFSIC(ctx, tx, want.ID, `{"a": 1}`),
 				session.SetServerFSIC(ctx, tx, want.ID, `{"b": 2}`),
-				session.SetTotal(ctx, tx, want.ID, 7),
+				session.Write(ctx, tx, want, &counted, noon),
 				session.SetProgress(ctx, tx, want.ID, session.Progress{RecordsTransferred: 3, BytesSent: 1 << 40, BytesReceived: 5}, later),
 			)
 		})
-		total := int64(7)
 		want.Stage, want.Status, want.ClientFSIC, want.ServerFSIC = "transferring", "started", `{"a": 1}`, `{"b": 2}`
 		want.RecordsTotal, want.RecordsTransferred, want.BytesSent, want.BytesReceived = &total, 3, 1<<40, 5
 		want.LastTime, want.Within.LastTime = later, later
@@ -165,7 +167,7 @@ func TestTransferSession(t *testing.T) {
 		if _, err := try(t, d, get); !errors.Is(err, session.ErrNotFound) {
 			t.Errorf("closed one as active: %v", err)
 		}
-		err := d.Write(t.Context(), func(tx *db.Tx) error { return session.SetTotal(t.Context(), tx, id(99), 1) })
+		err := d.Write(t.Context(), func(tx *db.Tx) error { return session.SetClientFSIC(t.Context(), tx, id(99), "{}") })
 		if !errors.Is(err, session.ErrNotFound) {
 			t.Errorf("update of none: %v", err)
 		}

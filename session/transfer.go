@@ -144,12 +144,6 @@ func SetServerFSIC(ctx context.Context, tx *db.Tx, id, fsic string) error {
 	return update(ctx, tx, `server_fsic = $2`, id, orObject(fsic))
 }
 
-// SetTotal stores the number of records of the transfer; it is known when
-// queuing is complete.
-func SetTotal(ctx context.Context, tx *db.Tx, id string, total int64) error {
-	return update(ctx, tx, `records_total = $2`, id, total)
-}
-
 // Progress is how much of a transfer session has gone over the wire: totals, not
 // increments.
 type Progress struct{ RecordsTransferred, BytesSent, BytesReceived int64 }
