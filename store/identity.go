@@ -58,8 +58,8 @@ func ReadSelf(ctx context.Context, tx *db.Tx) (Self, error) {
 	return self, nil
 }
 
-// DatabaseID returns the database id in use, "" when there is none yet.
-func DatabaseID(ctx context.Context, tx *db.Tx) (string, error) {
+// databaseID returns the database id in use, "" when there is none yet.
+func databaseID(ctx context.Context, tx *db.Tx) (string, error) {
 	var id db.ID
 	err := tx.QueryRow(ctx, selectDatabase).Scan(&id)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {

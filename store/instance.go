@@ -103,7 +103,7 @@ const selectDatabase = `SELECT id FROM morango_databaseidmodel WHERE current
 
 // currentDatabase returns the database id in use, and makes one on an empty database.
 func currentDatabase(ctx context.Context, tx *db.Tx, newID func() string) (string, error) {
-	if id, err := DatabaseID(ctx, tx); err != nil || id != "" {
+	if id, err := databaseID(ctx, tx); err != nil || id != "" {
 		return id, err
 	}
 	fresh := newID()
