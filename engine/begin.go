@@ -164,8 +164,8 @@ func (e *Engine) Queue(ctx context.Context, t session.Transfer, u Update, terms 
 		}
 		return t, renewed, err
 	}
-	steps := e.steps(terms)
-	steps[stage.Queuing] = func(ctx context.Context, t *session.Transfer) (stage.Status, error) {
+	r := e.runner(terms, nil)
+	r.Steps[stage.Queuing] = func(ctx context.Context, t *session.Transfer) (stage.Status, error) {
 		*t, renewed, err = e.learn(ctx, t.ID, u, func(t *session.Transfer) error {
 			if stage.Reached(*t, stage.Queuing) {
 				return nil
@@ -175,7 +175,7 @@ func (e *Engine) Queue(ctx context.Context, t session.Transfer, u Update, terms 
 		})
 		return stage.Completed, err
 	}
-	t, err = stage.Runner{Env: e.env, Steps: steps, Idle: e.idle}.Run(ctx, t, stage.Queuing)
+	t, err = r.Run(ctx, t, stage.Queuing)
 	return t, renewed, err
 }
 

@@ -32,14 +32,11 @@ func (e *Engine) LeftOut(ctx context.Context, t session.Transfer) (session.LeftO
 // Omissions is what this side tells the peer of its own part in the transfer session that t shows;
 // nil when all travels.
 func Omissions(t session.Transfer) *wire.Omissions {
-	return omissions(sideOf(t), t.LeftOut())
-}
-
-func omissions(s side, left session.LeftOut) *wire.Omissions {
-	switch {
-	case s.producer && left.Unsent.Total > 0:
+	left := t.LeftOut()
+	switch producer := sideOf(t).producer; {
+	case producer && left.Unsent.Total > 0:
 		return &wire.Omissions{Unsent: omissionOf(left.Unsent)}
-	case !s.producer && left.Refused.Total > 0:
+	case !producer && left.Refused.Total > 0:
 		return &wire.Omissions{Refused: omissionOf(left.Refused)}
 	}
 	return nil

@@ -326,16 +326,16 @@ func (e *Engine) cleanup(ctx context.Context, t *session.Transfer, terms Terms) 
 // End ends the transfer session that t shows, of a stream that this side has pushed and of which the peer has
 // told, as u, that it has all and has ended it too.
 func (e *Engine) End(ctx context.Context, t session.Transfer, u Update, terms Terms) (session.Transfer, error) {
-	steps := e.steps(terms)
-	steps[stage.Transferring] = func(context.Context, *session.Transfer) (stage.Status, error) { return stage.Passed, nil }
-	steps[stage.Cleanup] = func(ctx context.Context, t *session.Transfer) (_ stage.Status, err error) {
+	r := e.runner(terms, nil)
+	r.Steps[stage.Transferring] = func(context.Context, *session.Transfer) (stage.Status, error) { return stage.Passed, nil }
+	r.Steps[stage.Cleanup] = func(ctx context.Context, t *session.Transfer) (_ stage.Status, err error) {
 		*t, _, err = e.learn(ctx, t.ID, u, func(t *session.Transfer) error {
 			e.env.Completed(t, stage.Cleanup)
 			return t.Close()
 		})
 		return stage.Completed, err
 	}
-	return stage.Runner{Env: e.env, Steps: steps, Idle: e.idle}.Run(ctx, t, stage.Cleanup)
+	return r.Run(ctx, t, stage.Cleanup)
 }
 
 // idle says of which stages this side has nothing to do, without being asked to note that it
