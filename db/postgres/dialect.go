@@ -68,7 +68,7 @@ func (Dialect) Indexes(ctx context.Context, tx *sql.Tx) (*sql.Rows, error) {
 // HasIndex finds an index by its name.
 func (Dialect) HasIndex(ctx context.Context, tx *sql.Tx, name string) (found bool, err error) {
 	err = tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM pg_class
-		WHERE oid = to_regclass($1) AND relkind IN ('i', 'I'))`, name).Scan(&found)
+		WHERE oid = to_regclass(quote_ident($1)) AND relkind IN ('i', 'I'))`, name).Scan(&found)
 	return found, err
 }
 
