@@ -162,6 +162,9 @@ func (n *Node) prepare(ctx context.Context) error {
 	if err := n.db.Write(ctx, func(tx *db.Tx) error { return n.prepareTables(ctx, tx, lean) }); err != nil || !lean || !n.config.Create {
 		return err
 	}
+	if _, err := n.db.Attach(ctx); err != nil { // the indexes of the application's tables are known now
+		return err
+	}
 	return deserialize.GainColumns(ctx, n.engine.Env())
 }
 

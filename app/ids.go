@@ -19,8 +19,12 @@ const fillPage = 500
 // profile's rules. It never changes an id. A row for which the rules give nothing
 // (a column that they need is null) is left as it is: serialize reports it.
 func FillIDs(ctx context.Context, tx *db.Tx, p *model.Profile, m *model.Model, random func() string) error {
-	for after := ""; ; {
-		rows, err := unfilled(ctx, tx, m, after)
+	all, err := dirtyRowsOf(ctx, tx, []*model.Model{m})
+	if err != nil {
+		return err
+	}
+	for after := (Place{}); ; {
+		rows, last, err := unfilled(ctx, tx, m, all[0].sorted(), after)
 		if err != nil {
 			return fmt.Errorf("find rows of %s.%s without ids: %w", p.Name, m.Name, err)
 		}
@@ -30,15 +34,16 @@ func FillIDs(ctx context.Context, tx *db.Tx, p *model.Profile, m *model.Model, r
 		if len(rows) < fillPage {
 			return nil
 		}
-		after = rows[len(rows)-1].ID
+		after = last
 	}
 }
 
 // lacking is the condition that a row has no source id or no partition.
 const lacking = "(coalesce(" + model.ColumnSourceID + ", '') = '' OR coalesce(" + model.ColumnPartition + ", '') = '')"
 
-// unfilled reads a page of rows that lack a source id or a partition, in id order.
-func unfilled(ctx context.Context, tx *db.Tx, m *model.Model, after string) ([]Row, error) {
+// unfilled reads a page of rows that lack a source id or a partition, and returns its end. A row
+// that is given a partition moves on in the order of these, and lacks none any more.
+func unfilled(ctx context.Context, tx *db.Tx, m *model.Model, sorted string, after Place) ([]Row, Place, error) {
 	names := make([]string, len(m.Columns))
 	for i, c := range m.Columns {
 		names[i] = c.Name
@@ -49,34 +54,42 @@ func unfilled(ctx context.Context, tx *db.Tx, m *model.Model, after string) ([]R
 		args = append(args, arg)
 		conds = append(conds, fmt.Sprintf(cond, len(args)))
 	}
-	if after != "" {
-		add("id > $%d", after)
+	if after.at != nil {
+		args = append(args, after.at, after.id)
+		conds = append(conds, fmt.Sprintf("(%s) > ($1, $2)", byPartition))
+	} else if after.id != "" {
+		add("id > $%d", after.id)
 	}
 	for _, w := range m.Where {
 		add(db.Quote(w.Column)+" = $%d", w.Value)
 	}
 	conds = append(conds, model.ColumnDirty, lacking)
-	query := fmt.Sprintf("SELECT id, %s FROM %s WHERE %s ORDER BY id LIMIT %d",
-		quoteAll(names), db.Quote(m.Table), strings.Join(conds, " AND "), fillPage)
+	query := fmt.Sprintf("SELECT id, coalesce(%s, ''), %s FROM %s WHERE %s ORDER BY %s LIMIT %d",
+		model.ColumnPartition, quoteAll(names), db.Quote(m.Table), strings.Join(conds, " AND "), sorted, fillPage)
 	rows, err := tx.Query(ctx, query, args...)
 	if err != nil {
-		return nil, err
+		return nil, Place{}, err
 	}
 	defer rows.Close()
 	var page []Row
+	var last Place
 	for rows.Next() {
 		var id db.ID
+		var part string
 		raw := make([]any, len(m.Columns))
-		into := []any{&id}
+		into := []any{&id, &part}
 		for i := range raw {
 			into = append(into, &raw[i])
 		}
 		if err := rows.Scan(into...); err != nil {
-			return nil, err
+			return nil, Place{}, err
 		}
 		page = append(page, Row{ID: string(id), Values: raw})
+		if last.id = string(id); sorted == byPartition {
+			last.at = part
+		}
 	}
-	return page, rows.Err()
+	return page, last, rows.Err()
 }
 
 // fill computes and writes what the rows lack.

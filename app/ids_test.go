@@ -76,8 +76,13 @@ func TestFillIDsByTheRules(t *testing.T) {
 // Rows that are clean, and the partition that is meant to be empty, are left alone;
 // more rows than a page are all filled in.
 func TestFillIDsPagesThroughDirtyRows(t *testing.T) {
+	for _, d := range []*db.DB{dbtest.New(t), dbtest.Postgres(t)} {
+		fillPages(t, d)
+	}
+}
+
+func fillPages(t *testing.T, d *db.DB) {
 	const rows = 1203
-	d := dbtest.New(t)
 	p := profile(t, "testapp.yaml") // facility has the empty partition
 	initialize(t, d, p)
 	facility, _ := p.Model("facility")
@@ -100,7 +105,7 @@ func TestFillIDsPagesThroughDirtyRows(t *testing.T) {
 			return err
 		}
 		if filled != rows-1 {
-			t.Errorf("%d rows have got a source id, want %d", filled, rows-1)
+			t.Errorf("%s: %d rows have got a source id, want %d", d.Kind(), filled, rows-1)
 		}
 		return nil
 	})

@@ -86,17 +86,19 @@ func (t *table) index(ctx context.Context, tx *db.Tx, c tableColumn) error {
 // indexDirty makes the index by which a Walk finds dirty rows.
 func (t *table) indexDirty(ctx context.Context, tx *db.Tx) error {
 	const create = "CREATE INDEX IF NOT EXISTS %s ON %s (%s) WHERE %s"
-	queries := []string{fmt.Sprintf(create, db.Quote(dirtyIndex(t.name)), db.Quote(t.name), model.ColumnID, model.ColumnDirty)}
+	columns := byPartition
 	if tx.Kind() == db.SQLite {
 		numbered, err := hasRowNumbers(ctx, tx, t.name)
 		if err != nil {
 			return fmt.Errorf("look at the table %s: %w", t.name, err)
 		}
-		if numbered { // each index has the rows' numbers
-			queries = []string{
-				fmt.Sprintf(create, db.Quote(changedIndex(t.name)), db.Quote(t.name), model.ColumnDirty, model.ColumnDirty),
-				"DROP INDEX IF EXISTS " + db.Quote(dirtyIndex(t.name)), // of older databases
-			}
+		columns = map[bool]string{true: model.ColumnDirty, false: ""}[numbered] // each index has the rows' numbers
+	}
+	queries := []string{fmt.Sprintf(create, db.Quote(dirtyIndex(t.name)), db.Quote(t.name), model.ColumnID, model.ColumnDirty)}
+	if columns != "" {
+		queries = []string{
+			fmt.Sprintf(create, db.Quote(changedIndex(t.name)), db.Quote(t.name), columns, model.ColumnDirty),
+			"DROP INDEX IF EXISTS " + db.Quote(dirtyIndex(t.name)), // of older databases
 		}
 	}
 	for _, query := range queries {
@@ -107,8 +109,8 @@ func (t *table) indexDirty(ctx context.Context, tx *db.Tx) error {
 	return nil
 }
 
-// dirtyIndex and changedIndex are the names of a table's index of dirty rows, by their ids
-// and by their numbers.
+// dirtyIndex and changedIndex are the names of a table's index of dirty rows: by their ids, and by
+// their numbers, on PostgreSQL by partitions.
 func dirtyIndex(table string) string   { return shorten("morango_dirty_"+table, maxName) }
 func changedIndex(table string) string { return shorten("morango_changed_"+table, maxName) }
 

@@ -17,20 +17,26 @@ import (
 // On SQLite it goes in the order in which the table has its rows, that of their numbers:
 // those that were written at one time lie together, and each page of the file is changed
 // once. In the order of their ids, which are random, a few thousand rows lie on most pages
-// of a large table, and clearing their bits writes all of it anew. On PostgreSQL, which
-// writes changed rows elsewhere, and on tables without row numbers it goes by ids.
+// of a large table, and clearing their bits writes all of it anew. On PostgreSQL, where rows
+// have no numbers that last, it goes by partitions, and by ids in each: what belongs together is
+// mostly under one partition, and refers to few other rows. Tables without row numbers, or
+// without that index, it goes through by ids.
 type Walk struct {
 	Model  *model.Model
 	Dirty  bool // there were rows to go through when it was made, or rows without partition
 	filter partition.Filter
 	dirty  dirtyRows
-	order  string // the column by which it goes
+	order  string // by which it goes: a column, or partitionKey and then ids
 	room   *room  // shared by all walks
 }
 
 // Place is where in a walk a page ends. The zero value is the beginning. It is good for as
-// long as nobody renumbers the rows, which VACUUM does: then rows may be left for the next walk.
-type Place struct{ at any }
+// long as nobody renumbers the rows, which VACUUM does, or moves them to another partition: then
+// rows may be left for the next walk.
+type Place struct {
+	at any
+	id string // of the row, where the walk goes by partitions; else ""
+}
 
 // rowNumber is SQLite's name for the number of a row.
 const rowNumber = "_rowid_"
@@ -70,7 +76,7 @@ func Walks(ctx context.Context, tx *db.Tx, p *model.Profile, filter partition.Fi
 // it would trust what it counted when most rows were dirty.
 type dirtyRows struct {
 	kind         db.Kind
-	table, index string // "" when there is no index, or on PostgreSQL
+	table, index string // "" when there is no index, or on PostgreSQL none by partitions
 }
 
 // dirtyRowsOf is that for the tables of models.
@@ -82,6 +88,15 @@ func dirtyRowsOf(ctx context.Context, tx *db.Tx, models []*model.Model) ([]dirty
 		names = append(names, changedIndex(m.Table), dirtyIndex(m.Table))
 	}
 	if tx.Kind() != db.SQLite {
+		for i, m := range models {
+			found, err := tx.HasIndex(ctx, changedIndex(m.Table))
+			if err != nil {
+				return nil, err
+			}
+			if found {
+				all[i].index = changedIndex(m.Table)
+			}
+		}
 		return all, nil
 	}
 	found, err := texts(ctx, tx, `SELECT name FROM sqlite_master WHERE type = 'index' AND name IN `+tx.Texts(1), db.JSONList(names))
@@ -100,7 +115,7 @@ func dirtyRowsOf(ctx context.Context, tx *db.Tx, models []*model.Model) ([]dirty
 
 // from is the table, as it stands in a statement.
 func (d dirtyRows) from() string {
-	if d.index == "" {
+	if d.index == "" || d.kind != db.SQLite {
 		return db.Quote(d.table)
 	}
 	return db.Quote(d.table) + " INDEXED BY " + db.Quote(d.index)
@@ -118,17 +133,32 @@ func (d dirtyRows) bit() string {
 // order of the index: it too would trust what it counted.
 func (d dirtyRows) exist(cond string) string {
 	if d.kind != db.SQLite {
-		return fmt.Sprintf("(SELECT id FROM %s WHERE %s AND %s ORDER BY id LIMIT 1) IS NOT NULL", d.from(), d.bit(), cond)
+		return fmt.Sprintf("(SELECT id FROM %s WHERE %s AND %s ORDER BY %s LIMIT 1) IS NOT NULL", d.from(), d.bit(), cond, d.sorted())
 	}
 	return fmt.Sprintf("EXISTS (SELECT 1 FROM %s WHERE %s AND %s)", d.from(), d.bit(), cond)
 }
 
-// orderOf is the column by which a walk goes through a table. Where there is only the index
+// sorted is by what dirty rows are sorted where they are not read by SQLite's numbers.
+func (d dirtyRows) sorted() string {
+	if d.kind == db.SQLite || d.index == "" {
+		return model.ColumnID
+	}
+	return byPartition
+}
+
+// The order of rows by partitions, on PostgreSQL. NULL counts as "", as in lacking: else such a
+// row would come after no place.
+const (
+	partitionKey = `(coalesce(` + model.ColumnPartition + `, '') COLLATE "C")`
+	byPartition  = partitionKey + ", " + model.ColumnID
+)
+
+// orderOf is by what a walk goes through a table. Where there is only the index
 // of dirty ids that CreateTables used to make, it goes by ids.
 func orderOf(ctx context.Context, tx *db.Tx, d dirtyRows) (string, error) {
 	switch {
 	case d.kind != db.SQLite:
-		return model.ColumnID, nil
+		return map[bool]string{true: partitionKey, false: model.ColumnID}[d.index != ""], nil
 	case d.index != "":
 		return map[bool]string{true: rowNumber, false: model.ColumnID}[d.index == changedIndex(d.table)], nil
 	}
@@ -152,8 +182,12 @@ func hasRowNumbers(ctx context.Context, tx *db.Tx, table string) (numbered bool,
 // a page is asked for again, of this walk or of one that was made with it.
 func (w *Walk) Page(ctx context.Context, tx *db.Tx, after Place, limit int) ([]Row, Place, error) {
 	cond, args := w.condition(tx, after, Place{})
+	sorted := w.order
+	if w.order == partitionKey {
+		sorted = byPartition
+	}
 	query := fmt.Sprintf("SELECT %s, %s FROM %s WHERE %s ORDER BY %s LIMIT %d",
-		w.order, columnsOfTable(w.Model), w.dirty.from(), cond, w.order, limit)
+		w.order, columnsOfTable(w.Model), w.dirty.from(), cond, sorted, limit)
 	rows, last, err := readRows(ctx, tx, w.Model, query, args, w.room)
 	if err != nil {
 		return nil, Place{}, err
@@ -164,7 +198,11 @@ func (w *Walk) Page(ctx context.Context, tx *db.Tx, after Place, limit int) ([]R
 			return nil, Place{}, fmt.Errorf("table %s: the id of row %q is no text; store ids as 32 lower-case hex digits", w.Model.Table, rows[0].ID)
 		}
 	}
-	return rows, Place{last}, nil
+	place := Place{at: last}
+	if w.order == partitionKey && len(rows) > 0 {
+		place.id = rows[len(rows)-1].ID
+	}
+	return rows, place, nil
 }
 
 // Clear clears the dirty bits of the rows of these ids, without the change being captured.
@@ -214,10 +252,15 @@ func (w *Walk) condition(tx *db.Tx, after, last Place) (string, []any) {
 		comes string
 		place Place
 	}{{">", after}, {"<=", last}} {
-		if bound.place.at != nil {
-			args = append(args, bound.place.at)
-			cond += fmt.Sprintf(" AND %s %s $%d", w.order, bound.comes, len(args))
+		if bound.place.at == nil {
+			continue
 		}
+		if args = append(args, bound.place.at); w.order != partitionKey {
+			cond += fmt.Sprintf(" AND %s %s $%d", w.order, bound.comes, len(args))
+			continue
+		}
+		args = append(args, bound.place.id)
+		cond += fmt.Sprintf(" AND (%s) %s ($%d, $%d)", byPartition, bound.comes, len(args)-1, len(args))
 	}
 	return cond, args
 }

@@ -1,6 +1,7 @@
 package app_test
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -8,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 
 	"github.com/morango-go/morango/app"
 	"github.com/morango-go/morango/db"
@@ -35,7 +36,12 @@ var walkers = map[string]struct {
 	"SQLite, no numbers":   {db.SQLite, []string{`DROP TABLE person`, withoutNumbers}, false},
 	"SQLite, other column": {db.SQLite, []string{`DROP INDEX morango_changed_person`, `ALTER TABLE person ADD COLUMN _ROWID_ text`}, false},
 	"PostgreSQL":           {kind: db.Postgres},
+	"PostgreSQL, older":    {db.Postgres, olderPostgres, false},
+	"PostgreSQL, no index": {db.Postgres, []string{`DROP INDEX morango_changed_person`}, false},
 }
+
+// olderPostgres makes the index of dirty rows one of an earlier version.
+var olderPostgres = []string{`DROP INDEX morango_changed_person`, `CREATE INDEX morango_dirty_person ON person (id) WHERE _morango_dirty_bit`}
 
 const withoutNumbers = `CREATE TABLE person (id char(32) NOT NULL PRIMARY KEY, _morango_dirty_bit bool NOT NULL DEFAULT 1,
 	_morango_source_id varchar(96) NOT NULL DEFAULT '', _morango_partition varchar(128) NOT NULL DEFAULT '',
@@ -126,7 +132,7 @@ func TestWalks(t *testing.T) {
 					t.Errorf("dirty: %v, without ids: %v, %v", w.Dirty, lacks, err)
 				}
 				got := through(t, tx, w, 3, func(id string) bool { return id == kept })
-				if diff := cmp.Diff(want, got); diff != "" {
+				if diff := gocmp.Diff(want, got); diff != "" {
 					t.Errorf("rows seen (-want +got):\n%s", diff)
 				}
 				if personWalk(t, tx, partition.Of("nowhere")).Dirty {
@@ -154,6 +160,42 @@ func TestWalks(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestWalksByPartition holds that on PostgreSQL a walk goes by partitions in the order of code
+// points, which is not that of the database, and by ids in each, also where a page ends within one,
+// and passes over no row that has none; and that it reads them in the order of their index.
+func TestWalksByPartition(t *testing.T) {
+	const rows = 30
+	d := walked(t, db.Postgres, []string{`ALTER TABLE person ALTER _morango_partition DROP NOT NULL`}, rows)
+	apply(t, d, `UPDATE person SET _morango_dirty_bit = TRUE,
+		_morango_partition = (ARRAY['a', 'B', NULL, 'é', 'z', ''])[1 + name::integer % 6]`)
+	places := []string{"a", "B", "", "é", "z", ""}
+	type row struct{ place, id string }
+	var all []row
+	for n := range rows {
+		all = append(all, row{places[n%6], scattered(n)})
+	}
+	slices.SortFunc(all, func(a, b row) int { return cmp.Or(strings.Compare(a.place, b.place), strings.Compare(a.id, b.id)) })
+	var want []string
+	for _, one := range all {
+		want = append(want, one.id)
+	}
+	run(t, d, func(tx *db.Tx) error {
+		w := personWalk(t, tx, partition.All())
+		if diff := gocmp.Diff(want, through(t, tx, w, 4, func(string) bool { return false })); diff != "" {
+			t.Errorf("rows seen (-want +got):\n%s", diff)
+		}
+		if err := tx.LookUp(t.Context()); err != nil {
+			return err
+		}
+		plan := strings.Join(dbtest.Plan(t, tx, `SELECT id FROM person WHERE "_morango_dirty_bit" AND ((coalesce(_morango_partition, '') COLLATE "C"), id) > ('a', '`+
+			scattered(1)+`') ORDER BY (coalesce(_morango_partition, '') COLLATE "C"), id LIMIT 5`), "\n")
+		if !strings.Contains(plan, "using morango_changed_person") || strings.Contains(plan, "Sort") {
+			t.Errorf("the plan is %s", plan)
+		}
+		return nil
+	})
 }
 
 // TestWalksFindRowsWithoutIDs holds that rows that no filter finds yet keep a walk from
@@ -190,16 +232,18 @@ func TestDirtyRowsAreFoundByIndex(t *testing.T) {
 // TestIndexOfDirtyRowsIsReplaced holds that a database of an earlier version gets the index
 // by which walks go, and loses the other.
 func TestIndexOfDirtyRowsIsReplaced(t *testing.T) {
-	d := walked(t, db.SQLite, walkers["SQLite, older index"].become, 3)
-	initialize(t, d, school())
-	run(t, d, func(tx *db.Tx) error {
-		for name, want := range map[string]bool{"morango_changed_person": true, "morango_dirty_person": false} {
-			if found, err := tx.HasIndex(t.Context(), name); found != want || err != nil {
-				t.Errorf("index %s: %v, %v", name, found, err)
+	for kind, become := range map[db.Kind][]string{db.SQLite: walkers["SQLite, older index"].become, db.Postgres: olderPostgres} {
+		d := walked(t, kind, become, 3)
+		initialize(t, d, school())
+		run(t, d, func(tx *db.Tx) error {
+			for name, want := range map[string]bool{"morango_changed_person": true, "morango_dirty_person": false} {
+				if found, err := tx.HasIndex(t.Context(), name); found != want || err != nil {
+					t.Errorf("%s, index %s: %v, %v", kind, name, found, err)
+				}
 			}
-		}
-		return nil
-	})
+			return nil
+		})
+	}
 }
 
 // TestAnIDThatIsNoTextIsAFault holds that such a row, which equals no id, stands in nobody's
