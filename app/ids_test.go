@@ -88,8 +88,8 @@ func fillPages(t *testing.T, d *db.DB) {
 	facility, _ := p.Model("facility")
 	run(t, d, func(tx *db.Tx) error {
 		for i := range rows {
-			_, err := tx.Exec(t.Context(), `INSERT INTO facility_profile_facility (id, name, now_date, _morango_dirty_bit, _morango_source_id, _morango_partition) VALUES ($1, $2, $3, $4, '', '')`,
-				fmt.Sprintf("%032x", i), fmt.Sprint("f", i), "2026-01-01 00:00:00", i != 7)
+			_, err := tx.Exec(t.Context(), `INSERT INTO facility_profile_facility (id, name, now_date, _morango_dirty_bit, _morango_source_id, _morango_partition) VALUES ($1, $2, $3, $4, '', $5)`,
+				fmt.Sprintf("%032x", i), fmt.Sprint("f", i), "2026-01-01 00:00:00", i != 7, map[bool]string{true: "x"}[i < rows/2])
 			if err != nil {
 				return err
 			}
@@ -100,7 +100,7 @@ func fillPages(t *testing.T, d *db.DB) {
 			}
 		}
 		var filled int
-		query := `SELECT count(*) FROM facility_profile_facility WHERE _morango_source_id = name AND _morango_partition = '' AND _morango_dirty_bit`
+		query := `SELECT count(*) FROM facility_profile_facility WHERE _morango_source_id = name AND _morango_partition IN ('', 'x') AND _morango_dirty_bit`
 		if err := tx.QueryRow(t.Context(), query).Scan(&filled); err != nil {
 			return err
 		}
