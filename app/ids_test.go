@@ -98,14 +98,14 @@ func fillPages(t *testing.T, d *db.DB) {
 			if err := app.FillIDs(t.Context(), tx, p, facility, func() string { return "" }); err != nil {
 				return err
 			}
-		}
-		var filled int
-		query := `SELECT count(*) FROM facility_profile_facility WHERE _morango_source_id = name AND _morango_partition IN ('', 'x') AND _morango_dirty_bit`
-		if err := tx.QueryRow(t.Context(), query).Scan(&filled); err != nil {
-			return err
-		}
-		if filled != rows-1 {
-			t.Errorf("%s: %d rows have got a source id, want %d", d.Kind(), filled, rows-1)
+			var filled int
+			query := `SELECT count(*) FROM facility_profile_facility WHERE _morango_source_id = name AND _morango_partition IN ('', 'x') AND _morango_dirty_bit`
+			if err := tx.QueryRow(t.Context(), query).Scan(&filled); err != nil {
+				return err
+			}
+			if filled != rows-1 {
+				t.Errorf("%s: %d rows have got a source id, want %d", d.Kind(), filled, rows-1)
+			}
 		}
 		return nil
 	})
