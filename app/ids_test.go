@@ -73,6 +73,41 @@ func TestFillIDsByTheRules(t *testing.T) {
 	}
 }
 
+// Rows that lack ids are all found, also where pages end among those that have a partition, whose
+// ids come before those of rows that have none.
+func TestFillIDsByPartition(t *testing.T) {
+	const rows = 1203
+	for _, d := range []*db.DB{dbtest.New(t), dbtest.Postgres(t)} {
+		p := school()
+		initialize(t, d, p)
+		person, _ := p.Model("person")
+		run(t, d, func(tx *db.Tx) error {
+			for i := range rows {
+				_, err := tx.Exec(t.Context(), `INSERT INTO person (id, name, _morango_partition) VALUES ($1, $2, $3)`,
+					fmt.Sprintf("%032x", i), fmt.Sprint("p", i), map[bool]string{true: "x"}[i < rows/2])
+				if err != nil {
+					return err
+				}
+			}
+			if err := app.FillIDs(t.Context(), tx, p, person, func() string { return "" }); err != nil {
+				return err
+			}
+			var filled int
+			query := `SELECT count(*) FROM person WHERE _morango_source_id = name AND _morango_partition IN ('x', id || ':person')`
+			if d.Kind() == db.Postgres {
+				query = `SELECT count(*) FROM person WHERE _morango_source_id = name AND _morango_partition IN ('x', replace(id::text, '-', '') || ':person')`
+			}
+			if err := tx.QueryRow(t.Context(), query).Scan(&filled); err != nil {
+				return err
+			}
+			if filled != rows {
+				t.Errorf("%s: %d rows have got ids, want %d", d.Kind(), filled, rows)
+			}
+			return nil
+		})
+	}
+}
+
 // Rows that are clean, and the partition that is meant to be empty, are left alone;
 // more rows than a page are all filled in.
 func TestFillIDsPagesThroughDirtyRows(t *testing.T) {
@@ -88,8 +123,8 @@ func fillPages(t *testing.T, d *db.DB) {
 	facility, _ := p.Model("facility")
 	run(t, d, func(tx *db.Tx) error {
 		for i := range rows {
-			_, err := tx.Exec(t.Context(), `INSERT INTO facility_profile_facility (id, name, now_date, _morango_dirty_bit, _morango_source_id, _morango_partition) VALUES ($1, $2, $3, $4, '', $5)`,
-				fmt.Sprintf("%032x", i), fmt.Sprint("f", i), "2026-01-01 00:00:00", i != 7, map[bool]string{true: "x"}[i < rows/2])
+			_, err := tx.Exec(t.Context(), `INSERT INTO facility_profile_facility (id, name, now_date, _morango_dirty_bit, _morango_source_id, _morango_partition) VALUES ($1, $2, $3, $4, '', '')`,
+				fmt.Sprintf("%032x", i), fmt.Sprint("f", i), "2026-01-01 00:00:00", i != 7)
 			if err != nil {
 				return err
 			}
@@ -98,14 +133,14 @@ func fillPages(t *testing.T, d *db.DB) {
 			if err := app.FillIDs(t.Context(), tx, p, facility, func() string { return "" }); err != nil {
 				return err
 			}
-			var filled int
-			query := `SELECT count(*) FROM facility_profile_facility WHERE _morango_source_id = name AND _morango_partition IN ('', 'x') AND _morango_dirty_bit`
-			if err := tx.QueryRow(t.Context(), query).Scan(&filled); err != nil {
-				return err
-			}
-			if filled != rows-1 {
-				t.Errorf("%s: %d rows have got a source id, want %d", d.Kind(), filled, rows-1)
-			}
+		}
+		var filled int
+		query := `SELECT count(*) FROM facility_profile_facility WHERE _morango_source_id = name AND _morango_partition = '' AND _morango_dirty_bit`
+		if err := tx.QueryRow(t.Context(), query).Scan(&filled); err != nil {
+			return err
+		}
+		if filled != rows-1 {
+			t.Errorf("%s: %d rows have got a source id, want %d", d.Kind(), filled, rows-1)
 		}
 		return nil
 	})
