@@ -167,6 +167,9 @@ func (m *maker) insert(ctx context.Context, d *db.DB) error {
 		return m.broken
 	}
 	err := d.Write(ctx, func(tx *db.Tx) error {
+		if err := tx.LookUp(ctx); err != nil { // tables were empty when PostgreSQL planned how to check foreign keys
+			return err
+		}
 		for _, of := range m.profile.Models {
 			var columns []string
 			for i := range of.Columns {
