@@ -11,7 +11,6 @@ package db
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -19,6 +18,7 @@ import (
 
 	"github.com/morango-go/morango/db/postgres"
 	"github.com/morango-go/morango/db/sqlite"
+	"github.com/morango-go/morango/db/transaction"
 )
 
 // Kind names a database engine.
@@ -50,7 +50,7 @@ type DB struct {
 // engine is what DB needs of an open database.
 type engine interface {
 	// Begin starts a transaction that may write, or a read snapshot.
-	Begin(ctx context.Context, write bool) (*sql.Tx, error)
+	Begin(ctx context.Context, write bool) (*transaction.Tx, error)
 	// Retryable reports whether a transaction that failed so may be run again.
 	Retryable(err error) bool
 	// Explain adds to an error what a person can do about it.
@@ -140,7 +140,7 @@ func (d *DB) run(ctx context.Context, write bool, f func(*Tx) error) error {
 	if err != nil {
 		return err
 	}
-	defer raw.Rollback() // nothing after a commit; the way out after an error or a panic
+	defer func() { _ = raw.Rollback() }() // nothing after a commit; the way out after an error or a panic
 	tx := &Tx{tx: raw, kind: d.kind, dialect: dialectOf(d.kind), indexes: d.indexes, fresh: write}
 	if err := f(tx); err != nil || !write {
 		return err

@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"fmt"
 	"strings"
+
+	"github.com/morango-go/morango/db/transaction"
 )
 
 // Insert says into which columns of a table rows go. The zero Conflict fails when a
@@ -69,7 +71,7 @@ const (
 
 // bulk is a dialect for which a statement a row is slow.
 type bulk interface {
-	Copy(ctx context.Context, tx *sql.Tx, table string, columns []string, same []any, rows [][]any) error
+	Copy(ctx context.Context, tx *transaction.Tx, table string, columns []string, same []any, rows [][]any) error
 }
 
 // insertEach tries an insert without the conflict clause first: SQLite, for all it knows,

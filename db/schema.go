@@ -8,6 +8,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/morango-go/morango/db/transaction"
 )
 
 // Layout names the physical form of Morango's tables.
@@ -33,9 +35,9 @@ type schemaOf interface {
 	// Django returns the script that makes Django's layout.
 	Django() string
 	// Tables returns the tables named morango_*, with their columns.
-	Tables(ctx context.Context, tx *sql.Tx) (map[string][]string, error)
+	Tables(ctx context.Context, tx *transaction.Tx) (map[string][]string, error)
 	// Indexes returns the names of the indexes named morango_*.
-	Indexes(ctx context.Context, tx *sql.Tx) (*sql.Rows, error)
+	Indexes(ctx context.Context, tx *transaction.Tx) (*sql.Rows, error)
 }
 
 // Attach finds out in which layout Morango's tables are, and brings the lean

@@ -2,10 +2,11 @@ package db
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"sync/atomic"
 	"time"
+
+	"github.com/morango-go/morango/db/transaction"
 )
 
 // server is what is known of a PostgreSQL server, on which nobody waits for a writer but who
@@ -43,7 +44,7 @@ func (s *server) most(now time.Time) time.Duration {
 // look finds out, at the end of a part, whether somebody waits for it.
 func (s *server) look(ctx context.Context, tx *Tx) error {
 	engine, ok := tx.dialect.(interface {
-		Awaited(ctx context.Context, tx *sql.Tx) (bool, error)
+		Awaited(ctx context.Context, tx *transaction.Tx) (bool, error)
 	})
 	if !ok {
 		return nil

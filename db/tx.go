@@ -10,13 +10,14 @@ import (
 
 	"github.com/morango-go/morango/db/postgres"
 	"github.com/morango-go/morango/db/sqlite"
+	"github.com/morango-go/morango/db/transaction"
 	"github.com/morango-go/morango/partition"
 )
 
 // Tx is a transaction. It belongs to one goroutine. Rows must be closed before the
 // next statement runs.
 type Tx struct {
-	tx      *sql.Tx
+	tx      *transaction.Tx
 	kind    Kind
 	most    time.Duration // that a part of a long job may take; PartTime when it is less
 	dialect dialect
@@ -37,15 +38,15 @@ type dialect interface {
 	Unpack(n int, ids bool) string
 	// Lock locks prefixes, or everything when there are none. When fresh, the
 	// transaction's snapshot is taken after the locks are held.
-	Lock(ctx context.Context, tx *sql.Tx, fresh bool, prefixes []string, shared bool) error
+	Lock(ctx context.Context, tx *transaction.Tx, fresh bool, prefixes []string, shared bool) error
 	// HasIndex finds an index by its name.
-	HasIndex(ctx context.Context, tx *sql.Tx, name string) (bool, error)
+	HasIndex(ctx context.Context, tx *transaction.Tx, name string) (bool, error)
 	// Capture turns the capture of changes off and on.
-	Capture(ctx context.Context, tx *sql.Tx, on bool) error
+	Capture(ctx context.Context, tx *transaction.Tx, on bool) error
 	// Mark marks the state that the transaction leaves behind; "" when it cannot tell.
-	Mark(ctx context.Context, tx *sql.Tx) (string, error)
+	Mark(ctx context.Context, tx *transaction.Tx) (string, error)
 	// Unchanged reports whether the transaction began at the state of a mark.
-	Unchanged(ctx context.Context, tx *sql.Tx, mark string) (bool, error)
+	Unchanged(ctx context.Context, tx *transaction.Tx, mark string) (bool, error)
 }
 
 func dialectOf(kind Kind) dialect {
@@ -60,7 +61,7 @@ func dialectOf(kind Kind) dialect {
 // it off, before it commits. On PostgreSQL the transaction should be repeatable
 // read, and ids come as its driver gives them: scan them as ID.
 func Adopt(kind Kind, tx *sql.Tx) *Tx {
-	return &Tx{tx: tx, kind: kind, dialect: dialectOf(kind), adopted: true}
+	return &Tx{tx: transaction.Of(tx), kind: kind, dialect: dialectOf(kind), adopted: true}
 }
 
 // Kind tells which engine the transaction runs on.
@@ -219,9 +220,9 @@ func (t *Tx) CodePoints(column string) string { return t.dialect.CodePoints(colu
 // planner is a dialect whose engine chooses by what it believes to be in the tables.
 type planner interface {
 	// WalkIndex makes sorting the last way to come by an order.
-	WalkIndex(ctx context.Context, tx *sql.Tx) error
+	WalkIndex(ctx context.Context, tx *transaction.Tx) error
 	// LookUp makes reading a table whole the last way to find rows.
-	LookUp(ctx context.Context, tx *sql.Tx) error
+	LookUp(ctx context.Context, tx *transaction.Tx) error
 	// Anew makes of a query's arguments those with which it is planned each time.
 	Anew(args []any) []any
 }
@@ -262,7 +263,7 @@ func (t *Tx) LookUp(ctx context.Context) error {
 // that it finds there. An engine that has no such way finds none.
 func (t *Tx) Damage(ctx context.Context, limit int) ([]string, error) {
 	engine, ok := t.dialect.(interface {
-		Damage(ctx context.Context, tx *sql.Tx, limit int) ([]string, error)
+		Damage(ctx context.Context, tx *transaction.Tx, limit int) ([]string, error)
 	})
 	if !ok {
 		return nil, nil

@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"database/sql"
 	"database/sql/driver"
 	"encoding/hex"
 	"errors"
@@ -12,13 +11,15 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/morango-go/morango/db/transaction"
 )
 
-// The driver is wrapped for five reasons: uuid columns give 32 hex digits, as on
+// The driver is wrapped for six reasons: uuid columns give 32 hex digits, as on
 // SQLite, instead of digits with dashes; a connection on which taking locks failed
 // is closed, because it may hold some of them beyond its transaction; one that is broken is
-// replaced before a transaction begins; rows can be copied into a table; and statements
-// with lists are planned for what the tables hold when they run.
+// replaced before a transaction begins; rows can be copied into a table; statements
+// with lists are planned for what the tables hold when they run; and a statement's context is the
+// one that package transaction hides from database/sql.
 
 type connector struct{ driver.Connector }
 
@@ -62,9 +63,10 @@ func (c *conn) BeginTx(ctx context.Context, o driver.TxOptions) (driver.Tx, erro
 func (c *conn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
 	if len(args) == 1 {
 		if copied, ok := args[0].Value.(copying); ok {
-			return c.copy(ctx, copied)
+			return c.copy(transaction.Context(ctx), copied)
 		}
 	}
+	ctx = transaction.Context(ctx)
 	result, err := c.Conn.ExecContext(ctx, query, planned(query, args))
 	if err != nil && ctx.Value(lockKey{}) != nil {
 		c.spoilt = true
@@ -121,7 +123,7 @@ type copying struct {
 }
 
 // Copy copies rows into the columns of a table, in the first of which all have the same.
-func (Dialect) Copy(ctx context.Context, tx *sql.Tx, table string, columns []string, same []any, rows [][]any) error {
+func (Dialect) Copy(ctx context.Context, tx *transaction.Tx, table string, columns []string, same []any, rows [][]any) error {
 	_, err := tx.ExecContext(ctx, "COPY "+table, copying{table, columns, same, rows})
 	return err
 }
@@ -130,11 +132,11 @@ func (Dialect) Copy(ctx context.Context, tx *sql.Tx, table string, columns []str
 func (c *conn) IsValid() bool { return !c.spoilt }
 
 func (c *conn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
-	return wrapRows(c.Conn.QueryContext(ctx, query, planned(query, args)))
+	return wrapRows(c.Conn.QueryContext(transaction.Context(ctx), query, planned(query, args)))
 }
 
 func (c *conn) PrepareContext(ctx context.Context, query string) (driver.Stmt, error) {
-	raw, err := c.Conn.PrepareContext(ctx, query)
+	raw, err := c.Conn.PrepareContext(transaction.Context(ctx), query)
 	if err != nil {
 		return nil, err
 	}

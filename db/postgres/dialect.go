@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/morango-go/morango/db/transaction"
 )
 
 // Dialect says how things are written on PostgreSQL.
@@ -35,13 +36,13 @@ const unpacking = "json_array_elements_text"
 
 // WalkIndex makes sorting the last way for this transaction's queries to come by their
 // order: the server takes an index for it, however few rows it expects to match.
-func (Dialect) WalkIndex(ctx context.Context, tx *sql.Tx) error {
+func (Dialect) WalkIndex(ctx context.Context, tx *transaction.Tx) error {
 	_, err := tx.ExecContext(ctx, "SET LOCAL enable_sort = off")
 	return err
 }
 
 // LookUp makes reading a table whole the last way for this transaction to find rows.
-func (Dialect) LookUp(ctx context.Context, tx *sql.Tx) error {
+func (Dialect) LookUp(ctx context.Context, tx *transaction.Tx) error {
 	_, err := tx.ExecContext(ctx, "SET LOCAL enable_seqscan = off")
 	return err
 }
@@ -54,19 +55,19 @@ func (Dialect) Anew(args []any) []any {
 
 // Awaited reports whether another transaction waits for this one: for its partitions, or for
 // a row that it has written.
-func (Dialect) Awaited(ctx context.Context, tx *sql.Tx) (waits bool, err error) {
+func (Dialect) Awaited(ctx context.Context, tx *transaction.Tx) (waits bool, err error) {
 	const somebody = `SELECT EXISTS (SELECT 1 FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY (pg_blocking_pids(pid)))`
 	err = tx.QueryRowContext(ctx, somebody).Scan(&waits)
 	return waits, err
 }
 
 // Indexes returns the names of the indexes named morango_*.
-func (Dialect) Indexes(ctx context.Context, tx *sql.Tx) (*sql.Rows, error) {
+func (Dialect) Indexes(ctx context.Context, tx *transaction.Tx) (*sql.Rows, error) {
 	return tx.QueryContext(ctx, `SELECT relname FROM pg_class WHERE relkind IN ('i', 'I') AND pg_table_is_visible(oid) AND starts_with(relname, 'morango_')`)
 }
 
 // HasIndex finds an index by its name.
-func (Dialect) HasIndex(ctx context.Context, tx *sql.Tx, name string) (found bool, err error) {
+func (Dialect) HasIndex(ctx context.Context, tx *transaction.Tx, name string) (found bool, err error) {
 	err = tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM pg_class
 		WHERE oid = to_regclass(quote_ident($1)) AND relkind IN ('i', 'I'))`, name).Scan(&found)
 	return found, err
@@ -74,7 +75,7 @@ func (Dialect) HasIndex(ctx context.Context, tx *sql.Tx, name string) (found boo
 
 // Capture turns the capture of changes off and on by a setting that lasts as long
 // as the transaction and that only it sees. The capture triggers look at it.
-func (Dialect) Capture(ctx context.Context, tx *sql.Tx, on bool) error {
+func (Dialect) Capture(ctx context.Context, tx *transaction.Tx, on bool) error {
 	applying := "on"
 	if on {
 		applying = "off"
@@ -86,7 +87,7 @@ func (Dialect) Capture(ctx context.Context, tx *sql.Tx, on bool) error {
 // Mark is the number of the transaction, if no other was under way when it began to read,
 // and none has come between that and its first write. Others' numbers count, whatever
 // they do and in whichever database of the server.
-func (Dialect) Mark(ctx context.Context, tx *sql.Tx) (mark string, err error) {
+func (Dialect) Mark(ctx context.Context, tx *transaction.Tx) (mark string, err error) {
 	const state = `SELECT CASE WHEN pg_snapshot_xmin(seen) = pg_snapshot_xmax(seen) AND pg_snapshot_xmax(seen) = own
 		THEN own::text ELSE '' END FROM (SELECT pg_current_snapshot() AS seen, pg_current_xact_id() AS own) s`
 	err = tx.QueryRowContext(ctx, state).Scan(&mark)
@@ -95,7 +96,7 @@ func (Dialect) Mark(ctx context.Context, tx *sql.Tx) (mark string, err error) {
 
 // Unchanged reports whether the transaction of the mark is the last that there was, and
 // none is under way.
-func (Dialect) Unchanged(ctx context.Context, tx *sql.Tx, mark string) (same bool, err error) {
+func (Dialect) Unchanged(ctx context.Context, tx *transaction.Tx, mark string) (same bool, err error) {
 	last, err := strconv.ParseUint(mark, 10, 64)
 	if err != nil {
 		return false, err
@@ -139,7 +140,7 @@ const columnsOf = `
 	ORDER BY c.relname, a.attnum`
 
 // Tables returns the tables whose names begin with morango_, with their columns.
-func (Dialect) Tables(ctx context.Context, tx *sql.Tx) (map[string][]string, error) {
+func (Dialect) Tables(ctx context.Context, tx *transaction.Tx) (map[string][]string, error) {
 	rows, err := tx.QueryContext(ctx, columnsOf)
 	if err != nil {
 		return nil, err

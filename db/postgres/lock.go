@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"hash/crc32"
 	"math"
@@ -10,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/morango-go/morango/db/transaction"
 )
 
 // The advisory locks are those of the reference, so that Python processes on the
@@ -66,7 +66,7 @@ func locksOf(prefixes []string, shared bool) []lock {
 // the connection, the transaction starts again with a new snapshot, takes them for
 // itself, and the connection lets go: in one round trip. When that fails, the
 // connection may still hold some; it is then closed (see conn).
-func (Dialect) Lock(ctx context.Context, tx *sql.Tx, fresh bool, prefixes []string, shared bool) error {
+func (Dialect) Lock(ctx context.Context, tx *transaction.Tx, fresh bool, prefixes []string, shared bool) error {
 	locks := locksOf(prefixes, shared)
 	var b strings.Builder
 	if fresh {

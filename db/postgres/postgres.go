@@ -9,6 +9,7 @@ package postgres
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"net/url"
@@ -18,6 +19,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/morango-go/morango/db/transaction"
 )
 
 // Engine is a pool of connections to a PostgreSQL database.
@@ -108,11 +110,11 @@ func (e *Engine) Place() string { return e.place }
 
 // Begin starts a repeatable read transaction: one snapshot, and an error instead
 // of a write that would undo what another transaction wrote since.
-func (e *Engine) Begin(ctx context.Context, write bool) (*sql.Tx, error) {
+func (e *Engine) Begin(ctx context.Context, write bool) (*transaction.Tx, error) {
 	if write && e.readOnly {
 		return nil, fmt.Errorf("the database %s was opened for reading only", e.place)
 	}
-	return e.pool.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: !write})
+	return transaction.Begin(ctx, e.pool, driver.TxOptions{Isolation: driver.IsolationLevel(sql.LevelRepeatableRead), ReadOnly: !write})
 }
 
 // Close closes all connections.

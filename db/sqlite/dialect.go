@@ -8,6 +8,8 @@ import (
 	"io/fs"
 	"strings"
 	"time"
+
+	"github.com/morango-go/morango/db/transaction"
 )
 
 // Dialect says how things are written on SQLite.
@@ -31,15 +33,15 @@ func (Dialect) Unpack(n int, _ bool) string {
 }
 
 // Lock does nothing: there is one writer.
-func (Dialect) Lock(context.Context, *sql.Tx, bool, []string, bool) error { return nil }
+func (Dialect) Lock(context.Context, *transaction.Tx, bool, []string, bool) error { return nil }
 
 // Indexes returns the names of the indexes named morango_*.
-func (Dialect) Indexes(ctx context.Context, tx *sql.Tx) (*sql.Rows, error) {
+func (Dialect) Indexes(ctx context.Context, tx *transaction.Tx) (*sql.Rows, error) {
 	return tx.QueryContext(ctx, `SELECT name FROM sqlite_master WHERE type = 'index' AND name LIKE 'morango\_%' ESCAPE '\'`)
 }
 
 // HasIndex finds an index by its name.
-func (Dialect) HasIndex(ctx context.Context, tx *sql.Tx, name string) (found bool, err error) {
+func (Dialect) HasIndex(ctx context.Context, tx *transaction.Tx, name string) (found bool, err error) {
 	err = tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE type = 'index' AND name = $1)`, name).Scan(&found)
 	return found, err
 }
@@ -52,7 +54,7 @@ const (
 
 // Capture raises or lowers the flag that the capture triggers look at. Only this
 // transaction sees it raised, because it cannot be committed: see the schema.
-func (Dialect) Capture(ctx context.Context, tx *sql.Tx, on bool) error {
+func (Dialect) Capture(ctx context.Context, tx *transaction.Tx, on bool) error {
 	var flags int
 	if err := tx.QueryRowContext(ctx, hasFlag).Scan(&flags); err != nil || flags == 0 {
 		return err // without the table there are no triggers
@@ -66,14 +68,14 @@ func (Dialect) Capture(ctx context.Context, tx *sql.Tx, on bool) error {
 }
 
 // Mark tells the writing connection's own changes and those of others.
-func (Dialect) Mark(ctx context.Context, tx *sql.Tx) (mark string, err error) {
+func (Dialect) Mark(ctx context.Context, tx *transaction.Tx) (mark string, err error) {
 	const state = `SELECT total_changes() || ' ' || data_version FROM pragma_data_version`
 	err = tx.QueryRowContext(ctx, state).Scan(&mark)
 	return mark, err
 }
 
 // Unchanged compares the state with that of a mark.
-func (d Dialect) Unchanged(ctx context.Context, tx *sql.Tx, mark string) (bool, error) {
+func (d Dialect) Unchanged(ctx context.Context, tx *transaction.Tx, mark string) (bool, error) {
 	now, err := d.Mark(ctx, tx)
 	return now == mark, err
 }
@@ -109,7 +111,7 @@ const columnsOf = `
 	WHERE t.type = 'table' AND t.name >= 'morango_' AND t.name < 'morango` + "`" + `'`
 
 // Tables returns the tables whose names begin with morango_, with their columns.
-func (Dialect) Tables(ctx context.Context, tx *sql.Tx) (map[string][]string, error) {
+func (Dialect) Tables(ctx context.Context, tx *transaction.Tx) (map[string][]string, error) {
 	rows, err := tx.QueryContext(ctx, columnsOf)
 	if err != nil {
 		return nil, err
@@ -127,7 +129,7 @@ func (Dialect) Tables(ctx context.Context, tx *sql.Tx) (map[string][]string, err
 }
 
 // Damage runs SQLite's own check of its file and returns up to limit problems.
-func (Dialect) Damage(ctx context.Context, tx *sql.Tx, limit int) (problems []string, err error) {
+func (Dialect) Damage(ctx context.Context, tx *transaction.Tx, limit int) (problems []string, err error) {
 	rows, err := tx.QueryContext(ctx, fmt.Sprintf("PRAGMA quick_check(%d)", limit))
 	if err != nil {
 		return nil, err

@@ -19,6 +19,7 @@ import (
 	"runtime"
 	"strings"
 
+	"github.com/morango-go/morango/db/transaction"
 	driver "modernc.org/sqlite" // also registers itself under the name "sqlite"
 )
 
@@ -179,14 +180,19 @@ func checkHeader(path string) error {
 func (e *Engine) Place() string { return e.path }
 
 // Begin starts a transaction: one that holds the write lock, or a snapshot.
-func (e *Engine) Begin(ctx context.Context, write bool) (*sql.Tx, error) {
-	if !write {
-		return e.readers.BeginTx(ctx, nil)
+func (e *Engine) Begin(ctx context.Context, write bool) (*transaction.Tx, error) {
+	pool := e.readers
+	if write {
+		pool = e.writer
 	}
-	if e.readOnly {
+	if write && e.readOnly {
 		return nil, fmt.Errorf("the database %s was opened for reading only", e.path)
 	}
-	return e.writer.BeginTx(ctx, nil)
+	tx, err := pool.BeginTx(ctx, nil)
+	if err != nil {
+		return nil, err
+	}
+	return transaction.Of(tx), nil
 }
 
 // Close closes all connections.
