@@ -11,7 +11,7 @@ import (
 )
 
 // TestStatementsEndWithTheirContext holds that a statement that runs on PostgreSQL ends when its
-// context does, with its transaction, and that the pool goes on without that connection.
+// context does, with its transaction, that one that follows says so too, and that the pool goes on without that connection.
 func TestStatementsEndWithTheirContext(t *testing.T) {
 	d := dbtest.Postgres(t)
 	for name, transaction := range map[string]func(context.Context, func(*db.Tx) error) error{"read": d.Read, "write": d.Write} {
@@ -46,10 +46,13 @@ func TestStatementsEndWithTheirContext(t *testing.T) {
 						defer cancel()
 						wait(t, d, `SELECT EXISTS (SELECT 1 FROM pg_stat_activity WHERE pid = $1 AND wait_event = 'PgSleep')`, connection)
 					}()
+					if err := run(ctx, tx); !errors.Is(err, context.Canceled) {
+						t.Errorf("the statement ended with %v", err)
+					}
 					return run(ctx, tx)
 				})
 				if !errors.Is(err, context.Canceled) {
-					t.Fatalf("the statement ended with %v", err)
+					t.Fatalf("the next one ended with %v", err)
 				}
 				wait(t, d, `SELECT NOT EXISTS (SELECT 1 FROM pg_stat_activity WHERE pid = $1)`, connection)
 			})

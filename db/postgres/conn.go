@@ -67,6 +67,9 @@ func (c *conn) ExecContext(ctx context.Context, query string, args []driver.Name
 		}
 	}
 	ctx = transaction.Context(ctx)
+	if err := ctx.Err(); err != nil {
+		return nil, err // the statement before may have ended with it: then the connection is closed
+	}
 	result, err := c.Conn.ExecContext(ctx, query, planned(query, args))
 	if err != nil && ctx.Value(lockKey{}) != nil {
 		c.spoilt = true
@@ -132,7 +135,11 @@ func (Dialect) Copy(ctx context.Context, tx *transaction.Tx, table string, colum
 func (c *conn) IsValid() bool { return !c.spoilt }
 
 func (c *conn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
-	return wrapRows(c.Conn.QueryContext(transaction.Context(ctx), query, planned(query, args)))
+	ctx = transaction.Context(ctx)
+	if err := ctx.Err(); err != nil {
+		return nil, err // as above
+	}
+	return wrapRows(c.Conn.QueryContext(ctx, query, planned(query, args)))
 }
 
 func (c *conn) PrepareContext(ctx context.Context, query string) (driver.Stmt, error) {

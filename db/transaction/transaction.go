@@ -58,7 +58,7 @@ func Begin(ctx context.Context, pool *sql.DB, o driver.TxOptions) (*Tx, error) {
 			return err
 		})
 		if err == nil {
-			return &Tx{statements: watched{conn}, ends: &ending{conn: conn, tx: raw}}, nil
+			return &Tx{statements: watched{conn}, ends: &ending{ctx: ctx, conn: conn, tx: raw}}, nil
 		}
 		_ = conn.Close() // says no more than that it was closed already
 		if !errors.Is(err, driver.ErrBadConn) || broken == mostBroken {
@@ -76,12 +76,19 @@ func (t *Tx) Rollback() error { return t.ends.Rollback() }
 
 // ending ends a transaction that Begin began.
 type ending struct {
+	ctx  context.Context // with which it began
 	conn *sql.Conn
 	tx   driver.Tx
 	over bool
 }
 
-func (e *ending) Commit() error { return e.end(e.tx.Commit) }
+func (e *ending) Commit() error {
+	if err := e.ctx.Err(); err != nil && !e.over {
+		_ = e.end(e.tx.Rollback) // fails where a statement has ended with the context, and the connection with it
+		return err
+	}
+	return e.end(e.tx.Commit)
+}
 
 func (e *ending) Rollback() error { return e.end(e.tx.Rollback) }
 
