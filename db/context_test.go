@@ -2,6 +2,7 @@ package db_test
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"runtime"
 	"testing"
@@ -93,4 +94,34 @@ func TestStatementsStartNoGoroutines(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+}
+
+// TestAskIsForOneQuery holds that a second query, and what is no query, fails on PostgreSQL outside of a
+// transaction, and so runs in one.
+func TestAskIsForOneQuery(t *testing.T) {
+	d := dbtest.Postgres(t)
+	ctx := t.Context()
+	query := func(tx *db.Tx) error { return tx.QueryRow(ctx, `SELECT 1`).Scan(new(int)) }
+	for name, c := range map[string]struct {
+		f    func(*db.Tx) error
+		runs int
+	}{
+		"one query":  {query, 1},
+		"two":        {func(tx *db.Tx) error { return errors.Join(query(tx), query(tx)) }, 2},
+		"a change":   {func(tx *db.Tx) error { _, err := tx.Exec(ctx, `SET LOCAL enable_sort = off`); return err }, 2},
+		"a prepared": {func(tx *db.Tx) error { s, err := tx.Prepare(ctx, `SELECT 1`); return errors.Join(err, closed(s)) }, 2},
+	} {
+		runs := 0
+		err := d.Ask(ctx, func(tx *db.Tx) error { runs++; return c.f(tx) })
+		if err != nil || runs != c.runs {
+			t.Errorf("%s: %d runs (%v)", name, runs, err)
+		}
+	}
+}
+
+func closed(s *sql.Stmt) error {
+	if s == nil {
+		return nil
+	}
+	return s.Close()
 }

@@ -99,6 +99,27 @@ func (d *DB) Read(ctx context.Context, f func(*Tx) error) error {
 	return d.engine.Explain(d.run(ctx, false, f))
 }
 
+// Ask runs f, which runs one query and nothing else: on PostgreSQL without a transaction around it, which
+// would be two more round trips. f may run a second time, in a transaction, where the first went wrong.
+func (d *DB) Ask(ctx context.Context, f func(*Tx) error) error {
+	engine, ok := d.engine.(interface {
+		Ask(ctx context.Context) (*transaction.Tx, error)
+	})
+	if !ok {
+		return d.Read(ctx, f)
+	}
+	raw, err := engine.Ask(ctx)
+	if err != nil {
+		return d.engine.Explain(err)
+	}
+	err = f(d.within(raw, false))
+	_ = raw.Rollback() // there is nothing to be rolled back
+	if err != nil && ctx.Err() == nil {
+		return d.Read(ctx, f) // the connection may have been broken
+	}
+	return d.engine.Explain(err)
+}
+
 // A transaction that keeps failing is given up after so many runs. Each run
 // already waits for a busy SQLite file for some seconds.
 const maxRuns = 12
@@ -134,6 +155,11 @@ func (d *DB) write(ctx context.Context, f func(*Tx) error) error {
 	}
 }
 
+// within is a transaction that has just begun.
+func (d *DB) within(raw *transaction.Tx, write bool) *Tx {
+	return &Tx{tx: raw, kind: d.kind, dialect: dialectOf(d.kind), indexes: d.indexes, fresh: write}
+}
+
 // run runs f in one transaction, once.
 func (d *DB) run(ctx context.Context, write bool, f func(*Tx) error) error {
 	raw, err := d.engine.Begin(ctx, write)
@@ -141,7 +167,7 @@ func (d *DB) run(ctx context.Context, write bool, f func(*Tx) error) error {
 		return err
 	}
 	defer func() { _ = raw.Rollback() }() // nothing after a commit; the way out after an error or a panic
-	tx := &Tx{tx: raw, kind: d.kind, dialect: dialectOf(d.kind), indexes: d.indexes, fresh: write}
+	tx := d.within(raw, write)
 	if err := f(tx); err != nil || !write {
 		return err
 	}

@@ -23,6 +23,9 @@ func TestServerRestarts(t *testing.T) {
 	for _, run := range []func() error{
 		func() error { return d.Read(t.Context(), nothing) },
 		func() error { return d.Write(t.Context(), nothing) },
+		func() error {
+			return d.Ask(t.Context(), func(tx *db.Tx) error { return tx.QueryRow(t.Context(), `SELECT 1`).Scan(new(int)) })
+		},
 	} {
 		err := errors.Join(run(), server.Crash(false))
 		server.Start()

@@ -100,6 +100,15 @@ func (t *Tx) QueryRowAnew(ctx context.Context, query string, args ...any) *sql.R
 	return t.QueryRow(ctx, query, args...)
 }
 
+// QueryKept is Query for a statement with a list of which PostgreSQL may keep the plan, as it may not
+// otherwise: because the table is small, whatever it holds.
+func (t *Tx) QueryKept(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	if engine, ok := t.dialect.(planner); ok && !t.adopted {
+		args = engine.Kept(args)
+	}
+	return t.Query(ctx, query, args...)
+}
+
 // Prepare prepares a statement for many runs in this transaction. The caller
 // closes it.
 func (t *Tx) Prepare(ctx context.Context, query string) (*sql.Stmt, error) {
@@ -225,6 +234,8 @@ type planner interface {
 	LookUp(ctx context.Context, tx *transaction.Tx) error
 	// Anew makes of a query's arguments those with which it is planned each time.
 	Anew(args []any) []any
+	// Kept makes of a query's arguments those with which its plan may be kept.
+	Kept(args []any) []any
 }
 
 // WalkIndex has the transaction's queries, from now on, read in the order of an index where

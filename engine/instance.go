@@ -19,7 +19,7 @@ func (e *Engine) Instance(ctx context.Context) (i store.Instance, err error) {
 	}
 	// As a rule there is one, and nobody has to wait for whoever writes.
 	var found bool
-	err = e.env.DB.Read(ctx, func(tx *db.Tx) error {
+	err = e.env.DB.Ask(ctx, func(tx *db.Tx) error {
 		i, found, err = store.FindInstance(ctx, tx, e.env.Machine)
 		return err
 	})

@@ -162,7 +162,7 @@ func Claims(ctx context.Context, tx *db.Tx, filter partition.Filter) (counter.By
 }
 
 func readClaims(ctx context.Context, tx *db.Tx, condition string, args ...any) (counter.ByPartition, error) {
-	rows, err := tx.Query(ctx, `SELECT partition, instance_id, counter FROM morango_databasemaxcounter WHERE `+condition, args...)
+	rows, err := tx.QueryKept(ctx, `SELECT partition, instance_id, counter FROM morango_databasemaxcounter WHERE `+condition, args...)
 	if err != nil {
 		return nil, fmt.Errorf("read claims: %w", err)
 	}

@@ -114,6 +114,11 @@ func planned(query string, args []driver.NamedValue) []driver.NamedValue {
 	if !strings.Contains(query, unpacking) {
 		return args
 	}
+	if len(args) > 0 {
+		if _, said := args[0].Value.(pgx.QueryExecMode); said {
+			return args
+		}
+	}
 	return append([]driver.NamedValue{{Value: pgx.QueryExecModeCacheDescribe}}, args...)
 }
 

@@ -53,6 +53,11 @@ func (Dialect) Anew(args []any) []any {
 	return append([]any{pgx.QueryExecModeCacheDescribe}, args...)
 }
 
+// Kept has the driver run what the server has prepared, also where the statement has a list.
+func (Dialect) Kept(args []any) []any {
+	return append([]any{pgx.QueryExecModeCacheStatement}, args...)
+}
+
 // Awaited reports whether another transaction waits for this one: for its partitions, or for
 // a row that it has written.
 func (Dialect) Awaited(ctx context.Context, tx *transaction.Tx) (waits bool, err error) {

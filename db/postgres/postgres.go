@@ -117,6 +117,12 @@ func (e *Engine) Begin(ctx context.Context, write bool) (*transaction.Tx, error)
 	return transaction.Begin(ctx, e.pool, driver.TxOptions{Isolation: driver.IsolationLevel(sql.LevelRepeatableRead), ReadOnly: !write})
 }
 
+// Ask is for one query on a snapshot of its own, which the server takes for each statement where no
+// transaction has begun.
+func (e *Engine) Ask(ctx context.Context) (*transaction.Tx, error) {
+	return transaction.Single(ctx, e.pool)
+}
+
 // Close closes all connections.
 func (e *Engine) Close() error { return e.pool.Close() }
 

@@ -67,6 +67,16 @@ func Begin(ctx context.Context, pool *sql.DB, o driver.TxOptions) (*Tx, error) {
 	}
 }
 
+// Single is a connection of the pool on which one query may run, without a transaction around it. Rollback
+// gives it back.
+func Single(ctx context.Context, pool *sql.DB) (*Tx, error) {
+	conn, err := pool.Conn(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &Tx{statements: &single{on: watched{conn}}, ends: &ending{ctx: ctx, conn: conn, tx: nothing{}}}, nil
+}
+
 // Commit commits the transaction and gives the connection back.
 func (t *Tx) Commit() error { return t.ends.Commit() }
 
@@ -120,6 +130,50 @@ func (w watched) QueryRowContext(ctx context.Context, query string, args ...any)
 func (w watched) PrepareContext(ctx context.Context, query string) (*sql.Stmt, error) {
 	return w.conn.PrepareContext(unseen{ctx}, query)
 }
+
+// errSingle says that more is asked than Single is for.
+var errSingle = errors.New("more than one query outside of a transaction")
+
+// single runs one query.
+type single struct {
+	on    watched
+	asked bool
+}
+
+func (s *single) ExecContext(context.Context, string, ...any) (sql.Result, error) {
+	return nil, errSingle
+}
+
+func (s *single) PrepareContext(context.Context, string) (*sql.Stmt, error) { return nil, errSingle }
+
+func (s *single) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	return s.on.QueryContext(s.once(ctx), query, args...)
+}
+
+func (s *single) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
+	return s.on.QueryRowContext(s.once(ctx), query, args...)
+}
+
+// once is the context of the first query, and one that has ended for others.
+func (s *single) once(ctx context.Context) context.Context {
+	if s.asked {
+		return refused{ctx}
+	}
+	s.asked = true
+	return ctx
+}
+
+// refused is a context that has ended before it began.
+type refused struct{ context.Context }
+
+func (refused) Err() error { return errSingle }
+
+// nothing is what there is to end where nothing has begun.
+type nothing struct{}
+
+func (nothing) Commit() error { return nil }
+
+func (nothing) Rollback() error { return nil }
 
 // unseen is a context of which database/sql does not see that it can end.
 type unseen struct{ context.Context }
