@@ -75,7 +75,11 @@ func (e *Engine) streamOut(ctx context.Context, t session.Transfer, o StreamOpti
 	if err != nil {
 		return end, err
 	}
-	zip, err := wire.Compress(to)
+	compress := wire.Compress
+	if !ahead && out.empty() {
+		compress = wire.CompressLittle
+	}
+	zip, err := compress(to)
 	if err != nil {
 		return end, err
 	}
@@ -104,14 +108,17 @@ func (e *Engine) streamOut(ctx context.Context, t session.Transfer, o StreamOpti
 
 // pages sends all that the job wants.
 func (out *outgoing) pages(ctx context.Context) error {
-	if out.job.After == wire.CursorEnd { // the peer has everything
-		return nil
-	}
-	if total := out.t.RecordsTotal; total != nil && *total == 0 {
-		// Nothing was there to travel when it was counted, so nothing is that the claim covers.
+	if out.empty() {
 		return nil
 	}
 	return stream.Pages(ctx, out.e.env, out.job, out.rows, func(p stream.Page) error { return out.page(ctx, p) })
+}
+
+// empty says whether no record is going to travel: the peer has everything, or nothing was there to travel
+// when it was counted, so nothing is that the claim covers.
+func (out *outgoing) empty() bool {
+	total := out.t.RecordsTotal
+	return out.job.After == wire.CursorEnd || total != nil && *total == 0
 }
 
 // page sends a page. It ends with errEnough when that is enough for one request.

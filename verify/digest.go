@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
-	"hash"
 
 	"github.com/morango-go/morango/counter"
 )
@@ -29,13 +28,9 @@ func NewDigest(records int64, sum string) Digest {
 
 // add adds one record.
 func (d *Digest) add(e Entry) {
-	h := sha256.New()
-	write(h, e.ID, e.Version.Instance, e.Content)
-	var n [8]byte
-	binary.BigEndian.PutUint64(n[:], uint64(e.Version.Counter))
-	h.Write(n[:])
-	var sum [sha256.Size]byte
-	h.Sum(sum[:0])
+	var room [hashed]byte
+	text := appendTexts(room[:0], e.ID, e.Version.Instance, e.Content)
+	sum := sha256.Sum256(binary.BigEndian.AppendUint64(text, uint64(e.Version.Counter)))
 	total := number{d.hi, d.lo}.plus(number{binary.BigEndian.Uint64(sum[:8]), binary.BigEndian.Uint64(sum[8:16])})
 	d.Records, d.hi, d.lo = d.Records+1, total.hi, total.lo
 }
@@ -50,25 +45,27 @@ type Entry struct {
 
 // content hashes what two peers must have alike of one version of a record.
 func content(texts []string, flags ...bool) string {
-	h := sha256.New()
-	write(h, texts...)
+	var room [hashed]byte
+	text := appendTexts(room[:0], texts...)
 	for _, flag := range flags {
 		if flag {
-			h.Write([]byte{1})
+			text = append(text, 1)
 		} else {
-			h.Write([]byte{0})
+			text = append(text, 0)
 		}
 	}
-	var sum [sha256.Size]byte
-	return hex.EncodeToString(h.Sum(sum[:0])[:16])
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:16])
 }
 
-// write hashes texts so that none runs into the next.
-func write(h hash.Hash, texts ...string) {
-	var n [8]byte
+// hashed is how many bytes of most records are hashed: room for them is on the stack.
+const hashed = 2 << 10
+
+// appendTexts appends texts so that none runs into the next.
+func appendTexts(to []byte, texts ...string) []byte {
 	for _, text := range texts {
-		binary.BigEndian.PutUint64(n[:], uint64(len(text)))
-		h.Write(n[:])
-		h.Write([]byte(text))
+		to = binary.BigEndian.AppendUint64(to, uint64(len(text)))
+		to = append(to, text...)
 	}
+	return to
 }
