@@ -85,7 +85,7 @@ func eachOlder(t *testing.T, f func(t *testing.T, o *older, firstVersion bool)) 
 func (o *older) backToFirst() {
 	for _, query := range []string{
 		`DROP TABLE morango_column`, `DROP TABLE morango_digest`, `DROP TABLE morango_digest_total`, `DROP TABLE morango_compared`,
-		`DROP INDEX morango_store_fresh`, `DROP INDEX morango_store_refused`, `DROP INDEX morango_store_missed`, `DROP INDEX IF EXISTS morango_store_model`,
+		`DROP INDEX morango_store_fresh`, `DROP INDEX morango_store_refused`, `DROP INDEX morango_store_missed`, `DROP INDEX IF EXISTS morango_store_group`,
 		`CREATE INDEX morango_store_dirty ON morango_store (profile, model_name, id) WHERE dirty_bit`,
 		`UPDATE morango_schema SET version = 1`,
 	} {

@@ -64,8 +64,12 @@ func unfilled(ctx context.Context, tx *db.Tx, m *model.Model, sorted string, aft
 		add(db.Quote(w.Column)+" = $%d", w.Value)
 	}
 	conds = append(conds, model.ColumnDirty, lacking)
-	query := fmt.Sprintf("SELECT id, coalesce(%s, ''), %s FROM %s WHERE %s ORDER BY %s LIMIT %d",
-		model.ColumnPartition, quoteAll(names), db.Quote(m.Table), strings.Join(conds, " AND "), sorted, fillPage)
+	key := "0"
+	if sorted == byPartition {
+		key = partitionKey
+	}
+	query := fmt.Sprintf("SELECT id, %s, %s FROM %s WHERE %s ORDER BY %s LIMIT %d",
+		key, quoteAll(names), db.Quote(m.Table), strings.Join(conds, " AND "), sorted, fillPage)
 	rows, err := tx.Query(ctx, query, args...)
 	if err != nil {
 		return nil, Place{}, err
@@ -75,9 +79,9 @@ func unfilled(ctx context.Context, tx *db.Tx, m *model.Model, sorted string, aft
 	var last Place
 	for rows.Next() {
 		var id db.ID
-		var part string
+		var at int64
 		raw := make([]any, len(m.Columns))
-		into := []any{&id, &part}
+		into := []any{&id, &at}
 		for i := range raw {
 			into = append(into, &raw[i])
 		}
@@ -86,7 +90,7 @@ func unfilled(ctx context.Context, tx *db.Tx, m *model.Model, sorted string, aft
 		}
 		page = append(page, Row{ID: string(id), Values: raw})
 		if last.id = string(id); sorted == byPartition {
-			last.at = part
+			last.at = at
 		}
 	}
 	return page, last, rows.Err()

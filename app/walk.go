@@ -18,9 +18,9 @@ import (
 // those that were written at one time lie together, and each page of the file is changed
 // once. In the order of their ids, which are random, a few thousand rows lie on most pages
 // of a large table, and clearing their bits writes all of it anew. On PostgreSQL, where rows
-// have no numbers that last, it goes by partitions, and by ids in each: what belongs together is
-// mostly under one partition, and refers to few other rows. Tables without row numbers, or
-// without that index, it goes through by ids.
+// have no numbers that last, it goes by a hash of the partition, and by ids in each: what belongs
+// together is mostly under one partition, and refers to few other rows; and that is the order of
+// streams. Tables without row numbers, or without that index, it goes through by ids.
 type Walk struct {
 	Model  *model.Model
 	Dirty  bool // there were rows to go through when it was made, or rows without partition
@@ -149,7 +149,7 @@ func (d dirtyRows) sorted() string {
 // The order of rows by partitions, on PostgreSQL. NULL counts as "", as in lacking: else such a
 // row would come after no place.
 const (
-	partitionKey = `(coalesce(` + model.ColumnPartition + `, '') COLLATE "C")`
+	partitionKey = `hashtextextended(coalesce(` + model.ColumnPartition + `, ''), 0)`
 	byPartition  = partitionKey + ", " + model.ColumnID
 )
 

@@ -52,8 +52,8 @@ func (l Lacking) FindSparse(ctx context.Context, tx *db.Tx, changed, under int64
 	return l.find(ctx, tx, changed, under, true)
 }
 
-// Found is a record of a list. Row is its number in the store on SQLite, else 0; Model is its
-// model on PostgreSQL, else "".
+// Found is a record of a list. Row is its number in the store on SQLite, and on PostgreSQL the hash
+// of its partition; Model is its model on PostgreSQL, else "".
 type Found struct {
 	ID, Model string
 	Row       int64
@@ -251,7 +251,7 @@ func countUnderQuery(tx *db.Tx, prefix string, byIndex bool, limit int64) (query
 func listing(tx *db.Tx, query string) string {
 	place := "rowid, ''"
 	if tx.Kind() != db.SQLite {
-		place = "0, model_name"
+		place = "hashtextextended(partition, 0), model_name"
 	}
 	return strings.Replace(query, "(PLACE)", place, 1)
 }

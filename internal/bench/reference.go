@@ -11,6 +11,7 @@ import (
 	"github.com/morango-go/morango/partition"
 	"github.com/morango-go/morango/stage"
 	"github.com/morango-go/morango/stage/stream"
+	"github.com/morango-go/morango/store"
 	"github.com/morango-go/morango/wire"
 )
 
@@ -38,14 +39,36 @@ func (b *bench) referenceBytes(ctx context.Context) (n int64, err error) {
 	return n, err
 }
 
+// gzipped reads the store in the order of its rows, in which the reference sends: on PostgreSQL that
+// in which they were saved.
 func gzipped(ctx context.Context, d *db.DB, profile *model.Profile) (n int64, err error) {
-	job := stream.Job{Profile: profile.Name, Filter: partition.All()}
-	err = stream.Pages(ctx, stage.Env{DB: d, Profile: profile}, job, chunk, func(p stream.Page) error {
+	env, job := stage.Env{DB: d, Profile: profile}, stream.Job{Profile: profile.Name, Filter: partition.All()}
+	take := func(p stream.Page) error {
 		size, err := gzipSize(wire.AppendBuffers(nil, chunkSession, p.Records))
 		n += size
 		return err
-	})
+	}
+	if d.Kind() == db.SQLite {
+		err = stream.Pages(ctx, env, job, chunk, take)
+	} else {
+		err = inOrder(ctx, env, job, take)
+	}
 	return n, err
+}
+
+// inOrder reads what each of a database's instances has saved.
+func inOrder(ctx context.Context, env stage.Env, job stream.Job, take func(stream.Page) error) error {
+	var saved map[string]int64
+	err := env.DB.Read(ctx, func(tx *db.Tx) (err error) {
+		saved, err = store.OwnInstances(ctx, tx)
+		return err
+	})
+	for instance, to := range saved {
+		if err == nil {
+			err = stream.Follow(ctx, env, job, stream.Tail{Instance: instance, To: to}, chunk, take)
+		}
+	}
+	return err
 }
 
 func gzipSize(body []byte) (int64, error) {

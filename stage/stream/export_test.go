@@ -19,7 +19,11 @@ const Versions = versionsOf
 // WholeQuery is a page of the whole store, or on PostgreSQL of one model, which must be after a
 // good cursor.
 func WholeQuery(tx *db.Tx, env stage.Env, job Job, rank int64, rows int) (string, []any) {
-	w := walk{order: orderOf(env), job: job, rows: rows, plan: plan{all: []int64{rank}}}
+	o, err := orderOf(env).look(context.Background(), tx)
+	if err != nil {
+		panic(err)
+	}
+	w := walk{order: o, job: job, rows: rows, plan: plan{all: []int64{rank}}}
 	w.at, _ = w.place(job.After)
 	return w.pageQuery(tx)
 }

@@ -29,7 +29,8 @@ func TestCursors(t *testing.T) {
 		row, rank, end := "b0000-8000000000000001-", "b0000-0001-", "-0000000000000000"
 		bad := []string{"a", "b", "z", "-", id, "b0000", rank + id, row[:22], row, row + id[1:], row + id, row + id + "-", row + id[1:] + end, row + id + end[1:], row + id + end[:16],
 			row + id + end + "0", row + id + end + "-", rank + id + end[:16], rank + id + end + "0", "b0000-1-" + id + end, "b0000-10000-" + id + end,
-			"bffff-8000000000000009-" + id + end, "bffff-0001-" + id + end}
+			"bffff-8000000000000009-" + id + end, "bffff-00018000000000000000-" + id + end, rank + id + end, "b0000-00018000000000000000" + end, "b0000-0001800000000000000-" + id + end,
+			"b0000-000180000000000000000-" + id + end, "b0000-100008000000000000000-" + id + end}
 		for _, wrong := range []string{"c0000-8000000000000001-", "b000-8000000000000001-", "b00000-8000000000000001-", "b0000-800000000000001-", "b0000-80000000000000001-"} {
 			bad = append(bad, wrong+id+end)
 		}
@@ -261,6 +262,9 @@ func TestPagesWhileOthersWrite(t *testing.T) {
 		rapid.Check(t, func(r *rapid.T) {
 			stored := rapid.Permutation(plain(rapid.IntRange(1, 12).Draw(r, "records"))).Draw(r, "stored")
 			drawModels(r, env, stored)
+			for i := range stored {
+				stored[i].Partition = rapid.SampledFrom([]string{"p", "p:1", "q"}).Draw(r, "partition")
+			}
 			load(t, d, stored)
 			w := others{t: t, d: d, records: map[string]record.Record{}, next: 100}
 			due := map[string]int64{} // versions that have to come
@@ -369,4 +373,23 @@ func (w *others) exec(query string, args ...any) {
 		}
 		return nil
 	})
+}
+
+// Where groups come out otherwise than when a cursor was given out the reading begins again.
+func TestOtherGroups(t *testing.T) {
+	d := dbtest.Postgres(t)
+	tables.Env(t, d)
+	load(t, d, plain(10))
+	_, at := read(t, d, "", 6, -1)
+	if rest, _ := read(t, d, at, 100, -1); len(rest) != 4 {
+		t.Errorf("%d records are left", len(rest))
+	}
+	tables.Write(t, d, func(tx *db.Tx) error {
+		_, err := tx.Exec(t.Context(), `UPDATE morango_store SET partition = 'elsewhere'`)
+		return err
+	})
+	again, to := read(t, d, at, 100, -1)
+	if len(again) != 10 || !strings.HasPrefix(at, "b0000-") || !strings.HasPrefix(to, "b0001-") {
+		t.Errorf("after %s: %d records, to %s", at, len(again), to)
+	}
 }

@@ -34,6 +34,9 @@ func Count(ctx context.Context, env stage.Env, job Job) (n int64, err error) {
 		return 0, err
 	}
 	err = env.DB.Read(ctx, func(tx *db.Tx) error {
+		if o, err = o.look(ctx, tx); err != nil {
+			return err
+		}
 		found, ok, err := job.lacking().FindSparse(ctx, tx, maxChanged, maxUnder)
 		if err != nil || ok {
 			n = int64(len(o.listOf(found, at)))
@@ -126,10 +129,16 @@ func readPages(ctx context.Context, env stage.Env, job Job, by reading, each fun
 		return err
 	}
 	err = env.DB.Read(ctx, func(tx *db.Tx) (err error) {
+		if r.order, err = r.look(ctx, tx); err != nil {
+			return err
+		}
 		if r.job, err = job.without(ctx, tx); err != nil {
 			return err
 		}
 		if r.at, err = r.confirm(ctx, tx, r.at); err != nil {
+			return err
+		}
+		if r.at, err = r.regroup(ctx, tx, r.at); err != nil {
 			return err
 		}
 		if r.at.state, err = r.state(ctx, tx); err == nil { // a list is of this moment

@@ -30,8 +30,8 @@ type short struct{ changed, under int64 }
 
 // listed is a record of a list and its place: see place.
 type listed struct {
-	row int64
-	id  string
+	row, group int64
+	id         string
 }
 
 // plan says how the records that are to travel are read, after a place: those of a list by
@@ -53,15 +53,11 @@ func (o order) planOf(ctx context.Context, tx *db.Tx, job Job, at place, s short
 	case o.byRow:
 		return plan{all: []int64{0}}, nil
 	}
-	if byIndex, err := tx.HasIndex(ctx, modelIndex); err != nil || byIndex {
+	if o.grouped {
 		return o.byIndex(ctx, tx, at)
 	}
 	return o.byModels(ctx, tx, job, at, s.changed)
 }
-
-// modelIndex finds the records of a model in the order of their ids, on PostgreSQL in the lean
-// layout only.
-const modelIndex = "morango_store_model"
 
 // The statements that go from model to model by the index.
 const (
@@ -92,9 +88,11 @@ func (o order) listOf(found []store.Found, at place) []listed {
 	for _, r := range found {
 		one := listed{row: r.Row, id: r.ID}
 		if !o.byRow {
-			one.row = o.rank(r.Model)
+			if one.row = o.rank(r.Model); o.groups(one.row) {
+				one.group = r.Row
+			}
 		}
-		if at.id == "" || compare(one, listed{at.row, at.id}) > 0 {
+		if at.id == "" || compare(one, listed{at.row, at.group, at.id}) > 0 {
 			list = append(list, one)
 		}
 	}
@@ -103,7 +101,7 @@ func (o order) listOf(found []store.Found, at place) []listed {
 }
 
 func compare(a, b listed) int {
-	return cmp.Or(cmp.Compare(a.row, b.row), strings.Compare(a.id, b.id))
+	return cmp.Or(cmp.Compare(a.row, b.row), cmp.Compare(a.group, b.group), strings.Compare(a.id, b.id))
 }
 
 // The statements that look for models of which little is to travel.

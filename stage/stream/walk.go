@@ -49,16 +49,20 @@ func (w *walk) next(ctx context.Context, tx *db.Tx) ([]record.Record, error) {
 // pageQuery is a page of the first model of which all is read.
 func (w *walk) pageQuery(tx *db.Tx) (string, []any) {
 	query, args := w.job.fill(tx, pageOfAll, "s.partition || ''")
-	after, key := "", "s.rowid"
+	after, key, from := "", "s.rowid", []any{w.at.row}
 	if !w.byRow {
 		after, args = w.ofModel(args)
-		key = "s.id"
+		if key, from = "s.id", []any{w.at.id}; w.groups(w.all[0]) {
+			key, from = group+", s.id", []any{w.at.group, w.at.id}
+		}
 	}
 	if w.at.id != "" && (w.byRow || w.at.row == w.all[0]) {
-		if args = append(args, w.at.id); w.byRow {
-			args[len(args)-1] = w.at.row
+		var places []string
+		for _, at := range from {
+			args = append(args, at)
+			places = append(places, fmt.Sprintf("$%d", len(args)))
 		}
-		after += fmt.Sprintf(" AND %s > $%d", key, len(args))
+		after += fmt.Sprintf(" AND (%s) > (%s)", key, strings.Join(places, ", "))
 	}
 	return strings.NewReplacer("(AFTER)", after, "(KEY)", key, "(LIMIT)", fmt.Sprint(w.limit())).Replace(query), args
 }
@@ -162,7 +166,7 @@ func (w *walk) nextOfList(ctx context.Context, tx *db.Tx, n int) ([]record.Recor
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return nil, err
 	}
-	w.at = place{epoch: w.at.epoch, row: w.list[n-1].row, id: w.list[n-1].id, state: w.at.state, saved: at.saved}
+	w.at = place{epoch: w.at.epoch, row: w.list[n-1].row, group: w.list[n-1].group, id: w.list[n-1].id, state: w.at.state, saved: at.saved}
 	w.list = w.list[n:]
 	return records, nil
 }
@@ -171,7 +175,10 @@ func (w *walk) nextOfList(ctx context.Context, tx *db.Tx, n int) ([]record.Recor
 func (w *walk) listQuery(tx *db.Tx, ids []string) (string, []any) {
 	args, key := []any{db.JSONList(ids), w.job.Profile}, "s.rowid"
 	if !w.byRow {
-		key, args = w.rankOf(args)
+		rank, more := w.rankOf(args)
+		if key, args = rank, more; w.grouped {
+			key += fmt.Sprintf(", CASE WHEN %s < %d THEN %s ELSE 0 END", rank, len(w.models), group)
+		}
 		key += ", s.id"
 	}
 	return strings.NewReplacer("(IDS)", tx.AmongIDs("s.id", 1), "(KEY)", key).Replace(pageOfList), args
