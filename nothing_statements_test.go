@@ -13,7 +13,7 @@ import (
 // A sync with nothing to do, pull and push, has PostgreSQL run no more statements than this for both
 // peers, the beginnings and ends of transactions among them: each is a round trip, and takes more of
 // our own time than of the server's.
-const mostStatements = 270
+const mostStatements = 258
 
 // TestNothingToDoAsksLittle counts the statements of a sync with nothing to do between two peers on
 // PostgreSQL.

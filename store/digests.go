@@ -122,12 +122,17 @@ func StaleDigests(ctx context.Context, tx *db.Tx, f partition.Filter, among []st
 
 // AnyStale reports whether a digest within the filter has to be computed.
 func AnyStale(ctx context.Context, tx *db.Tx, f partition.Filter) (stale bool, err error) {
-	cond, args := tx.PrefixCond("partition", f, 1)
-	err = tx.QueryRow(ctx, `SELECT EXISTS (SELECT 1 FROM morango_digest WHERE records IS NULL AND `+cond+`)`, args...).Scan(&stale)
-	if err != nil {
+	exists, args := anyStale(tx, f, 1)
+	if err = tx.QueryRow(ctx, `SELECT `+exists, args...).Scan(&stale); err != nil {
 		return false, fmt.Errorf("look for partitions that have to be summed up: %w", err)
 	}
 	return stale, nil
+}
+
+// anyStale is AnyStale as a condition, with parameters from $firstParam on.
+func anyStale(tx *db.Tx, f partition.Filter, firstParam int) (exists string, args []any) {
+	cond, args := tx.PrefixCond("partition", f, firstParam)
+	return `EXISTS (SELECT 1 FROM morango_digest WHERE records IS NULL AND ` + cond + `)`, args
 }
 
 // KeepDigests keeps digests that the transaction has computed, under the locks of the

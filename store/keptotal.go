@@ -39,13 +39,13 @@ const (
 // SumDigests sums up the kept digests within the filter, without a record that is read; and
 // without the digests, where NeedsTotal and KeepTotal have had their total kept.
 func SumDigests(ctx context.Context, tx *db.Tx, f partition.Filter) (t KeptTotal, err error) {
-	const known = `SELECT partitions, records, sum_1, sum_2, sum_3, sum_4 FROM morango_digest_total WHERE filter = $1`
-	err = scanTotal(tx.QueryRow(ctx, known, f.String()), &t)
+	stale, args := anyStale(tx, f, 2)
+	known := `SELECT partitions, records, sum_1, sum_2, sum_3, sum_4, ` + stale + ` FROM morango_digest_total WHERE filter = $1`
+	err = tx.QueryRow(ctx, known, append([]any{f.String()}, args...)...).Scan(append(t.columns(), &t.Stale)...)
 	if errors.Is(err, sql.ErrNoRows) || err == nil && !mayTotal(f) {
-		t, err = sumDigests(ctx, tx, f)
-	}
-	if err == nil {
-		t.Stale, err = AnyStale(ctx, tx, f)
+		if t, err = sumDigests(ctx, tx, f); err == nil {
+			t.Stale, err = AnyStale(ctx, tx, f)
+		}
 	}
 	if err != nil {
 		return t, fmt.Errorf("sum up the digests of partitions: %w", err)
@@ -78,11 +78,13 @@ func sumDigests(ctx context.Context, tx *db.Tx, f partition.Filter) (t KeptTotal
 	query := `SELECT COUNT(*), CAST(COALESCE(SUM(counted), 0) AS bigint), CAST(COALESCE(SUM(sum_1), 0) AS bigint),
 		CAST(COALESCE(SUM(sum_2), 0) AS bigint), CAST(COALESCE(SUM(sum_3), 0) AS bigint), CAST(COALESCE(SUM(sum_4), 0) AS bigint)
 		FROM morango_digest WHERE counted > 0 AND ` + cond
-	return t, scanTotal(tx.QueryRow(ctx, query, args...), &t)
+	err = tx.QueryRow(ctx, query, args...).Scan(t.columns()...)
+	return t, err
 }
 
-func scanTotal(row *sql.Row, t *KeptTotal) error {
-	return row.Scan(&t.Partitions, &t.Records, &t.Sums[0], &t.Sums[1], &t.Sums[2], &t.Sums[3])
+// columns are where to scan a total to.
+func (t *KeptTotal) columns() []any {
+	return []any{&t.Partitions, &t.Records, &t.Sums[0], &t.Sums[1], &t.Sums[2], &t.Sums[3]}
 }
 
 // NeedsTotal reports whether the total of a filter should be kept and is not.
