@@ -16,11 +16,13 @@ import (
 // writing lately: on a busy machine they oversleep. Short transactions, and jobs that have just
 // come, go on in the pause, and make it longer by twice their time; after heldMost all pause.
 // Where nobody else has the database open there is no pause, and a part may take partAlone: whoever
-// opens it meanwhile waits for one part and one pause.
+// opens it meanwhile waits for one part and one pause. A part that can end at any moment may take
+// partOpen, and ends when somebody comes.
 const (
 	PartTime  = 50 * time.Millisecond
 	partIdle  = 80 * time.Millisecond  // others have it open, but have not written lately
 	partAlone = 150 * time.Millisecond // nobody else has it open
+	partOpen  = 600 * time.Millisecond // the same, and the part ends when that changes
 
 	heldBefore   = 20 * time.Millisecond
 	heldMost     = 150 * time.Millisecond
@@ -44,10 +46,11 @@ type turns struct {
 	turn   chan struct{} // whose it is holds the one place in it
 	shared func() bool   // whether others have the database open
 
-	mu    sync.Mutex
-	short int       // short transactions that wait, or run
-	last  time.Time // when a short one ended
-	job   any       // that had the last part
+	mu      sync.Mutex
+	waiting int       // who wait for the turn
+	short   int       // short transactions that wait, or run
+	last    time.Time // when a short one ended
+	job     any       // that had the last part
 
 	// Of whoever has the turn:
 	held      time.Duration // how long this process wrote since the last pause
@@ -82,7 +85,7 @@ func (d *DB) WritePart(ctx context.Context, job any, f func(*Tx) error) error {
 		if err := t.look(ctx, tx); err != nil {
 			return err
 		}
-		tx.most = t.most(shared)
+		tx.turns, tx.most = t, t.most(shared)
 		return f(tx)
 	})
 }
@@ -145,9 +148,18 @@ func (t *turns) count(n int) {
 	}
 }
 
+// wait counts who wait for the turn.
+func (t *turns) wait(n int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.waiting += n
+}
+
 // take waits for the turn.
 func (t *turns) take(ctx context.Context) error {
 	asked := time.Now()
+	t.wait(1)
+	defer t.wait(-1)
 	select {
 	case t.turn <- struct{}{}:
 	case <-ctx.Done():
@@ -267,7 +279,30 @@ func (t *turns) most(shared bool) time.Duration {
 	}
 }
 
+// mostOpen is most for a part that can end as soon as somebody else wants to write.
+func (t *turns) mostOpen() time.Duration {
+	t.mu.Lock()
+	waiting := t.waiting
+	t.mu.Unlock()
+	if waiting > 0 {
+		return PartTime
+	}
+	if most := t.most(t.shared()); most != partAlone {
+		return most
+	}
+	return partOpen
+}
+
 // PartTime is how long this transaction should take at most, in all, if it is a part of a
 // long job that can choose: PartTime, or more where nobody else wants to write. When it is
 // committed, it is how long the job's next part should take.
 func (t *Tx) PartTime() time.Duration { return max(t.most, PartTime) }
+
+// PartMost is PartTime for a part that asks again and again, and ends soon when the answer is less than
+// it has taken by then: on SQLite it may take much longer, until somebody else wants to write.
+func (t *Tx) PartMost() time.Duration {
+	if t.turns != nil {
+		t.most = t.turns.mostOpen()
+	}
+	return t.PartTime()
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"runtime"
 	"testing"
 	"time"
 
@@ -105,6 +106,36 @@ func TestAPartThatIsAloneMayTakeLonger(t *testing.T) {
 		if most := part(); most != db.PartTime {
 			t.Errorf("beside others it may take %s, want %s", most, db.PartTime)
 		}
+	}
+}
+
+// A part that can end at any moment may take much longer, until somebody wants
+// to write.
+func TestAPartThatCanEndTakesLongerUntilSomebodyComes(t *testing.T) {
+	d := dbtest.New(t)
+	part := func(inIt func(*db.Tx)) {
+		t.Helper()
+		err := d.WritePart(t.Context(), t, func(tx *db.Tx) error {
+			alone := tx.PartTime()
+			if most := tx.PartMost(); most <= alone || tx.PartTime() != most {
+				t.Errorf("alone it may take %s, and the next %s, no more than the %s of others", most, tx.PartTime(), alone)
+			}
+			inIt(tx)
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	done := make(chan error, 1)
+	part(func(tx *db.Tx) {
+		go func() { done <- d.Write(t.Context(), func(*db.Tx) error { return nil }) }()
+		for tx.PartMost() != db.PartTime {
+			runtime.Gosched()
+		}
+	})
+	if err := <-done; err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -126,10 +126,23 @@ func TestPartsYield(t *testing.T) {
 // How long a part may take depends on who else wants to write.
 func TestHowLongPartsMayTake(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := newTurns(nil)
+		others := false
+		p := newTurns(func() bool { return others })
 		rest(t.Context(), time.Hour)
 		want := func(alone, shared time.Duration) {
 			t.Helper()
+			open := alone // for a part that can end
+			if alone == partAlone {
+				open = partOpen
+			}
+			others = false
+			if is := p.mostOpen(); is != open {
+				t.Errorf("alone a part that can end may take %v, want %v", is, open)
+			}
+			others = true
+			if is := p.mostOpen(); is != shared {
+				t.Errorf("beside others a part that can end may take %v, want %v", is, shared)
+			}
 			if is := p.most(false); is != alone {
 				t.Errorf("alone a part may take %v, want %v", is, alone)
 			}
@@ -147,6 +160,10 @@ func TestHowLongPartsMayTake(t *testing.T) {
 		}
 		go func() {
 			rest(t.Context(), longWait)
+			others = false
+			if is := p.mostOpen(); is != PartTime {
+				t.Errorf("while somebody waits a part that can end may take %v, want %v", is, PartTime)
+			}
 			p.give()
 		}()
 		if err := p.take(t.Context()); err != nil { // somebody had to wait

@@ -20,6 +20,7 @@ type Tx struct {
 	tx      *transaction.Tx
 	kind    Kind
 	most    time.Duration // that a part of a long job may take; PartTime when it is less
+	turns   *turns        // of which this is one, as a part of a long job on SQLite
 	dialect dialect
 	indexes map[string]bool // that are known to be there
 	fresh   bool            // begun by Write, and no statement has run: a lock may still move the snapshot

@@ -202,17 +202,18 @@ func (in *incoming) flush(ctx context.Context, all bool) error {
 		if n == 0 && !moved || n > 0 && n < in.pace.size && !all && weight(in.chunk) <= chunkBytes {
 			return nil
 		}
-		first, rest := split(in.chunk, in.pace.size)
-		if err := in.merge(ctx, first); err != nil {
+		first, _ := in.chunk.Cut(pagesOf(in.chunk, in.pace.size))
+		pages, err := in.merge(ctx, first)
+		if err != nil {
 			return err
 		}
-		in.chunk = rest
+		_, in.chunk = in.chunk.Cut(pages)
 	}
 }
 
-// merge merges one chunk. Before that it looks at what the records have seen of this
-// database's own instances: see Confirm.
-func (in *incoming) merge(ctx context.Context, c stream.Chunk) error {
+// merge merges one chunk, or its first pages, and says how many. Before that it looks at what the
+// records have seen of this database's own instances: see Confirm.
+func (in *incoming) merge(ctx context.Context, c stream.Chunk) (pages int, err error) {
 	defer in.apply.Decode(c.All())()
 	known := counter.Counters{}
 	for r := range c.All() {
@@ -221,11 +222,11 @@ func (in *incoming) merge(ctx context.Context, c stream.Chunk) error {
 		}
 	}
 	if _, err := in.e.confirm(ctx, in.t, known); err != nil {
-		return err
+		return 0, err
 	}
 	if c.Records() > 0 {
 		if err := in.e.serializeFirst(ctx, &in.t, in.side); err != nil {
-			return err
+			return 0, err
 		}
 	}
 	if in.bytes != nil {
@@ -242,15 +243,16 @@ func (in *incoming) merge(ctx context.Context, c stream.Chunk) error {
 		t, r, err = stream.Receive(ctx, in.e.env, in.t, c, merge, nil)
 	}
 	if err != nil {
-		return err
+		return 0, err
 	}
 	in.t = t
-	in.pace.took(c.Records(), r.Took, r.Bound)
+	come, _ := c.Cut(r.Pages)
+	in.pace.took(come.Records(), r.Took, r.Bound)
 	in.e.note(t.ID, in.side, func(all *Report) {
 		all.Dequeued = all.Dequeued.Plus(dequeue.Report{New: r.New, FastForwards: r.FastForwards, Stale: r.Stale,
 			Conflicts: r.Conflicts, Joined: r.Joined})
 		all.Deserialized.Applied += r.Applied
 	})
 	transfer.Emit(in.e.env, t)
-	return nil
+	return r.Pages, nil
 }

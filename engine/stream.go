@@ -322,17 +322,11 @@ func weight(c stream.Chunk) (n int) {
 	return n
 }
 
-// split cuts a chunk into one of at most n records, or of one page, and the rest.
-func split(c stream.Chunk, n int) (first, rest stream.Chunk) {
-	pages := 0
+// pagesOf is how many of a chunk's pages have at most n records together: one at least.
+func pagesOf(c stream.Chunk, n int) (pages int) {
 	for pages < len(c.Pages) && (pages == 0 || len(c.Pages[pages].Records) <= n) {
 		n -= len(c.Pages[pages].Records)
 		pages++
 	}
-	if pages == len(c.Pages) {
-		return c, stream.Chunk{Before: c.After, After: c.After}
-	}
-	first = stream.Chunk{Before: c.Before, After: c.Pages[pages-1].After, Pages: c.Pages[:pages]}
-	rest = stream.Chunk{Before: first.After, After: c.After, Last: c.Last, Pages: slices.Clone(c.Pages[pages:])}
-	return first, rest
+	return pages
 }

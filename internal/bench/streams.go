@@ -96,26 +96,31 @@ func (w *walk) stream(ctx context.Context, env stage.Env, apply *deserialize.Arr
 		if !c.Last && c.Records() < streamChunk {
 			continue
 		}
-		if t, err = receive(ctx, env, t, c, apply); err != nil {
-			return err
+		last := c.Last
+		for more := true; more; more = c.Records() > 0 {
+			if t, c, err = receive(ctx, env, t, c, apply); err != nil {
+				return err
+			}
 		}
-		c = stream.Chunk{Before: c.After, Last: c.Last}
+		c.Last = last
 	}
 	return nil
 }
 
-// receive merges a chunk.
-func receive(ctx context.Context, env stage.Env, t session.Transfer, c stream.Chunk, apply *deserialize.Arrivals) (session.Transfer, error) {
+// receive merges a chunk, and returns what is left of it.
+func receive(ctx context.Context, env stage.Env, t session.Transfer, c stream.Chunk, apply *deserialize.Arrivals) (_ session.Transfer, rest stream.Chunk, err error) {
 	conflict := func(_ context.Context, _ *db.Tx, records []record.Record) (r stream.Report, err error) {
 		return r, fmt.Errorf("record %s is in conflict", records[0].ID)
 	}
+	var r stream.Report
 	if apply == nil {
-		t, _, err := stream.Receive(ctx, env, t, c, conflict, nil)
-		return t, err
+		t, r, err = stream.Receive(ctx, env, t, c, conflict, nil)
+	} else {
+		t, r, err = stream.Receive(ctx, env, t, c, conflict, apply)
+		apply.Committed()
 	}
-	t, _, err := stream.Receive(ctx, env, t, c, conflict, apply)
-	apply.Committed()
-	return t, err
+	_, rest = c.Cut(r.Pages)
+	return t, rest, err
 }
 
 // begin makes the session that the stream comes to, and goes to the stream's beginning.

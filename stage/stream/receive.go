@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"slices"
 	"time"
 
 	"github.com/morango-go/morango/db"
@@ -43,12 +44,27 @@ func (c Chunk) All() iter.Seq[*record.Record] {
 	}
 }
 
-// Report counts what became of a chunk's records; the last two are what the Merger says.
-// Applied are those of the new ones that the application has already. Took is how long
+// Cut divides the chunk behind its nth page. With all pages the first part is the chunk itself.
+// The rest shares no memory with the first, which can go.
+func (c Chunk) Cut(n int) (first, rest Chunk) {
+	if n >= len(c.Pages) {
+		return c, Chunk{Before: c.After, After: c.After}
+	}
+	first = Chunk{Before: c.Before, After: c.Before, Pages: c.Pages[:n]}
+	if n > 0 {
+		first.After = c.Pages[n-1].After
+	}
+	return first, Chunk{Before: first.After, After: c.After, Last: c.Last, Pages: slices.Clone(c.Pages[n:])}
+}
+
+// Report counts what became of a chunk's records; Conflicts and Joined are what the Merger says.
+// Applied are those of the new ones that the application has already. Pages is how many of the
+// chunk's pages are in the store now: not all when others wanted to write. Took is how long
 // nobody else could write because of it, and Bound how long that should be at most.
 type Report struct {
 	New, FastForwards, Stale, Applied int64
 	Conflicts, Joined                 int64
+	Pages                             int
 	Took, Bound                       time.Duration
 }
 
@@ -80,18 +96,19 @@ type Applier interface {
 }
 
 // Receive merges a chunk into the store and moves the transfer session's cursor, in one
-// transaction. What came before is passed over. With the last chunk the stage of
-// transferring is complete; a chunk that comes after that is accepted and changes nothing.
-// ErrGap when records are missing before the chunk. apply may be nil.
+// transaction. What came before is passed over. It ends behind a page of the chunk when others want to
+// write, or when it has taken long enough: the rest is for the next call, see Report.Pages and Chunk.Cut.
+// With the end of the last chunk the stage of transferring is complete; a chunk that comes after that is
+// accepted and changes nothing. ErrGap when records are missing before the chunk. apply may be nil.
 func Receive(ctx context.Context, env stage.Env, have session.Transfer, c Chunk, merge Merger, apply Applier) (t session.Transfer, r Report, err error) {
 	if c.Records() == 0 {
 		t, err = c.end(ctx, env, have)
-		return t, Report{}, err
+		return t, Report{Pages: len(c.Pages)}, err
 	}
-	var began time.Time
-	var part *db.Tx
+	var m *merging
+	var all bool
 	err = env.DB.WritePart(ctx, have.ID, func(tx *db.Tx) (err error) {
-		began, part = env.Now(), tx // and not before: it may have had to wait
+		m = &merging{env: env, tx: tx, session: have.ID, merge: merge, apply: apply, began: env.Now()} // and not before: it may have had to wait
 		if err := tx.Lock(ctx, partition.Parse(have.Filter), false); err != nil {
 			return err
 		}
@@ -100,18 +117,7 @@ func Receive(ctx context.Context, env stage.Env, have session.Transfer, c Chunk,
 				return err
 			}
 		}
-		r = Report{}
-		var all bool
-		t, all, err = c.take(ctx, tx, env, have, func(fresh []record.Record) error {
-			for _, records := range turns(fresh) {
-				one, err := mergeRecords(ctx, tx, have.ID, records, merge, apply)
-				if err != nil {
-					return err
-				}
-				r = r.plus(one)
-			}
-			return nil
-		})
+		t, all, err = c.take(ctx, tx, env, have, m.pages)
 		if err != nil || all || apply == nil {
 			return err
 		}
@@ -120,14 +126,56 @@ func Receive(ctx context.Context, env stage.Env, have session.Transfer, c Chunk,
 	if err != nil {
 		return have, Report{}, fmt.Errorf("merge %d records of transfer session %s: %w", c.Records(), have.ID, err)
 	}
-	r.Took, r.Bound = env.Now().Sub(began), part.PartTime()
+	r = m.report
+	r.Pages, r.Took, r.Bound = c.upTo(t), env.Now().Sub(m.began), m.tx.PartTime()
+	if all {
+		r.Pages = len(c.Pages)
+	}
 	return t, r, nil
+}
+
+// merging is a transaction of Receive.
+type merging struct {
+	env     stage.Env
+	tx      *db.Tx
+	session string
+	merge   Merger
+	apply   Applier
+	began   time.Time
+	report  Report
+}
+
+// pages merges pages, in the order in which they came, until it is time to end, and says how many.
+// On PostgreSQL, where nobody is seen to wait in the middle and each statement is a round trip, all
+// of them are merged in one go.
+func (m *merging) pages(ctx context.Context, pages []Page) (done int, err error) {
+	most := 1
+	if m.tx.Kind() == db.Postgres {
+		most = len(pages)
+	}
+	for part := range slices.Chunk(pages, max(most, 1)) {
+		var records []record.Record
+		for _, p := range part {
+			records = append(records, p.Records...)
+		}
+		for _, records := range turns(records) {
+			one, err := mergeRecords(ctx, m.tx, m.session, records, m.merge, m.apply)
+			if err != nil {
+				return done, err
+			}
+			m.report = m.report.plus(one)
+		}
+		if done += len(part); m.env.Now().Sub(m.began) >= m.tx.PartMost() {
+			break
+		}
+	}
+	return done, nil
 }
 
 // end is Receive of a chunk without records: nothing is merged, and nobody has to wait.
 func (c Chunk) end(ctx context.Context, env stage.Env, have session.Transfer) (t session.Transfer, err error) {
 	err = env.DB.Write(ctx, func(tx *db.Tx) error {
-		t, _, err = c.take(ctx, tx, env, have, func([]record.Record) error { return nil })
+		t, _, err = c.take(ctx, tx, env, have, func(_ context.Context, pages []Page) (int, error) { return len(pages), nil })
 		return err
 	})
 	if err != nil {
@@ -136,9 +184,9 @@ func (c Chunk) end(ctx context.Context, env stage.Env, have session.Transfer) (t
 	return t, nil
 }
 
-// take has the records merged that have not come before, and notes in the same transaction that
-// the chunk has come. all says that all chunks had: then nothing is done. ErrNotReady, ErrGap.
-func (c Chunk) take(ctx context.Context, tx *db.Tx, env stage.Env, have session.Transfer, merge func(fresh []record.Record) error) (t session.Transfer, all bool, err error) {
+// take has the pages merged that have not come before, and notes in the same transaction how many
+// of them have come now. all says that all of the transfer had: then nothing is done. ErrNotReady, ErrGap.
+func (c Chunk) take(ctx context.Context, tx *db.Tx, env stage.Env, have session.Transfer, merge func(context.Context, []Page) (int, error)) (t session.Transfer, all bool, err error) {
 	if t, err = session.ActiveTransfer(ctx, tx, have.ID); err != nil {
 		return t, false, err
 	}
@@ -149,16 +197,32 @@ func (c Chunk) take(ctx context.Context, tx *db.Tx, env stage.Env, have session.
 		return t, true, nil
 	}
 	before := t
-	fresh, err := c.fresh(&t)
-	if err == nil {
-		err = merge(fresh)
+	cursor, _ := t.Cursor()
+	if c.Before > cursor {
+		return t, false, fmt.Errorf("the transfer stands at %.200q, the chunk begins after %.200q: %w", cursor, c.Before, ErrGap)
 	}
+	fresh := c
+	fresh.Pages = c.Pages[c.upTo(t):]
+	done, err := merge(ctx, fresh.Pages)
 	if err != nil {
 		return t, false, err
 	}
+	come, _ := fresh.Cut(done)
 	t.BytesSent, t.BytesReceived = have.BytesSent, have.BytesReceived
-	c.note(&t, len(fresh))
+	come.note(&t)
+	if err := t.SetCursor(max(cursor, come.After)); err != nil {
+		return t, false, err
+	}
 	return t, false, session.Write(ctx, tx, before, &t, env.Now())
+}
+
+// upTo is how many of the chunk's pages have come, as the transfer session says.
+func (c Chunk) upTo(t session.Transfer) (n int) {
+	cursor, _ := t.Cursor()
+	for n < len(c.Pages) && c.Pages[n].After <= cursor {
+		n++
+	}
+	return n
 }
 
 // turns puts records into groups in which no two have the same id: the first version of each
@@ -176,24 +240,9 @@ func turns(records []record.Record) (groups [][]record.Record) {
 	return groups
 }
 
-// fresh returns those of the chunk's records that have not come before, and moves the cursor.
-func (c Chunk) fresh(t *session.Transfer) ([]record.Record, error) {
-	cursor, _ := t.Cursor()
-	if c.Before > cursor {
-		return nil, fmt.Errorf("the transfer stands at %.200q, the chunk begins after %.200q: %w", cursor, c.Before, ErrGap)
-	}
-	var fresh []record.Record
-	for _, p := range c.Pages {
-		if p.After > cursor {
-			fresh = append(fresh, p.Records...)
-		}
-	}
-	return fresh, t.SetCursor(max(cursor, c.After))
-}
-
 // note notes the count, and the stage when that is complete.
-func (c Chunk) note(t *session.Transfer, fresh int) {
-	t.RecordsTransferred += int64(fresh)
+func (c Chunk) note(t *session.Transfer) {
+	t.RecordsTransferred += int64(c.Records())
 	total := max(t.RecordsTransferred, valueOf(t.RecordsTotal)) // it was counted before the first page
 	t.Stage, t.Status = string(stage.Transferring), string(stage.Pending)
 	if c.Last {

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
@@ -69,13 +70,21 @@ func content(t *testing.T, d *db.DB) map[string][]tables.Row {
 	return all
 }
 
-// However arriving records are cut into chunks, repeated and interrupted, the store
-// becomes what it becomes by way of the buffer.
+// However arriving records are cut into chunks, repeated and interrupted, and however few
+// pages of one there is time for, the store becomes what it becomes by way of the buffer.
 func TestReceiveAsDequeue(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		env := tables.Env(t, d)
 		tables.Sessions(t, d, transferID)
+		now, slow := env.Now(), false
+		env.Now = func() time.Time {
+			if slow {
+				now = now.Add(time.Minute) // more than any part may take
+			}
+			return now
+		}
 		rapid.Check(t, func(r *rapid.T) {
+			slow = rapid.Bool().Draw(r, "slow")
 			store, arrived := drawRecords(r, 10), drawRecords(r, 10)
 			load(t, d, store)
 			tables.Write(t, d, func(tx *db.Tx) error {
@@ -89,32 +98,7 @@ func TestReceiveAsDequeue(t *testing.T) {
 			want := content(t, d)
 
 			load(t, d, store)
-			have := at(t, d, stage.Queuing)
-			var total stream.Report
-			pages := drawPages(r, arrived)
-			for before, rest := "", pages; ; {
-				n := rapid.IntRange(0, len(rest)).Draw(r, "chunk")
-				c := stream.Chunk{Before: before, After: before, Pages: slices.Clone(rest[:n]), Last: n == len(rest)}
-				if n > 0 {
-					c.After = rest[n-1].After
-				}
-				for range rapid.IntRange(1, 2).Draw(r, "times") {
-					var report stream.Report
-					var err error
-					if have, report, err = stream.Receive(t.Context(), env, have, c, merger(env), nil); err != nil {
-						t.Fatal(err)
-					}
-					total.New, total.FastForwards, total.Stale = total.New+report.New, total.FastForwards+report.FastForwards, total.Stale+report.Stale
-				}
-				if rapid.Bool().Draw(r, "from the start") { // a request that comes again
-					before, rest = "", pages
-				} else {
-					before, rest = c.After, rest[n:]
-				}
-				if c.Last {
-					break
-				}
-			}
+			have, total := receiveAll(t, r, env, arrived)
 			if diff := cmp.Diff(want, content(t, d)); diff != "" {
 				r.Fatalf("-by the buffer +by the stream: %s", diff)
 			}
@@ -126,6 +110,36 @@ func TestReceiveAsDequeue(t *testing.T) {
 			}
 		})
 	})
+}
+
+// receiveAll receives records in chunks as they are drawn, some of them twice.
+func receiveAll(t *testing.T, r *rapid.T, env stage.Env, arrived []record.Record) (have session.Transfer, total stream.Report) {
+	have = at(t, env.DB, stage.Queuing)
+	pages := drawPages(r, arrived)
+	for before, rest := "", pages; ; {
+		n := rapid.IntRange(0, len(rest)).Draw(r, "chunk")
+		c := stream.Chunk{Before: before, After: before, Pages: slices.Clone(rest[:n]), Last: n == len(rest)}
+		if n > 0 {
+			c.After = rest[n-1].After
+		}
+		var report stream.Report
+		for range rapid.IntRange(1, 2).Draw(r, "times") {
+			var err error
+			if have, report, err = stream.Receive(t.Context(), env, have, c, merger(env), nil); err != nil {
+				t.Fatal(err)
+			}
+			total.New, total.FastForwards, total.Stale = total.New+report.New, total.FastForwards+report.FastForwards, total.Stale+report.Stale
+		}
+		if stage.Reached(have, stage.Transferring) {
+			return have, total
+		}
+		if rapid.Bool().Draw(r, "from the start") { // a request that comes again
+			before, rest = "", pages
+		} else {
+			come, left := c.Cut(report.Pages)
+			before, rest = come.After, append(left.Pages, rest[n:]...)
+		}
+	}
 }
 
 // drawPages cuts records into pages.
