@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"database/sql"
 	"sync"
 	"time"
 )
@@ -28,7 +29,10 @@ func (e *Engine) Shared() bool {
 	if time.Since(p.looked) >= lookAgain || p.locks == 0 {
 		p.looked = time.Now()
 		database, locks, err := opened(e.path)
-		own := e.readers.Stats().OpenConnections + e.writer.Stats().OpenConnections
+		own := 0
+		for _, pool := range []*sql.DB{e.readers, e.writer, e.checkpoints.pool} {
+			own += pool.Stats().OpenConnections
+		}
 		p.locks, p.inside = locks, err != nil || database > own
 	}
 	return p.inside || p.locks == 0 || lockedByOthers(p.locks)

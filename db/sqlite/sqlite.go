@@ -31,6 +31,8 @@ type Engine struct {
 	writer   *sql.DB // nil when read-only
 	readers  *sql.DB
 	presence presence
+
+	checkpoints *checkpoints // nil when read-only
 }
 
 // Settings of every connection. FULL: an acknowledged chunk, and the counter that
@@ -42,7 +44,8 @@ type Engine struct {
 const (
 	common  = "_busy_timeout=5000&_foreign_keys=on&_error_rc=1&_dqs=0"
 	writing = common + "&_txlock=immediate&_pragma=page_size(16384)&_journal_mode=wal&_synchronous=full" +
-		"&_pragma=cache_size(-6000)&_pragma=wal_autocheckpoint(2000)&_pragma=journal_size_limit(67108864)"
+		"&_pragma=cache_size(-6000)&_pragma=wal_autocheckpoint(8000)&_pragma=journal_size_limit(67108864)"
+	copying = common + "&_synchronous=full&_pragma=cache_size(-100)"
 	reading = common + "&_query_only=1&_pragma=cache_size(-1000)"
 )
 
@@ -60,6 +63,9 @@ func Open(ctx context.Context, path string, readOnly, mustExist bool) (*Engine, 
 		}
 		e.writer.SetMaxOpenConns(1)
 		if err := e.probe(ctx); err != nil {
+			return nil, errors.Join(err, e.writer.Close())
+		}
+		if e.checkpoints, err = newCheckpoints(abs); err != nil {
 			return nil, errors.Join(err, e.writer.Close())
 		}
 	}
@@ -192,12 +198,18 @@ func (e *Engine) Begin(ctx context.Context, write bool) (*transaction.Tx, error)
 	if err != nil {
 		return nil, err
 	}
+	if write {
+		e.checkpoints.begun()
+	}
 	return transaction.Of(tx), nil
 }
 
 // Close closes all connections.
 func (e *Engine) Close() error {
 	var errs []error
+	if e.checkpoints != nil {
+		errs = append(errs, e.checkpoints.close())
+	}
 	for _, pool := range []*sql.DB{e.readers, e.writer} { // the writer last: it folds the WAL into the file
 		if pool != nil {
 			errs = append(errs, pool.Close())

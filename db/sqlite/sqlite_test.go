@@ -24,6 +24,9 @@ func newFile(t *testing.T, settings string) *Engine {
 	if e.writer, err = sql.Open("sqlite", dsn(path, writing+settings)); err != nil {
 		t.Fatal(err)
 	}
+	if e.checkpoints, err = newCheckpoints(path); err != nil {
+		t.Fatal(err)
+	}
 	t.Cleanup(func() {
 		if err := e.Close(); err != nil {
 			t.Error(err)
