@@ -1,0 +1,90 @@
+package engine
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/morango-go/morango/counter"
+	"github.com/morango-go/morango/db"
+	"github.com/morango-go/morango/db/dbtest"
+	"github.com/morango-go/morango/ident"
+	"github.com/morango-go/morango/record"
+	"github.com/morango-go/morango/session"
+	"github.com/morango-go/morango/stage"
+	"github.com/morango-go/morango/wire"
+)
+
+// paged writes a whole stream of pages of three records.
+func paged(t *testing.T, to io.Writer, pages int) {
+	t.Helper()
+	zip, err := wire.Compress(to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, err := wire.NewFrameWriter(zip, wire.StreamHeader{TransferSession: testID(101), Profile: "things", Filter: "a", Claim: "{}"})
+	v := counter.Version{Instance: testID(7), Counter: 1}
+	for n := range 3 * pages {
+		source := fmt.Sprint(n)
+		err = errors.Join(err, w.Record(record.Record{ID: ident.Record("a", source, "m"), Profile: "things", Model: "m", Partition: "a",
+			SourceID: source, Serialized: "{}", Version: v, History: counter.Counters{v.Instance: v.Counter}}))
+		if n%3 == 2 {
+			err = errors.Join(err, w.Reach(fmt.Sprintf("%08d", n)))
+		}
+	}
+	err = errors.Join(err, w.End(wire.StreamEnd{After: wire.CursorEnd, Records: int64(3 * pages)}), zip.Close())
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// On a machine so slow that there is no time for two pages in a transaction, all of a
+// stream comes all the same, page by page on SQLite, and is counted once.
+func TestSlowReceiver(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		const pages = 5
+		e := newEngine(t, d)
+		now := noon
+		e.env.Now = func() time.Time {
+			now = now.Add(time.Second) // more than any part may take
+			return now
+		}
+		var done []int64
+		e.env.Events = func(ev stage.Event) { done = append(done, ev.Done) }
+		open(t, d, 1, true, time.Minute)
+		write(t, d, func(ctx context.Context, tx *db.Tx) error {
+			row, err := session.GetTransfer(ctx, tx, testID(101))
+			return errors.Join(err, session.MarkStream(ctx, tx, row),
+				session.SetStage(ctx, tx, row.ID, string(stage.Queuing), string(stage.Completed), noon))
+		})
+		var sent bytes.Buffer
+		paged(t, &sent, pages)
+		row, err := e.Transfer(t.Context(), testID(101))
+		if err != nil {
+			t.Fatal(err)
+		}
+		row, end, err := e.StreamIn(t.Context(), row, &sent, 0, nil)
+		if err != nil || end.Records != 3*pages || row.RecordsTransferred != 3*pages || !stage.Reached(row, stage.Transferring) {
+			t.Errorf("%+v, %d records, at %s: %v", end, row.RecordsTransferred, row.Stage, err)
+		}
+		var stored int
+		write(t, d, func(ctx context.Context, tx *db.Tx) error {
+			return tx.QueryRow(ctx, `SELECT COUNT(*) FROM morango_store`).Scan(&stored)
+		})
+		if stored != 3*pages {
+			t.Errorf("%d records are in the store, of %d", stored, 3*pages)
+		}
+		want := []int64{3 * pages}
+		if d.Kind() == db.SQLite {
+			want = []int64{3, 6, 9, 12, 15}
+		}
+		if !slices.Equal(done, want) {
+			t.Errorf("the transactions end at %v, want %v", done, want)
+		}
+	})
+}
