@@ -177,7 +177,7 @@ func storedOf(ctx context.Context, tx *db.Tx, chain []*cert.Certificate) (map[st
 		ids[i] = c.ID
 	}
 	query := `SELECT ` + certificateColumns + ` FROM morango_certificate WHERE id IN ` + tx.IDs(1)
-	rows, err := tx.Query(ctx, query, db.JSONList(ids))
+	rows, err := tx.QueryKept(ctx, query, db.JSONList(ids))
 	list, err := all(rows, err, "certificates", scanCertificate)
 	if err != nil {
 		return nil, err
