@@ -121,6 +121,9 @@ func (o order) cursor(p place) string {
 	return fmt.Sprintf("b%04x-%04x%016x-%s-%08x%08x", p.epoch, p.row, uint64(p.group)^1<<63, p.id, p.state, p.saved)
 }
 
+// noGroup is group 0 in a cursor.
+const noGroup = "8000000000000000"
+
 // place reads a cursor, which a peer may have made up. ErrCursor when it is none of this order.
 func (o order) place(cursor string) (p place, err error) {
 	if cursor == "" {
@@ -147,7 +150,10 @@ func (o order) place(cursor string) (p place, err error) {
 	if o.byRow {
 		p.row = int64(row ^ 1<<63)
 	}
-	if o.cursor(p) != cursor {
+	// Earlier versions had no groups in cursors. Where there are some now the state is another; where
+	// there are none the order is the same, and those with groups are greater.
+	earlier := strings.Join([]string{parts[0], parts[1] + noGroup, parts[2], parts[3]}, "-")
+	if now := o.cursor(p); now != cursor && (o.byRow || now != earlier) {
 		return place{}, wrong
 	}
 	return p, nil

@@ -29,7 +29,7 @@ func TestCursors(t *testing.T) {
 		row, rank, end := "b0000-8000000000000001-", "b0000-0001-", "-0000000000000000"
 		bad := []string{"a", "b", "z", "-", id, "b0000", rank + id, row[:22], row, row + id[1:], row + id, row + id + "-", row + id[1:] + end, row + id + end[1:], row + id + end[:16],
 			row + id + end + "0", row + id + end + "-", rank + id + end[:16], rank + id + end + "0", "b0000-1-" + id + end, "b0000-10000-" + id + end,
-			"bffff-8000000000000009-" + id + end, "bffff-00018000000000000000-" + id + end, rank + id + end, "b0000-00018000000000000000" + end, "b0000-0001800000000000000-" + id + end,
+			"bffff-8000000000000009-" + id + end, "bffff-0001-" + id + end, "bffff-00018000000000000000-" + id + end, "b0000-00018000000000000000" + end, "b0000-0001800000000000000-" + id + end,
 			"b0000-000180000000000000000-" + id + end, "b0000-100008000000000000000-" + id + end}
 		for _, wrong := range []string{"c0000-8000000000000001-", "b000-8000000000000001-", "b00000-8000000000000001-", "b0000-800000000000001-", "b0000-80000000000000001-"} {
 			bad = append(bad, wrong+id+end)
@@ -373,6 +373,34 @@ func (w *others) exec(query string, args ...any) {
 		}
 		return nil
 	})
+}
+
+// A cursor of an earlier version, in which there were no groups, begins again where there are some now,
+// and else goes on.
+func TestEarlierCursors(t *testing.T) {
+	for layout, d := range map[string]*db.DB{"lean": dbtest.Postgres(t), "django": dbtest.PostgresDjango(t)} {
+		tables.Env(t, d)
+		load(t, d, plain(10))
+		_, at := read(t, d, "", 6, -1)
+		const group = "8000000000000000-"
+		parts := strings.SplitAfterN(at, "-", 3)
+		if layout == "django" && !strings.HasSuffix(parts[1], group) {
+			t.Fatalf("%s has no place for groups", at)
+		}
+		state := parts[2]
+		if layout == "lean" { // that of the models alone
+			state = state[:33] + "0123456700000000"
+		}
+		earlier := parts[0] + parts[1][:4] + "-" + state
+		rest, to := read(t, d, earlier, 100, -1)
+		want, epoch := 10, "b0001-"
+		if layout == "django" {
+			want, epoch = 4, "b0000-"
+		}
+		if len(rest) != want || !strings.HasPrefix(to, epoch) {
+			t.Errorf("%s: after %s %d records, to %s", layout, earlier, len(rest), to)
+		}
+	}
 }
 
 // Where groups come out otherwise than when a cursor was given out the reading begins again.
