@@ -5,7 +5,8 @@
 // between SQLite and PostgreSQL.
 //
 // It is the floor of the tables layer. It imports the words layer (partition) and
-// its own engines db/sqlite and db/postgres. On a row's path every stage stands
+// its own engines db/sqlite and
+// db/postgres, with db/transaction. On a row's path every stage stands
 // on it.
 package db
 

@@ -3,7 +3,7 @@
 // get in each other's way, partition locks, ids as 32 hex digits.
 //
 // It is part of package db, in the tables layer, and imports only the standard
-// library and the pgx driver.
+// library, the pgx driver and package transaction.
 package postgres
 
 import (

@@ -3,7 +3,7 @@
 // is busy, how times and lists are written.
 //
 // It is part of package db, in the tables layer, and imports only the standard
-// library and the pure Go SQLite driver.
+// library, the pure Go SQLite driver and package transaction.
 package sqlite
 
 import (
