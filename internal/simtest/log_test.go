@@ -147,8 +147,11 @@ var hookConnections = sync.OnceFunc(func() {
 			return nil
 		}
 		fuse := p.fuse
-		if strings.Contains(u.RawQuery, appMark) {
+		switch {
+		case strings.Contains(u.RawQuery, appMark):
 			fuse = nil // the application is another process
+		case !strings.Contains(u.RawQuery, "_txlock=immediate"):
+			return nil // that of checkpoints has no transactions
 		}
 		if fuse != nil {
 			p.writer = conn
