@@ -52,8 +52,12 @@ func (l Lacking) FindSparse(ctx context.Context, tx *db.Tx, changed, under int64
 	return l.find(ctx, tx, changed, under, true)
 }
 
-// Found is a record of a list. Row is its number in the store on SQLite, and on PostgreSQL the hash
-// of its partition; Model is its model on PostgreSQL, else "".
+// Group is the hash of a record's partition in SQL, on PostgreSQL only: a number of 64 bits, which has its place
+// where a partition may be too long. The index morango_store_group has the same text.
+const Group = "hashtextextended(partition, 0)"
+
+// Found is a record of a list. Row is its number in the store on SQLite, and on PostgreSQL its
+// partition's Group; Model is its model on PostgreSQL, else "".
 type Found struct {
 	ID, Model string
 	Row       int64
@@ -251,7 +255,7 @@ func countUnderQuery(tx *db.Tx, prefix string, byIndex bool, limit int64) (query
 func listing(tx *db.Tx, query string) string {
 	place := "rowid, ''"
 	if tx.Kind() != db.SQLite {
-		place = "hashtextextended(partition, 0), model_name"
+		place = Group + ", model_name"
 	}
 	return strings.Replace(query, "(PLACE)", place, 1)
 }

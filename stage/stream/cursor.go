@@ -13,6 +13,7 @@ import (
 	"github.com/morango-go/morango/db"
 	"github.com/morango-go/morango/ident"
 	"github.com/morango-go/morango/stage"
+	"github.com/morango-go/morango/store"
 )
 
 // order is that in which the records of a store travel: one in which what a record refers to
@@ -26,9 +27,6 @@ type order struct {
 	models  []string // in the order of the profile
 	grouped bool     // see look
 }
-
-// group is a record's in SQL. Hashes are numbers of 64 bits, which have their place in a cursor.
-const group = `hashtextextended(s.partition, 0)`
 
 // groupIndex finds the records of a model in the order of groups and ids, on PostgreSQL in the lean
 // layout only.
@@ -161,7 +159,7 @@ func (o order) place(cursor string) (p place, err error) {
 
 // The statements that find a record's row, a row's record, and a record's group.
 const (
-	groupOf = `SELECT ` + group + ` FROM morango_store s WHERE s.id = $1`
+	groupOf = `SELECT ` + store.Group + ` FROM morango_store s WHERE s.id = $1`
 	rowOf   = `SELECT rowid, last_saved_instance, last_saved_counter FROM morango_store WHERE id = $1`
 	atRow   = `SELECT id, last_saved_instance, last_saved_counter FROM morango_store WHERE rowid = $1`
 )

@@ -11,6 +11,7 @@ import (
 
 	"github.com/morango-go/morango/db"
 	"github.com/morango-go/morango/record"
+	"github.com/morango-go/morango/store"
 )
 
 // walk is the reading of a store by a plan.
@@ -53,7 +54,7 @@ func (w *walk) pageQuery(tx *db.Tx) (string, []any) {
 	if !w.byRow {
 		after, args = w.ofModel(args)
 		if key, from = "s.id", []any{w.at.id}; w.groups(w.all[0]) {
-			key, from = group+", s.id", []any{w.at.group, w.at.id}
+			key, from = store.Group+", s.id", []any{w.at.group, w.at.id}
 		}
 	}
 	if w.at.id != "" && (w.byRow || w.at.row == w.all[0]) {
@@ -177,7 +178,7 @@ func (w *walk) listQuery(tx *db.Tx, ids []string) (string, []any) {
 	if !w.byRow {
 		rank, more := w.rankOf(args)
 		if key, args = rank, more; w.grouped {
-			key += fmt.Sprintf(", CASE WHEN %s < %d THEN %s ELSE 0 END", rank, len(w.models), group)
+			key += fmt.Sprintf(", CASE WHEN %s < %d THEN %s ELSE 0 END", rank, len(w.models), store.Group)
 		}
 		key += ", s.id"
 	}
