@@ -92,7 +92,9 @@ func (t *table) indexDirty(ctx context.Context, tx *db.Tx) error {
 		if err != nil {
 			return fmt.Errorf("look at the table %s: %w", t.name, err)
 		}
-		columns = map[bool]string{true: model.ColumnDirty, false: ""}[numbered] // each index has the rows' numbers
+		if columns = ""; numbered {
+			columns = model.ColumnDirty // each index has the rows' numbers
+		}
 	}
 	queries := []string{fmt.Sprintf(create, db.Quote(dirtyIndex(t.name)), db.Quote(t.name), model.ColumnID, model.ColumnDirty)}
 	if columns != "" {

@@ -5,9 +5,8 @@
 // between SQLite and PostgreSQL.
 //
 // It is the floor of the tables layer. It imports the words layer (partition) and
-// its own engines db/sqlite and
-// db/postgres, with db/transaction. On a row's path every stage stands
-// on it.
+// its own engines db/sqlite and db/postgres, with db/transaction. On a row's path
+// every stage stands on it.
 package db
 
 import (
