@@ -145,31 +145,42 @@ type merging struct {
 	report  Report
 }
 
+// goes is in how many goes pages are merged on SQLite, where others may come meanwhile. A chunk is as
+// large as there was time for: who comes waits for about a third of that.
+const goes = 3
+
 // pages merges pages, in the order in which they came, until it is time to end, and says how many.
 // On PostgreSQL, where nobody is seen to wait in the middle and each statement is a round trip, all
 // of them are merged in one go.
 func (m *merging) pages(ctx context.Context, pages []Page) (done int, err error) {
-	most := 1
-	if m.tx.Kind() == db.Postgres {
-		most = len(pages)
+	most := Chunk{Pages: pages}.Records()
+	if m.tx.Kind() == db.SQLite {
+		most /= goes
 	}
-	for part := range slices.Chunk(pages, max(most, 1)) {
-		var records []record.Record
-		for _, p := range part {
-			records = append(records, p.Records...)
-		}
-		for _, records := range turns(records) {
+	for done < len(pages) {
+		n := together(pages[done:], most)
+		for _, records := range turns(Chunk{Pages: pages[done : done+n]}) {
 			one, err := mergeRecords(ctx, m.tx, m.session, records, m.merge, m.apply)
 			if err != nil {
 				return done, err
 			}
 			m.report = m.report.plus(one)
 		}
-		if done += len(part); m.env.Now().Sub(m.began) >= m.tx.PartMost() {
+		if done += n; m.env.Now().Sub(m.began) >= m.tx.PartMost() {
 			break
 		}
 	}
 	return done, nil
+}
+
+// together is how many of the pages have at most so many records in all: one at least.
+func together(pages []Page, most int) (n int) {
+	for records := 0; n < len(pages); n++ {
+		if records += len(pages[n].Records); n > 0 && records > most {
+			break
+		}
+	}
+	return n
 }
 
 // end is Receive of a chunk without records: nothing is merged, and nobody has to wait.
@@ -227,15 +238,17 @@ func (c Chunk) upTo(t session.Transfer) (n int) {
 
 // turns puts records into groups in which no two have the same id: the first version of each
 // that came, then the second, and so on.
-func turns(records []record.Record) (groups [][]record.Record) {
-	times := make(map[string]int, len(records))
-	for _, r := range records {
+func turns(c Chunk) (groups [][]record.Record) {
+	all := c.Records()
+	times := make(map[string]int, all)
+	for r := range c.All() {
 		n := times[r.ID]
 		times[r.ID] = n + 1
 		if n == len(groups) {
-			groups = append(groups, nil)
+			groups = append(groups, make([]record.Record, 0, all))
+			all = 0 // few come more than once
 		}
-		groups[n] = append(groups[n], r)
+		groups[n] = append(groups[n], *r)
 	}
 	return groups
 }
