@@ -9,8 +9,8 @@ import (
 	"github.com/morango-go/morango/engine"
 	"github.com/morango-go/morango/session"
 	"github.com/morango-go/morango/stage"
-	"github.com/morango-go/morango/stage/stream"
 	"github.com/morango-go/morango/stage/transfer"
+	"github.com/morango-go/morango/store/lacking"
 	"github.com/morango-go/morango/wire"
 )
 
@@ -31,7 +31,7 @@ func (d *drive) streams(remote wire.TransferSession) error {
 // side has given out, if the peer is right.
 func (d *drive) goOn(cursor string) error {
 	if !wire.ValidCursor(cursor) {
-		return fmt.Errorf("transfer session %s: the peer stands at %.40q: %w", d.t.ID, cursor, stream.ErrCursor)
+		return fmt.Errorf("transfer session %s: the peer stands at %.40q: %w", d.t.ID, cursor, lacking.ErrCursor)
 	}
 	d.cursor = cursor
 	return nil
@@ -51,7 +51,7 @@ func (d *drive) pushStream(ctx context.Context) error {
 			}}, w)
 			return err
 		})
-		if errors.Is(err, stream.ErrCursor) { // this database was set back, or the peer made it up
+		if errors.Is(err, lacking.ErrCursor) { // this database was set back, or the peer made it up
 			err = errors.Join(err, errGone)
 		}
 		if err != nil {

@@ -43,8 +43,8 @@ func paged(t *testing.T, to io.Writer, pages int) {
 	}
 }
 
-// On a machine so slow that there is no time for two pages in a transaction, all of a
-// stream comes all the same, page by page on SQLite, and is counted once.
+// On a machine so slow that no part of a stream is merged in time, all of it comes all the same, on
+// SQLite as little in a transaction as is merged in one go, and is counted once.
 func TestSlowReceiver(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		const pages = 5
@@ -81,7 +81,7 @@ func TestSlowReceiver(t *testing.T) {
 		}
 		want := []int64{3 * pages}
 		if d.Kind() == db.SQLite {
-			want = []int64{3, 6, 9, 12, 15}
+			want = []int64{6, 9, 12, 15} // a third of what is there, in whole pages
 		}
 		if !slices.Equal(done, want) {
 			t.Errorf("the transactions end at %v, want %v", done, want)

@@ -12,8 +12,8 @@ import (
 	"github.com/morango-go/morango/session"
 	"github.com/morango-go/morango/stage"
 	"github.com/morango-go/morango/stage/serialize"
-	"github.com/morango-go/morango/stage/stream"
 	"github.com/morango-go/morango/store"
+	"github.com/morango-go/morango/store/lacking"
 )
 
 // A push runs ahead where there is much to serialize: after the first part of that the stream
@@ -98,16 +98,16 @@ func (e *Engine) noteSaved(id string, s side, r serialize.Report, all bool) {
 
 // ahead sends a stream that runs ahead.
 func (out *outgoing) ahead(ctx context.Context, a session.Ahead) (err error) {
-	if stream.InTail(out.job.After) {
+	if lacking.InTail(out.job.After) {
 		out.end.More, out.quiet = true, true
 		if a, err = out.follow(ctx, a); err != nil {
 			return err
 		}
 		out.job.After, out.quiet = "", false
 	} else if !a.Fixed {
-		return fmt.Errorf("%.60q before all is serialized: %w", out.job.After, stream.ErrCursor)
+		return fmt.Errorf("%.60q before all is serialized: %w", out.job.After, lacking.ErrCursor)
 	}
-	out.job.Sent = stream.Tail{Instance: a.Instance, From: a.From, To: a.To}
+	out.job.Sent = lacking.Tail{Instance: a.Instance, From: a.From, To: a.To}
 	return out.pages(ctx)
 }
 
@@ -128,9 +128,9 @@ func (out *outgoing) follow(ctx context.Context, a session.Ahead) (session.Ahead
 			}
 			a.To = to
 		}
-		tail := stream.Tail{Instance: a.Instance, From: a.From, To: a.To}
+		tail := lacking.Tail{Instance: a.Instance, From: a.From, To: a.To}
 		out.job.After = out.end.After
-		err := stream.Follow(ctx, out.e.env, out.job, tail, out.rows, func(p stream.Page) error { return out.page(ctx, p) })
+		err := lacking.Follow(ctx, out.e.env.DB, out.job, tail, out.rows, func(p lacking.Page) error { return out.page(ctx, p) })
 		if err != nil {
 			return a, err
 		}

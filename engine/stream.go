@@ -14,6 +14,7 @@ import (
 	"github.com/morango-go/morango/stage"
 	"github.com/morango-go/morango/stage/stream"
 	"github.com/morango-go/morango/store"
+	"github.com/morango-go/morango/store/lacking"
 	"github.com/morango-go/morango/wire"
 )
 
@@ -60,7 +61,7 @@ type outgoing struct {
 	t     session.Transfer
 	left  session.LeftOut // when it begins
 	side  side
-	job   stream.Job
+	job   lacking.Job
 	o     StreamOptions
 	began time.Time
 	rows  int // of a page
@@ -111,7 +112,7 @@ func (out *outgoing) pages(ctx context.Context) error {
 	if out.empty() {
 		return nil
 	}
-	return stream.Pages(ctx, out.e.env, out.job, out.rows, func(p stream.Page) error { return out.page(ctx, p) })
+	return lacking.Pages(ctx, out.e.env.DB, out.job, out.rows, func(p lacking.Page) error { return out.page(ctx, p) })
 }
 
 // empty says whether no record is going to travel: the peer has everything, or nothing was there to travel
@@ -122,7 +123,7 @@ func (out *outgoing) empty() bool {
 }
 
 // page sends a page. It ends with errEnough when that is enough for one request.
-func (out *outgoing) page(ctx context.Context, p stream.Page) error {
+func (out *outgoing) page(ctx context.Context, p lacking.Page) error {
 	if !out.quiet {
 		// What leaves can be newer than what was told when the transfer was queued.
 		if err := out.e.tellAhead(ctx, func(*db.Tx) error { return nil }); err != nil {
@@ -152,7 +153,7 @@ func (out *outgoing) tellUnsent(ctx context.Context) error {
 }
 
 // writePage writes a frame of the page's records, and before it tells of those that cannot be sent.
-func (e *Engine) writePage(ctx context.Context, id string, w *wire.FrameWriter, p stream.Page, filter partition.Filter) error {
+func (e *Engine) writePage(ctx context.Context, id string, w *wire.FrameWriter, p lacking.Page, filter partition.Filter) error {
 	sound, left := e.unsound(p.Records, filter)
 	for _, r := range sound {
 		if err := w.Record(r); errors.Is(err, wire.ErrUnencodable) {
@@ -214,7 +215,7 @@ func (out *outgoing) begin(ctx context.Context) (h wire.StreamHeader, a session.
 		out.rows = int(min(out.o.Records, pageRows))
 	}
 	out.end.After = out.o.After
-	out.job = stream.Job{Profile: e.env.Profile.Name, Filter: partition.Parse(t.Filter), Receiver: claim, After: out.o.After}
+	out.job = lacking.Job{Profile: e.env.Profile, Filter: partition.Parse(t.Filter), Receiver: claim, After: out.o.After}
 	h = wire.StreamHeader{TransferSession: t.ID, Profile: e.env.Profile.Name, Filter: t.Filter, After: out.o.After, Records: -1}
 	if !ahead {
 		h.Claim = out.side.claimText(t)
@@ -269,7 +270,7 @@ func (e *Engine) countStream(ctx context.Context, t *session.Transfer, s side) (
 	if _, ahead := t.Ahead(); ahead { // nobody can count yet
 		return stage.Completed, nil
 	}
-	n, err := stream.Count(ctx, e.env, stream.Job{Profile: e.env.Profile.Name, Filter: partition.Parse(t.Filter), Receiver: claim})
+	n, err := lacking.Count(ctx, e.env.DB, lacking.Job{Profile: e.env.Profile, Filter: partition.Parse(t.Filter), Receiver: claim})
 	if err != nil {
 		return stage.Errored, err
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/morango-go/morango/session"
 	"github.com/morango-go/morango/stage/stream"
 	"github.com/morango-go/morango/stage/transfer"
+	"github.com/morango-go/morango/store/lacking"
 	"github.com/morango-go/morango/wire"
 )
 
@@ -50,7 +51,7 @@ func peersFault() []error {
 		engine.ErrBadClaim, engine.ErrBadCount, engine.ErrNotReady, engine.ErrWrongDirection,
 		transfer.ErrInvalid, transfer.ErrTooMany, transfer.ErrNotReady, buffer.ErrDifferentContent,
 		session.ErrTooMuchLeftOut,
-		stream.ErrGap, stream.ErrNotReady, stream.ErrCursor, wire.ErrOrder, io.ErrUnexpectedEOF,
+		stream.ErrGap, stream.ErrNotReady, lacking.ErrCursor, wire.ErrOrder, io.ErrUnexpectedEOF,
 	}
 }
 

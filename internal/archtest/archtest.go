@@ -43,6 +43,7 @@ var table = map[string]row{
 	"db/postgres":    {layer: layerTables, peers: []string{"db/transaction"}},
 	"db/transaction": {layer: layerTables},
 	"store":          {layer: layerTables, peers: []string{"db"}},
+	"store/lacking":  {layer: layerTables, peers: []string{"db", "store"}},
 	"buffer":         {layer: layerTables, peers: []string{"db"}},
 	"session":        {layer: layerTables, peers: []string{"db"}},
 	"app":            {layer: layerTables, peers: []string{"db"}},

@@ -9,9 +9,8 @@ import (
 	"github.com/morango-go/morango/db"
 	"github.com/morango-go/morango/model"
 	"github.com/morango-go/morango/partition"
-	"github.com/morango-go/morango/stage"
-	"github.com/morango-go/morango/stage/stream"
 	"github.com/morango-go/morango/store"
+	"github.com/morango-go/morango/store/lacking"
 	"github.com/morango-go/morango/wire"
 )
 
@@ -42,30 +41,30 @@ func (b *bench) referenceBytes(ctx context.Context) (n int64, err error) {
 // gzipped reads the store in the order of its rows, in which the reference sends: on PostgreSQL that
 // in which they were saved.
 func gzipped(ctx context.Context, d *db.DB, profile *model.Profile) (n int64, err error) {
-	env, job := stage.Env{DB: d, Profile: profile}, stream.Job{Profile: profile.Name, Filter: partition.All()}
-	take := func(p stream.Page) error {
+	job := lacking.Job{Profile: profile, Filter: partition.All()}
+	take := func(p lacking.Page) error {
 		size, err := gzipSize(wire.AppendBuffers(nil, chunkSession, p.Records))
 		n += size
 		return err
 	}
 	if d.Kind() == db.SQLite {
-		err = stream.Pages(ctx, env, job, chunk, take)
+		err = lacking.Pages(ctx, d, job, chunk, take)
 	} else {
-		err = inOrder(ctx, env, job, take)
+		err = inOrder(ctx, d, job, take)
 	}
 	return n, err
 }
 
 // inOrder reads what each of a database's instances has saved.
-func inOrder(ctx context.Context, env stage.Env, job stream.Job, take func(stream.Page) error) error {
+func inOrder(ctx context.Context, d *db.DB, job lacking.Job, take func(lacking.Page) error) error {
 	var saved map[string]int64
-	err := env.DB.Read(ctx, func(tx *db.Tx) (err error) {
+	err := d.Read(ctx, func(tx *db.Tx) (err error) {
 		saved, err = store.OwnInstances(ctx, tx)
 		return err
 	})
 	for instance, to := range saved {
 		if err == nil {
-			err = stream.Follow(ctx, env, job, stream.Tail{Instance: instance, To: to}, chunk, take)
+			err = lacking.Follow(ctx, d, job, lacking.Tail{Instance: instance, To: to}, chunk, take)
 		}
 	}
 	return err

@@ -14,6 +14,7 @@ import (
 	"github.com/morango-go/morango/stage"
 	"github.com/morango-go/morango/stage/deserialize"
 	"github.com/morango-go/morango/stage/stream"
+	"github.com/morango-go/morango/store/lacking"
 	"github.com/morango-go/morango/wire"
 )
 
@@ -31,7 +32,7 @@ func (w *walk) streamOut(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	err = stream.Pages(ctx, w.from, stream.Job{Profile: w.from.Profile.Name, Filter: partition.All()}, chunk, func(p stream.Page) error {
+	err = lacking.Pages(ctx, w.from.DB, lacking.Job{Profile: w.from.Profile, Filter: partition.All()}, chunk, func(p lacking.Page) error {
 		for _, r := range p.Records {
 			if err := frames.Record(r); err != nil {
 				return err

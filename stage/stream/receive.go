@@ -14,11 +14,17 @@ import (
 	"github.com/morango-go/morango/stage"
 )
 
+// Page is some records, no two with the same id. With them everything up to the cursor After has come.
+type Page struct {
+	Records []record.Record
+	After   string
+}
+
 // Chunk is a part of what a sender sends, between two of its cursors. The records have been
 // checked: see record.Check. Cursors are compared as texts: what they mean only the sender knows.
 type Chunk struct {
 	Before string // cursor after which the chunk begins; "" is the beginning
-	Pages  []Page // each with a cursor greater than the one before; Last does not count
+	Pages  []Page // each with a cursor greater than the one before
 	After  string // cursor up to which it reaches, at least that of its last page
 	Last   bool   // the sender has nothing beyond
 }
@@ -145,9 +151,9 @@ type merging struct {
 	report  Report
 }
 
-// goes is in how many goes pages are merged on SQLite, where others may come meanwhile. A chunk is as
-// large as there was time for: who comes waits for about a third of that.
-const goes = 3
+// share is what part of a chunk is merged in one go on SQLite, where others may come meanwhile: about a
+// third. A chunk is as large as there was time for, so they wait for about a third of that.
+const share = 3
 
 // pages merges pages, in the order in which they came, until it is time to end, and says how many.
 // On PostgreSQL, where nobody is seen to wait in the middle and each statement is a round trip, all
@@ -155,7 +161,7 @@ const goes = 3
 func (m *merging) pages(ctx context.Context, pages []Page) (done int, err error) {
 	most := Chunk{Pages: pages}.Records()
 	if m.tx.Kind() == db.SQLite {
-		most /= goes
+		most /= share
 	}
 	for done < len(pages) {
 		n := together(pages[done:], most)
@@ -173,12 +179,11 @@ func (m *merging) pages(ctx context.Context, pages []Page) (done int, err error)
 	return done, nil
 }
 
-// together is how many of the pages have at most so many records in all: one at least.
-func together(pages []Page, most int) (n int) {
-	for records := 0; n < len(pages); n++ {
-		if records += len(pages[n].Records); n > 0 && records > most {
-			break
-		}
+// together is how many of the pages it takes to have so many records, or all.
+func together(pages []Page, records int) (n int) {
+	for n < len(pages) && (n == 0 || records > 0) {
+		records -= len(pages[n].Records)
+		n++
 	}
 	return n
 }

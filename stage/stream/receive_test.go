@@ -25,6 +25,8 @@ import (
 	"github.com/morango-go/morango/stage/stream"
 )
 
+const transferID = "5e550000000000000000000000000aaa"
+
 // at puts the transfer session at a stage, at the beginning of its stream.
 func at(t *testing.T, d *db.DB, s stage.Stage) (row session.Transfer) {
 	t.Helper()
@@ -85,8 +87,8 @@ func TestReceiveAsDequeue(t *testing.T) {
 		}
 		rapid.Check(t, func(r *rapid.T) {
 			slow = rapid.Bool().Draw(r, "slow")
-			store, arrived := drawRecords(r, 10), drawRecords(r, 10)
-			load(t, d, store)
+			store, arrived := tables.DrawRecords(r, 10), tables.DrawRecords(r, 10)
+			tables.LoadRecords(t, d, store)
 			tables.Write(t, d, func(tx *db.Tx) error {
 				_, _, err := buffer.Put(t.Context(), tx, transferID, arrived)
 				return err
@@ -97,7 +99,7 @@ func TestReceiveAsDequeue(t *testing.T) {
 			}
 			want := content(t, d)
 
-			load(t, d, store)
+			tables.LoadRecords(t, d, store)
 			have, total := receiveAll(t, r, env, arrived)
 			if diff := cmp.Diff(want, content(t, d)); diff != "" {
 				r.Fatalf("-by the buffer +by the stream: %s", diff)
@@ -166,20 +168,20 @@ func TestReceiveRefuses(t *testing.T) {
 	dbtest.SQLite(t, func(t *testing.T, d *db.DB) {
 		env := tables.Env(t, d)
 		tables.Sessions(t, d, transferID)
-		v := counter.Version{Instance: number("a", 1), Counter: 1}
-		one := record.Record{ID: number("c", 1), Profile: "facilitydata", Model: "user", Partition: "p", SourceID: "s", Serialized: "{}", Version: v, History: counter.Counters{v.Instance: 1}}
+		v := counter.Version{Instance: tables.Number("a", 1), Counter: 1}
+		one := record.Record{ID: tables.Number("c", 1), Profile: "facilitydata", Model: "user", Partition: "p", SourceID: "s", Serialized: "{}", Version: v, History: counter.Counters{v.Instance: 1}}
 		two := one
-		two.ID = number("c", 2)
+		two.ID = tables.Number("c", 2)
 		mine := two // neither has seen the other
-		mine.Serialized, mine.Version, mine.History = `{"a": 1}`, counter.Version{Instance: number("a", 2), Counter: 1}, counter.Counters{number("a", 2): 1}
-		load(t, d, []record.Record{mine})
+		mine.Serialized, mine.Version, mine.History = `{"a": 1}`, counter.Version{Instance: tables.Number("a", 2), Counter: 1}, counter.Counters{tables.Number("a", 2): 1}
+		tables.LoadRecords(t, d, []record.Record{mine})
 		before := content(t, d)
-		c := stream.Chunk{After: number("c", 2), Pages: []stream.Page{{Records: []record.Record{one, two}, After: number("c", 2)}}}
+		c := stream.Chunk{After: tables.Number("c", 2), Pages: []stream.Page{{Records: []record.Record{one, two}, After: tables.Number("c", 2)}}}
 		if _, _, err := stream.Receive(t.Context(), env, at(t, d, stage.Serializing), c, merger(env), nil); !errors.Is(err, stream.ErrNotReady) {
 			t.Errorf("too early: %v", err)
 		}
 		late := c
-		late.Before = number("c", 0)
+		late.Before = tables.Number("c", 0)
 		if _, _, err := stream.Receive(t.Context(), env, at(t, d, stage.Queuing), late, merger(env), nil); !errors.Is(err, stream.ErrGap) {
 			t.Errorf("after a gap: %v", err)
 		}
@@ -203,5 +205,18 @@ func TestReceiveRefuses(t *testing.T) {
 		if _, _, err := stream.Receive(t.Context(), env, row, c, merger(env), nil); err != nil {
 			t.Error(err)
 		}
+	})
+}
+
+// The versions of a chunk's records are looked up by their ids.
+func TestPlans(t *testing.T) {
+	dbtest.SQLite(t, func(t *testing.T, d *db.DB) {
+		tables.Write(t, d, func(tx *db.Tx) error {
+			plan := strings.Join(dbtest.Plan(t, tx, stream.Versions+tx.AmongIDs("id", 1), db.JSONList([]string{tables.Number("c", 1)})), "\n")
+			if !strings.Contains(plan, "(id=?)") || strings.Contains(plan, "TEMP B-TREE") || strings.Contains(plan, "SCAN morango") {
+				t.Error(plan)
+			}
+			return nil
+		})
 	})
 }

@@ -1,4 +1,4 @@
-package stream_test
+package lacking_test
 
 import (
 	"context"
@@ -18,11 +18,11 @@ import (
 	"github.com/morango-go/morango/partition"
 	"github.com/morango-go/morango/record"
 	"github.com/morango-go/morango/stage"
-	"github.com/morango-go/morango/stage/stream"
+	"github.com/morango-go/morango/store/lacking"
 )
 
 // inTail says whether a version lies in a tail.
-func inTail(tail stream.Tail, v counter.Version) bool {
+func inTail(tail lacking.Tail, v counter.Version) bool {
 	return v.Instance == tail.Instance && v.Counter > tail.From && v.Counter <= tail.To
 }
 
@@ -33,13 +33,13 @@ func TestFollow(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		env := tables.Env(t, d)
 		rapid.Check(t, func(r *rapid.T) {
-			all := drawRecords(r, 12)
-			other := drawRecord(r, number("d", 1))
+			all := tables.DrawRecords(r, 12)
+			other := tables.DrawRecord(r, tables.Number("d", 1))
 			other.Profile = "another"
-			load(t, d, append(slices.Clone(all), other))
-			job := stream.Job{Profile: "facilitydata", Receiver: drawClaims(r),
+			tables.LoadRecords(t, d, append(slices.Clone(all), other))
+			job := lacking.Job{Profile: env.Profile, Receiver: drawClaims(r),
 				Filter: rapid.SampledFrom([]partition.Filter{{}, partition.Of("p"), partition.Of("p:1", "ü")}).Draw(r, "filter")}
-			tail := stream.Tail{Instance: number("a", 1), From: int64(rapid.IntRange(0, 4).Draw(r, "from"))}
+			tail := lacking.Tail{Instance: tables.Number("a", 1), From: int64(rapid.IntRange(0, 4).Draw(r, "from"))}
 			tail.To = tail.From + int64(rapid.IntRange(0, 4).Draw(r, "length"))
 			want, rest := map[string]record.Record{}, map[string]record.Record{}
 			for _, one := range all {
@@ -57,7 +57,7 @@ func TestFollow(t *testing.T) {
 			}
 			job.Sent = tail
 			got = map[string]record.Record{}
-			err := stream.PagesBy(t.Context(), env, job, rows, bytes, 5, 5, func(p stream.Page) error {
+			err := lacking.PagesBy(t.Context(), env.DB, job, rows, bytes, 5, 5, func(p lacking.Page) error {
 				for _, one := range p.Records {
 					got[one.ID] = one
 				}
@@ -71,12 +71,12 @@ func TestFollow(t *testing.T) {
 }
 
 // followInParts reads a tail to its end, again and again from where it stood.
-func followInParts(r *rapid.T, env stage.Env, job stream.Job, tail stream.Tail, rows, bytes int) map[string]record.Record {
+func followInParts(r *rapid.T, env stage.Env, job lacking.Job, tail lacking.Tail, rows, bytes int) map[string]record.Record {
 	got, counter, enough := map[string]record.Record{}, int64(0), errors.New("enough")
 	for tries := 0; ; tries++ {
 		pages := rapid.IntRange(1, 4).Draw(r, "pages")
-		err := stream.FollowBy(context.Background(), env, job, tail, rows, bytes, func(p stream.Page) error {
-			if len(p.Records) > rows || len(p.Records) > 0 && p.After <= job.After || p.After < job.After || !stream.InTail(p.After) || p.Last {
+		err := lacking.FollowBy(context.Background(), env.DB, job, tail, rows, bytes, func(p lacking.Page) error {
+			if len(p.Records) > rows || len(p.Records) > 0 && p.After <= job.After || p.After < job.After || !lacking.InTail(p.After) || p.Last {
 				r.Errorf("page of %d records after %s to %s", len(p.Records), job.After, p.After)
 			}
 			for _, one := range p.Records {
@@ -102,8 +102,8 @@ func followInParts(r *rapid.T, env stage.Env, job stream.Job, tail stream.Tail, 
 
 // saved is a record that an instance saved at a counter.
 func saved(n int, at int64) record.Record {
-	v := counter.Version{Instance: number("a", 1), Counter: at}
-	return record.Record{ID: number("c", n), Profile: "facilitydata", Model: "user", Partition: "p", SourceID: "s",
+	v := counter.Version{Instance: tables.Number("a", 1), Counter: at}
+	return record.Record{ID: tables.Number("c", n), Profile: "facilitydata", Model: "user", Partition: "p", SourceID: "s",
 		Serialized: "{}", Version: v, History: counter.Counters{v.Instance: at}}
 }
 
@@ -115,14 +115,14 @@ func TestFollowAfterVacuum(t *testing.T) {
 	for n := range 20 {
 		records = append(records, saved(n, 1))
 	}
-	load(t, d, records)
+	tables.LoadRecords(t, d, records)
 	tables.Write(t, d, func(tx *db.Tx) error { // as after rows that are gone
 		_, err := tx.Exec(t.Context(), `UPDATE morango_store SET rowid = rowid + 1000`)
 		return err
 	})
-	tail, job, times := stream.Tail{Instance: number("a", 1), To: 1}, stream.Job{Profile: "facilitydata"}, map[string]int{}
+	tail, job, times := lacking.Tail{Instance: tables.Number("a", 1), To: 1}, lacking.Job{Profile: env.Profile}, map[string]int{}
 	pages := 0
-	err := stream.Follow(t.Context(), env, job, tail, 6, func(p stream.Page) error {
+	err := lacking.Follow(t.Context(), env.DB, job, tail, 6, func(p lacking.Page) error {
 		if p.After <= job.After {
 			t.Errorf("%s after %s", p.After, job.After)
 		}
@@ -153,9 +153,9 @@ func TestFollowInOrderOfModels(t *testing.T) {
 			r.Model = m.Name
 			records = append(records, r)
 		}
-		load(t, d, records)
+		tables.LoadRecords(t, d, records)
 		var got []string
-		err := stream.Follow(t.Context(), env, stream.Job{Profile: "facilitydata"}, stream.Tail{Instance: number("a", 1), To: 1}, 2, func(p stream.Page) error {
+		err := lacking.Follow(t.Context(), env.DB, lacking.Job{Profile: env.Profile}, lacking.Tail{Instance: tables.Number("a", 1), To: 1}, 2, func(p lacking.Page) error {
 			for _, r := range p.Records {
 				got = append(got, r.Model)
 			}
@@ -176,10 +176,10 @@ func TestFollowInOrderOfModels(t *testing.T) {
 func TestFollowRefuses(t *testing.T) {
 	d := dbtest.New(t)
 	env := tables.Env(t, d)
-	load(t, d, []record.Record{saved(1, 1), saved(2, 2)})
-	tail := stream.Tail{Instance: number("a", 1), To: 2}
+	tables.LoadRecords(t, d, []record.Record{saved(1, 1), saved(2, 2)})
+	tail := lacking.Tail{Instance: tables.Number("a", 1), To: 2}
 	follow := func(after string) (last string, err error) {
-		err = stream.Follow(t.Context(), env, stream.Job{Profile: "facilitydata", After: after}, tail, 1, func(p stream.Page) error {
+		err = lacking.Follow(t.Context(), env.DB, lacking.Job{Profile: env.Profile, After: after}, tail, 1, func(p lacking.Page) error {
 			last = p.After
 			return nil
 		})
@@ -193,8 +193,8 @@ func TestFollowRefuses(t *testing.T) {
 		t.Errorf("from its end to %s: %v", again, err)
 	}
 	beyond := strings.Replace(end, "3", "4", 1)
-	for _, bad := range []string{beyond, "a", "b" + end[1:], end + "x", end + "-", strings.Replace(end, "0", "-", 1), strings.Repeat("a", 200), end + "-" + number("c", 1)} {
-		if _, err := follow(bad); !errors.Is(err, stream.ErrCursor) {
+	for _, bad := range []string{beyond, "a", "b" + end[1:], end + "x", end + "-", strings.Replace(end, "0", "-", 1), strings.Repeat("a", 200), end + "-" + tables.Number("c", 1)} {
+		if _, err := follow(bad); !errors.Is(err, lacking.ErrCursor) {
 			t.Errorf("%s: %v", bad, err)
 		}
 	}
@@ -207,10 +207,10 @@ func TestFollowPlans(t *testing.T) {
 			if lean, err := tx.HasIndex(t.Context(), "morango_store_last_saved"); err != nil || !lean {
 				return err
 			}
-			query, args := stream.TailQuery(stream.Job{Profile: "p"}, stream.Tail{Instance: number("a", 1), To: 9}, 3)
+			query, args := lacking.TailQuery(lacking.Job{Profile: tables.Profile(t)}, lacking.Tail{Instance: tables.Number("a", 1), To: 9}, 3)
 			for text, want := range map[string]string{
-				strings.Join(dbtest.Plan(t, tx, query, args...), "\n"):                                         "(last_saved_instance=? AND last_saved_counter=? AND rowid>?)",
-				strings.Join(dbtest.Plan(t, tx, stream.NextCounter, number("a", 1), int64(1), int64(9)), "\n"): "(last_saved_instance=? AND last_saved_counter>? AND last_saved_counter<?)",
+				strings.Join(dbtest.Plan(t, tx, query, args...), "\n"):                                                 "(last_saved_instance=? AND last_saved_counter=? AND rowid>?)",
+				strings.Join(dbtest.Plan(t, tx, lacking.NextCounter, tables.Number("a", 1), int64(1), int64(9)), "\n"): "(last_saved_instance=? AND last_saved_counter>? AND last_saved_counter<?)",
 			} {
 				if !strings.Contains(text, want) || strings.Contains(text, "TEMP B-TREE") {
 					t.Errorf("instead of %s:\n%s", want, text)

@@ -1,10 +1,8 @@
-package stream_test
+package lacking_test
 
 import (
 	"cmp"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -20,78 +18,15 @@ import (
 	"github.com/morango-go/morango/partition"
 	"github.com/morango-go/morango/record"
 	"github.com/morango-go/morango/stage"
-	"github.com/morango-go/morango/stage/stream"
 	"github.com/morango-go/morango/store"
+	"github.com/morango-go/morango/store/lacking"
 	"github.com/morango-go/morango/wire"
 )
-
-const transferID = "5e550000000000000000000000000aaa"
-
-// number makes a readable id.
-func number(kind string, n int) string { return fmt.Sprintf("%s%0*d", kind, 32-len(kind), n) }
-
-// load puts records into an empty store.
-func load(t testing.TB, d *db.DB, records []record.Record) {
-	t.Helper()
-	rows := map[string][]tables.Row{"store": {}, "rmc": {}, "dmc": {}, "buffer": {}, "rmcb": {}}
-	for _, r := range records {
-		rows["store"] = append(rows["store"], tables.Row{
-			"id": r.ID, "profile": r.Profile, "model_name": r.Model, "partition": r.Partition, "source_id": r.SourceID,
-			"serialized": r.Serialized, "conflicting_serialized_data": r.Conflicting, "_self_ref_fk": r.SelfRef,
-			"deleted": r.Deleted, "hard_deleted": r.HardDeleted, "dirty_bit": false, "deserialization_error": "",
-			"last_saved_instance": r.Version.Instance, "last_saved_counter": r.Version.Counter, "last_transfer_session_id": nil,
-		})
-		for instance, n := range r.History {
-			rows["rmc"] = append(rows["rmc"], tables.Row{"store_model_id": r.ID, "instance_id": instance, "counter": n})
-		}
-	}
-	state := map[string]json.RawMessage{}
-	for name, list := range rows {
-		text, err := json.Marshal(list)
-		if err != nil {
-			t.Fatal(err)
-		}
-		state[name] = text
-	}
-	tables.Load(t, d, 10, state)
-}
-
-// drawVersion is of one of a few instances.
-func drawVersion(t *rapid.T) counter.Version {
-	return counter.Version{Instance: number("a", rapid.IntRange(1, 3).Draw(t, "instance")), Counter: int64(rapid.IntRange(1, 4).Draw(t, "counter"))}
-}
-
-// drawRecord makes a version of a record, with few texts, so that equal content comes up.
-func drawRecord(t *rapid.T, id string) record.Record {
-	r := record.Record{
-		ID: id, Profile: "facilitydata", Model: "user", SourceID: "s", SelfRef: rapid.SampledFrom([]string{"", number("c", 1)}).Draw(t, "parent"),
-		Partition:   rapid.SampledFrom([]string{"p", "p:1", "p:%", "q", "ü"}).Draw(t, "partition"),
-		Serialized:  rapid.SampledFrom([]string{`{"a": 1}`, `{"a": 2}`}).Draw(t, "text"),
-		Conflicting: rapid.SampledFrom([]string{"", "", "{\"a\": 3}\n"}).Draw(t, "conflicting"),
-		Deleted:     rapid.IntRange(0, 3).Draw(t, "deleted") == 0, HardDeleted: rapid.IntRange(0, 5).Draw(t, "hard-deleted") == 0,
-		Version: drawVersion(t), History: counter.Counters{},
-	}
-	for range rapid.IntRange(0, 3).Draw(t, "past") {
-		v := drawVersion(t)
-		r.History[v.Instance] = max(r.History[v.Instance], v.Counter)
-	}
-	r.History[r.Version.Instance] = max(r.History[r.Version.Instance], r.Version.Counter)
-	return r
-}
-
-func drawRecords(t *rapid.T, most int) (records []record.Record) {
-	for n := range most {
-		if rapid.IntRange(0, 2).Draw(t, "there") > 0 {
-			records = append(records, drawRecord(t, number("c", n)))
-		}
-	}
-	return records
-}
 
 func drawClaims(t *rapid.T) counter.ByPartition {
 	claims := counter.ByPartition{}
 	for range rapid.IntRange(0, 4).Draw(t, "claims") {
-		prefix, v := rapid.SampledFrom([]string{"", "p", "p:1", "q", "ü"}).Draw(t, "prefix"), drawVersion(t)
+		prefix, v := rapid.SampledFrom([]string{"", "p", "p:1", "q", "ü"}).Draw(t, "prefix"), tables.DrawVersion(t)
 		if claims[prefix] == nil {
 			claims[prefix] = counter.Counters{}
 		}
@@ -152,12 +87,12 @@ func TestPages(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		env := tables.Env(t, d)
 		rapid.Check(t, func(r *rapid.T) {
-			all := rapid.Permutation(drawRecords(r, 12)).Draw(r, "stored")
+			all := rapid.Permutation(tables.DrawRecords(r, 12)).Draw(r, "stored")
 			drawModels(r, env, all)
-			other := drawRecord(r, number("d", 1))
+			other := tables.DrawRecord(r, tables.Number("d", 1))
 			other.Profile = "another"
-			load(t, d, append(slices.Clone(all), other))
-			job := stream.Job{Profile: "facilitydata", Receiver: drawClaims(r),
+			tables.LoadRecords(t, d, append(slices.Clone(all), other))
+			job := lacking.Job{Profile: env.Profile, Receiver: drawClaims(r),
 				Filter: rapid.SampledFrom([]partition.Filter{{}, partition.All(), partition.Of("p"), partition.Of("p:1", "ü"), partition.Of("p:%")}).Draw(r, "filter")}
 			var want []record.Record
 			for _, one := range ordered(r, env, all) {
@@ -171,11 +106,11 @@ func TestPages(t *testing.T) {
 				rows, enough := rapid.IntRange(1, 5).Draw(r, "rows"), rapid.IntRange(1, 20).Draw(r, "pages")
 				bytes := rapid.SampledFrom([]int{1, 10, 1 << 20}).Draw(r, "bytes")
 				left := want[len(got):]
-				n, err := stream.Count(t.Context(), env, job)
+				n, err := lacking.Count(t.Context(), env.DB, job)
 				if err != nil || n < int64(len(left)) || n != int64(len(left)) && d.Kind() == db.SQLite && hasIndex(r, d) && job.After == "" {
 					r.Errorf("%d records counted of %d: %v", n, len(left), err)
 				}
-				err = stream.PagesBy(t.Context(), env, job, rows, bytes, lists[0], lists[1], func(p stream.Page) error {
+				err = lacking.PagesBy(t.Context(), env.DB, job, rows, bytes, lists[0], lists[1], func(p lacking.Page) error {
 					if beyond := len(p.Records) - 1; beyond > 0 && beyond*len(`{"a": 1}`) >= bytes {
 						r.Errorf("page of %d records where %d bytes are enough", len(p.Records), bytes)
 					}
@@ -221,14 +156,14 @@ func TestPagesEnd(t *testing.T) {
 	env := tables.Env(t, d)
 	var records []record.Record
 	for n := range 10 {
-		v := counter.Version{Instance: number("a", 1), Counter: 1}
-		records = append(records, record.Record{ID: number("c", n), Profile: "facilitydata", Model: "user", Partition: "p", SourceID: "s",
+		v := counter.Version{Instance: tables.Number("a", 1), Counter: 1}
+		records = append(records, record.Record{ID: tables.Number("c", n), Profile: "facilitydata", Model: "user", Partition: "p", SourceID: "s",
 			Serialized: "{}", Version: v, History: counter.Counters{v.Instance: 1}})
 	}
-	load(t, d, records)
+	tables.LoadRecords(t, d, records)
 	for _, lists := range [][2]int64{{-1, -1}, {100, 100}} {
 		pages := 0
-		err := stream.PagesBy(t.Context(), env, stream.Job{Profile: "facilitydata"}, 3, 1<<20, lists[0], lists[1], func(stream.Page) error {
+		err := lacking.PagesBy(t.Context(), env.DB, lacking.Job{Profile: env.Profile}, 3, 1<<20, lists[0], lists[1], func(lacking.Page) error {
 			pages++
 			return errEnough
 		})
@@ -243,16 +178,16 @@ func TestPlans(t *testing.T) {
 	dbtest.SQLite(t, func(t *testing.T, d *db.DB) {
 		env := tables.Env(t, d)
 		tables.Write(t, d, func(tx *db.Tx) error {
-			job := stream.Job{Profile: "p", Filter: partition.Of("p:1"), After: stream.Cursor(env, 1, number("c", 1)), Receiver: counter.ByPartition{"p": {number("a", 1): 5}}}
-			whole, args := stream.WholeQuery(tx, env, job, 0, 500)
-			ids := db.JSONList([]string{number("c", 1)})
+			job := lacking.Job{Profile: env.Profile, Filter: partition.Of("p:1"), After: lacking.Cursor(env.DB, env.Profile, 1, tables.Number("c", 1)), Receiver: counter.ByPartition{"p": {tables.Number("a", 1): 5}}}
+			whole, args := lacking.WholeQuery(tx, env.DB, job, 0, 500)
+			ids := db.JSONList([]string{tables.Number("c", 1)})
 			plans := map[string][]string{
 				"whole":     dbtest.Plan(t, tx, whole, args...),
-				"histories": dbtest.Plan(t, tx, store.HistoriesOf(tx), ids), "versions": dbtest.Plan(t, tx, stream.Versions+tx.AmongIDs("id", 1), ids),
+				"histories": dbtest.Plan(t, tx, store.HistoriesOf(tx), ids),
 			}
 			wants := map[string]string{
 				"whole":     "SEARCH s USING INTEGER PRIMARY KEY (rowid>?)",
-				"histories": "(store_model_id=?)", "versions": "(id=?)",
+				"histories": "(store_model_id=?)",
 			}
 			for name, plan := range plans {
 				text := strings.Join(plan, "\n")
@@ -269,12 +204,12 @@ func TestPlans(t *testing.T) {
 func TestPlansOfModels(t *testing.T) {
 	for name, d := range map[string]*db.DB{"lean": dbtest.Postgres(t), "django": dbtest.PostgresDjango(t)} {
 		env := tables.Env(t, d)
-		load(t, d, nil)
+		tables.LoadRecords(t, d, nil)
 		tables.Write(t, d, func(tx *db.Tx) error {
 			_, err := tx.Exec(t.Context(), `INSERT INTO morango_store (id, profile, model_name, partition, source_id, serialized,
 				conflicting_serialized_data, _self_ref_fk, deleted, hard_deleted, last_saved_instance, last_saved_counter, dirty_bit, deserialization_error)
 				SELECT md5(n::text)::uuid, 'facilitydata', CASE n % 50 WHEN 0 THEN 'facility' ELSE 'user' END, 'p:' || n % 100, 's', repeat('x', 500),
-					'', '', FALSE, FALSE, $1, n, FALSE, '' FROM generate_series(1, 20000) n`, number("a", 1))
+					'', '', FALSE, FALSE, $1, n, FALSE, '' FROM generate_series(1, 20000) n`, tables.Number("a", 1))
 			return err
 		})
 		for _, analyze := range []bool{false, true} {
@@ -287,12 +222,12 @@ func TestPlansOfModels(t *testing.T) {
 				if err := tx.WalkIndex(t.Context()); err != nil {
 					return err
 				}
-				if plan := strings.Join(dbtest.Plan(t, tx, stream.NextModel, "facility"), "\n"); name == "lean" && !strings.Contains(plan, "morango_store_group") {
+				if plan := strings.Join(dbtest.Plan(t, tx, lacking.NextModel, "facility"), "\n"); name == "lean" && !strings.Contains(plan, "morango_store_group") {
 					t.Errorf("the next model, analyzed %v:\n%s", analyze, plan)
 				}
 				for rank, m := range env.Profile.Models {
-					for _, after := range []string{"", stream.Cursor(env, int64(rank), strings.Repeat("8", 32))} {
-						query, args := stream.WholeQuery(tx, env, stream.Job{Profile: "facilitydata", After: after}, int64(rank), 500)
+					for _, after := range []string{"", lacking.Cursor(env.DB, env.Profile, int64(rank), strings.Repeat("8", 32))} {
+						query, args := lacking.WholeQuery(tx, env.DB, lacking.Job{Profile: env.Profile, After: after}, int64(rank), 500)
 						plan := strings.Join(dbtest.Plan(t, tx, query, args...), "\n")
 						if !strings.Contains(plan, "Index Scan using morango_store_") || strings.Contains(plan, "Sort") || strings.Contains(plan, "Seq Scan") {
 							t.Errorf("%s, analyzed %v, %s after %q:\n%s\n%s", name, analyze, m.Name, after, query, plan)

@@ -1,4 +1,4 @@
-package stream
+package lacking
 
 import (
 	"cmp"
@@ -174,7 +174,7 @@ func (w *walk) nextOfList(ctx context.Context, tx *db.Tx, n int) ([]record.Recor
 
 // listQuery reads some records in their order.
 func (w *walk) listQuery(tx *db.Tx, ids []string) (string, []any) {
-	args, key := []any{db.JSONList(ids), w.job.Profile}, "s.rowid"
+	args, key := []any{db.JSONList(ids), w.job.Profile.Name}, "s.rowid"
 	if !w.byRow {
 		rank, more := w.rankOf(args)
 		if key, args = rank, more; w.grouped {

@@ -1,4 +1,4 @@
-package stream_test
+package lacking_test
 
 import (
 	"database/sql"
@@ -16,16 +16,16 @@ import (
 	"github.com/morango-go/morango/internal/conformance/tables"
 	"github.com/morango-go/morango/model"
 	"github.com/morango-go/morango/record"
-	"github.com/morango-go/morango/stage/stream"
+	"github.com/morango-go/morango/store/lacking"
 )
 
 // A cursor that this side has not given out is refused; each that it has is read as it was.
 func TestCursors(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		env := tables.Env(t, d)
-		load(t, d, plain(3))
-		id := number("c", 1)
-		none := func(stream.Page) error { return nil }
+		tables.LoadRecords(t, d, plain(3))
+		id := tables.Number("c", 1)
+		none := func(lacking.Page) error { return nil }
 		row, rank, end := "b0000-8000000000000001-", "b0000-0001-", "-0000000000000000"
 		bad := []string{"a", "b", "z", "-", id, "b0000", rank + id, row[:22], row, row + id[1:], row + id, row + id + "-", row + id[1:] + end, row + id + end[1:], row + id + end[:16],
 			row + id + end + "0", row + id + end + "-", rank + id + end[:16], rank + id + end + "0", "b0000-1-" + id + end, "b0000-10000-" + id + end,
@@ -35,8 +35,8 @@ func TestCursors(t *testing.T) {
 			bad = append(bad, wrong+id+end)
 		}
 		for _, cursor := range bad {
-			err := stream.Pages(t.Context(), env, stream.Job{Profile: "facilitydata", After: cursor}, 10, none)
-			if !errors.Is(err, stream.ErrCursor) || strings.Contains(err.Error(), "SELECT") {
+			err := lacking.Pages(t.Context(), env.DB, lacking.Job{Profile: env.Profile, After: cursor}, 10, none)
+			if !errors.Is(err, lacking.ErrCursor) || strings.Contains(err.Error(), "SELECT") {
 				t.Errorf("%s: %v", cursor, err)
 			}
 		}
@@ -46,8 +46,8 @@ func TestCursors(t *testing.T) {
 // plain are records of one model, saved one after the other.
 func plain(n int) (records []record.Record) {
 	for i := range n {
-		v := counter.Version{Instance: number("a", 1), Counter: int64(i + 1)}
-		records = append(records, record.Record{ID: number("c", i), Profile: "facilitydata", Model: "user", Partition: "p", SourceID: "s",
+		v := counter.Version{Instance: tables.Number("a", 1), Counter: int64(i + 1)}
+		records = append(records, record.Record{ID: tables.Number("c", i), Profile: "facilitydata", Model: "user", Partition: "p", SourceID: "s",
 			Serialized: "{}", Version: v, History: counter.Counters{v.Instance: v.Counter}})
 	}
 	return records
@@ -56,8 +56,8 @@ func plain(n int) (records []record.Record) {
 // read reads a page after a cursor, and asserts that there are at most rows records.
 func read(t *testing.T, d *db.DB, after string, rows int, lists int64) (ids []string, to string) {
 	t.Helper()
-	job := stream.Job{Profile: "facilitydata", After: after}
-	err := stream.PagesBy(t.Context(), tables.Env(t, d), job, rows, 1<<20, lists, lists, func(p stream.Page) error {
+	job := lacking.Job{Profile: tables.Profile(t), After: after}
+	err := lacking.PagesBy(t.Context(), d, job, rows, 1<<20, lists, lists, func(p lacking.Page) error {
 		for _, r := range p.Records {
 			ids = append(ids, r.ID)
 		}
@@ -121,7 +121,7 @@ func TestVacuum(t *testing.T) {
 	dbtest.SQLite(t, func(t *testing.T, d *db.DB) {
 		tables.Env(t, d)
 		for _, lists := range []int64{-1, 100} {
-			load(t, d, plain(10))
+			tables.LoadRecords(t, d, plain(10))
 			first, at := read(t, d, "", 6, lists)
 			remove(t, d, first[0], first[2])
 			vacuum(t, d)
@@ -130,7 +130,7 @@ func TestVacuum(t *testing.T) {
 			if len(again) != 8 || !strings.HasPrefix(at, "b0000-") || !strings.HasPrefix(to, "b0001-") {
 				t.Errorf("after %s: %d records, to %s", at, len(again), to)
 			}
-			load(t, d, plain(10))
+			tables.LoadRecords(t, d, plain(10))
 			_, at = read(t, d, "", 6, lists)
 			vacuum(t, d)
 			renumber(t, d)
@@ -145,7 +145,7 @@ func TestVacuum(t *testing.T) {
 func TestOtherModels(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		env := tables.Env(t, d)
-		load(t, d, plain(10))
+		tables.LoadRecords(t, d, plain(10))
 		_, at := read(t, d, "", 6, -1)
 		profile := *env.Profile
 		profile.Models = append(slices.Clone(profile.Models), &model.Model{Name: "another"})
@@ -154,7 +154,7 @@ func TestOtherModels(t *testing.T) {
 		if d.Kind() == db.SQLite {
 			want = 4
 		}
-		err := stream.Pages(t.Context(), env, stream.Job{Profile: "facilitydata", After: at}, 100, func(p stream.Page) error {
+		err := lacking.Pages(t.Context(), env.DB, lacking.Job{Profile: env.Profile, After: at}, 100, func(p lacking.Page) error {
 			n += len(p.Records)
 			return nil
 		})
@@ -168,7 +168,7 @@ func TestOtherModels(t *testing.T) {
 func TestNegativeRows(t *testing.T) {
 	dbtest.SQLite(t, func(t *testing.T, d *db.DB) {
 		tables.Env(t, d)
-		load(t, d, plain(6))
+		tables.LoadRecords(t, d, plain(6))
 		tables.Write(t, d, func(tx *db.Tx) error {
 			_, err := tx.Exec(t.Context(), `UPDATE morango_store SET rowid = rowid - 4`)
 			return err
@@ -192,9 +192,9 @@ func TestNegativeRows(t *testing.T) {
 func TestListedMoves(t *testing.T) {
 	dbtest.SQLite(t, func(t *testing.T, d *db.DB) {
 		env := tables.Env(t, d)
-		load(t, d, plain(8))
+		tables.LoadRecords(t, d, plain(8))
 		got := map[string]bool{}
-		err := stream.PagesBy(t.Context(), env, stream.Job{Profile: "facilitydata"}, 8, 1, 100, 100, func(p stream.Page) error {
+		err := lacking.PagesBy(t.Context(), env.DB, lacking.Job{Profile: env.Profile}, 8, 1, 100, 100, func(p lacking.Page) error {
 			for _, r := range p.Records {
 				got[r.ID] = true
 			}
@@ -202,7 +202,7 @@ func TestListedMoves(t *testing.T) {
 				return nil
 			}
 			return d.Write(t.Context(), func(tx *db.Tx) error {
-				_, err := tx.Exec(t.Context(), `UPDATE morango_store SET rowid = rowid + 100 WHERE id = $1`, number("c", 5))
+				_, err := tx.Exec(t.Context(), `UPDATE morango_store SET rowid = rowid + 100 WHERE id = $1`, tables.Number("c", 5))
 				return err
 			})
 		})
@@ -219,10 +219,10 @@ func TestLongHistories(t *testing.T) {
 		env, records := tables.Env(t, d), plain(4)
 		for i := range records {
 			for n := range 40_000 {
-				records[i].History[number("b", n)] = 1
+				records[i].History[tables.Number("b", n)] = 1
 			}
 		}
-		load(t, d, records[:0])
+		tables.LoadRecords(t, d, records[:0])
 		tables.Write(t, d, func(tx *db.Tx) error {
 			for _, r := range records {
 				var rows [][]any
@@ -241,7 +241,7 @@ func TestLongHistories(t *testing.T) {
 		})
 		for _, lists := range []int64{-1, 100} {
 			sizes := []int{}
-			err := stream.PagesBy(t.Context(), env, stream.Job{Profile: "facilitydata"}, 100, 1<<20, lists, lists, func(p stream.Page) error {
+			err := lacking.PagesBy(t.Context(), env.DB, lacking.Job{Profile: env.Profile}, 100, 1<<20, lists, lists, func(p lacking.Page) error {
 				if sizes = append(sizes, len(p.Records)); p.Last && len(p.Records) > 0 && p.Records[len(p.Records)-1].ID != records[3].ID {
 					t.Errorf("the last is %s", p.Records[len(p.Records)-1].ID)
 				}
@@ -265,13 +265,13 @@ func TestPagesWhileOthersWrite(t *testing.T) {
 			for i := range stored {
 				stored[i].Partition = rapid.SampledFrom([]string{"p", "p:1", "q"}).Draw(r, "partition")
 			}
-			load(t, d, stored)
+			tables.LoadRecords(t, d, stored)
 			w := others{t: t, d: d, records: map[string]record.Record{}, next: 100}
 			due := map[string]int64{} // versions that have to come
 			for _, one := range stored {
 				w.records[one.ID], due[one.ID] = one, one.Version.Counter
 			}
-			job, got := stream.Job{Profile: "facilitydata"}, map[string]int64{}
+			job, got := lacking.Job{Profile: env.Profile}, map[string]int64{}
 			for last, requests := false, 0; !last; requests++ {
 				if requests > 200 {
 					r.Fatal("it does not end")
@@ -279,7 +279,7 @@ func TestPagesWhileOthersWrite(t *testing.T) {
 				lists := rapid.SampledFrom([]int64{-1, 3, 100}).Draw(r, "lists")
 				rows, enough := rapid.IntRange(1, 4).Draw(r, "rows"), rapid.IntRange(1, 5).Draw(r, "pages")
 				bytes := rapid.SampledFrom([]int{1, 10, 1 << 20}).Draw(r, "bytes")
-				err := stream.PagesBy(t.Context(), env, job, rows, bytes, lists, lists, func(p stream.Page) error {
+				err := lacking.PagesBy(t.Context(), env.DB, job, rows, bytes, lists, lists, func(p lacking.Page) error {
 					if len(p.Records) > 0 && p.After <= job.After || p.After < job.After {
 						r.Errorf("%d records after %s to %s", len(p.Records), job.After, p.After)
 					}
@@ -336,7 +336,7 @@ func (w *others) meddle(r *rapid.T, all bool) {
 		w.exec(`UPDATE morango_store SET last_saved_counter = $1 WHERE id = $2`, one.Version.Counter, one.ID)
 		w.records[one.ID] = one
 	case 1:
-		one.ID = number("e", w.next)
+		one.ID = tables.Number("e", w.next)
 		w.insert(one)
 	case 2: // as the reference replaces rows
 		one.Version.Counter = int64(w.next)
@@ -380,7 +380,7 @@ func (w *others) exec(query string, args ...any) {
 func TestEarlierCursors(t *testing.T) {
 	for layout, d := range map[string]*db.DB{"lean": dbtest.Postgres(t), "django": dbtest.PostgresDjango(t)} {
 		tables.Env(t, d)
-		load(t, d, plain(10))
+		tables.LoadRecords(t, d, plain(10))
 		_, at := read(t, d, "", 6, -1)
 		const group = "8000000000000000-"
 		parts := strings.SplitAfterN(at, "-", 3)
@@ -407,7 +407,7 @@ func TestEarlierCursors(t *testing.T) {
 func TestOtherGroups(t *testing.T) {
 	d := dbtest.Postgres(t)
 	tables.Env(t, d)
-	load(t, d, plain(10))
+	tables.LoadRecords(t, d, plain(10))
 	_, at := read(t, d, "", 6, -1)
 	if rest, _ := read(t, d, at, 100, -1); len(rest) != 4 {
 		t.Errorf("%d records are left", len(rest))

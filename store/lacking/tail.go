@@ -1,4 +1,4 @@
-package stream
+package lacking
 
 import (
 	"context"
@@ -13,7 +13,6 @@ import (
 	"github.com/morango-go/morango/counter"
 	"github.com/morango-go/morango/db"
 	"github.com/morango-go/morango/record"
-	"github.com/morango-go/morango/stage"
 )
 
 // Tail is what an instance of this database was the last to save, at counters after From and
@@ -39,11 +38,11 @@ func InTail(cursor string) bool { return cursor == "" || strings.HasPrefix(curso
 // end, or yield returns an error, which is returned. The last page's cursor is that
 // end, and where a longer tail goes on. ErrCursor when the cursor lies beyond the end: this
 // database was set back since it gave it out. The index by instance and counter has to be there.
-func Follow(ctx context.Context, env stage.Env, job Job, t Tail, rows int, yield func(Page) error) error {
-	return follow(ctx, env, following{order: orderOf(env), job: job, tail: t, rows: rows, bytes: pageBytes}, yield)
+func Follow(ctx context.Context, d *db.DB, job Job, t Tail, rows int, yield func(Page) error) error {
+	return follow(ctx, d, following{order: orderOf(d, job.Profile), job: job, tail: t, rows: rows, bytes: pageBytes}, yield)
 }
 
-func follow(ctx context.Context, env stage.Env, f following, yield func(Page) error) error {
+func follow(ctx context.Context, d *db.DB, f following, yield func(Page) error) error {
 	at, err := f.order.trail(f.job.After)
 	if err != nil {
 		return err
@@ -57,7 +56,7 @@ func follow(ctx context.Context, env stage.Env, f following, yield func(Page) er
 	for more := true; more; {
 		var p Page
 		next := at
-		err := env.DB.Read(ctx, func(tx *db.Tx) (err error) {
+		err := d.Read(ctx, func(tx *db.Tx) (err error) {
 			next = at
 			p.Records, more, err = f.page(ctx, tx, &next)
 			return err
@@ -179,7 +178,7 @@ func (f following) page(ctx context.Context, tx *db.Tx, at *trail) (records []re
 
 // complete leaves out what is not to travel, and reads the histories of the rest.
 func (f following) complete(ctx context.Context, tx *db.Tx, records []record.Record) ([]record.Record, error) {
-	records = slices.DeleteFunc(records, func(r record.Record) bool { return r.Profile != f.job.Profile })
+	records = slices.DeleteFunc(records, func(r record.Record) bool { return r.Profile != f.job.Profile.Name })
 	return complete(ctx, tx, f.job, records)
 }
 

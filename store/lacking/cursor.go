@@ -1,4 +1,4 @@
-package stream
+package lacking
 
 import (
 	"context"
@@ -12,7 +12,7 @@ import (
 
 	"github.com/morango-go/morango/db"
 	"github.com/morango-go/morango/ident"
-	"github.com/morango-go/morango/stage"
+	"github.com/morango-go/morango/model"
 	"github.com/morango-go/morango/store"
 )
 
@@ -45,12 +45,12 @@ func (o order) look(ctx context.Context, tx *db.Tx) (order, error) {
 // are one, and there is no index of these.
 func (o order) groups(rank int64) bool { return o.grouped && rank < int64(len(o.models)) }
 
-func orderOf(env stage.Env) order {
-	if env.DB.Kind() == db.SQLite {
+func orderOf(d *db.DB, p *model.Profile) order {
+	if d.Kind() == db.SQLite {
 		return order{byRow: true}
 	}
 	o := order{}
-	for _, m := range env.Profile.Models {
+	for _, m := range p.Models {
 		o.models = append(o.models, m.Name)
 	}
 	return o

@@ -1,4 +1,4 @@
-package stream
+package lacking
 
 import (
 	"context"
@@ -10,7 +10,6 @@ import (
 	"github.com/morango-go/morango/db"
 	"github.com/morango-go/morango/partition"
 	"github.com/morango-go/morango/record"
-	"github.com/morango-go/morango/stage"
 	"github.com/morango-go/morango/store"
 )
 
@@ -27,13 +26,13 @@ const countWhole = `SELECT COUNT(*) FROM morango_store s WHERE s.profile = $1 AN
 
 // Count returns how many records are to travel: exactly, where they are few, else at
 // least as many. 0 is always exact.
-func Count(ctx context.Context, env stage.Env, job Job) (n int64, err error) {
-	o := orderOf(env)
+func Count(ctx context.Context, d *db.DB, job Job) (n int64, err error) {
+	o := orderOf(d, job.Profile)
 	at, err := o.place(job.After)
 	if err != nil {
 		return 0, err
 	}
-	err = env.DB.Read(ctx, func(tx *db.Tx) error {
+	err = d.Read(ctx, func(tx *db.Tx) error {
 		if o, err = o.look(ctx, tx); err != nil {
 			return err
 		}
@@ -54,7 +53,7 @@ func Count(ctx context.Context, env stage.Env, job Job) (n int64, err error) {
 // fill puts the filter, on the column of partitions, and the receiver's claims into a query
 // whose $1 is the profile.
 func (j Job) fill(tx *db.Tx, query, column string) (string, []any) {
-	args := []any{j.Profile}
+	args := []any{j.Profile.Name}
 	condition, more := tx.PrefixCond(column, j.filter(), len(args)+1)
 	args = append(args, more...)
 	above, more := j.above(len(args) + 1)
@@ -75,8 +74,8 @@ type Page struct {
 // looked at, or yield returns an error, which is returned. Each page is one short read: what
 // others write in between is seen or not, as it happens. While yield works on a page the
 // next one is read.
-func Pages(ctx context.Context, env stage.Env, job Job, rows int, yield func(Page) error) error {
-	return pages(ctx, env, job, reading{short{maxChanged, maxUnder}, rows, pageBytes}, yield)
+func Pages(ctx context.Context, d *db.DB, job Job, rows int, yield func(Page) error) error {
+	return pages(ctx, d, job, reading{short{maxChanged, maxUnder}, rows, pageBytes}, yield)
 }
 
 // pageBytes ends a page: records may be of any length.
@@ -89,7 +88,7 @@ type reading struct {
 	rows, bytes int
 }
 
-func pages(ctx context.Context, env stage.Env, job Job, by reading, yield func(Page) error) error {
+func pages(ctx context.Context, d *db.DB, job Job, by reading, yield func(Page) error) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	ahead := make(chan Page) // without room: one page waits, and no more are read
@@ -98,7 +97,7 @@ func pages(ctx context.Context, env stage.Env, job Job, by reading, yield func(P
 	go func() {
 		defer close(ahead)
 		defer func() { broken = recover() }()
-		failed = readPages(ctx, env, job, by, func(p Page) error {
+		failed = readPages(ctx, d, job, by, func(p Page) error {
 			select {
 			case ahead <- p:
 				return nil
@@ -122,13 +121,13 @@ func pages(ctx context.Context, env stage.Env, job Job, by reading, yield func(P
 }
 
 // readPages reads page after page.
-func readPages(ctx context.Context, env stage.Env, job Job, by reading, each func(Page) error) error {
-	r := walk{order: orderOf(env), rows: by.rows, bytes: by.bytes}
+func readPages(ctx context.Context, d *db.DB, job Job, by reading, each func(Page) error) error {
+	r := walk{order: orderOf(d, job.Profile), rows: by.rows, bytes: by.bytes}
 	var err error
 	if r.at, err = r.place(job.After); err != nil {
 		return err
 	}
-	err = env.DB.Read(ctx, func(tx *db.Tx) (err error) {
+	err = d.Read(ctx, func(tx *db.Tx) (err error) {
 		if r.order, err = r.look(ctx, tx); err != nil {
 			return err
 		}
@@ -151,7 +150,7 @@ func readPages(ctx context.Context, env stage.Env, job Job, by reading, each fun
 	}
 	p := Page{After: job.After}
 	for !p.Last {
-		err := env.DB.Read(ctx, func(tx *db.Tx) (err error) {
+		err := d.Read(ctx, func(tx *db.Tx) (err error) {
 			p.Records, err = r.next(ctx, tx)
 			return err
 		})
