@@ -43,10 +43,28 @@ func Drop(ctx context.Context, tx *db.Tx, transferSessionID string) error {
 const endOfSome = `SELECT model_uuid FROM morango_buffer WHERE transfer_session_id = $1 AND model_uuid >= $2
 	ORDER BY model_uuid LIMIT 1 OFFSET $3`
 
-// DropSome removes the first so many records of the session's buffer, in the order of their
+// dropRows is how many records leave a buffer in one transaction.
+const dropRows = 5000
+
+// DropInParts removes the session's buffer, in transactions of bounded length. What is left when it is
+// interrupted can be dropped by the next.
+func DropInParts(ctx context.Context, d *db.DB, transferSessionID string) error {
+	for more := true; more; {
+		err := d.WritePart(ctx, transferSessionID, func(tx *db.Tx) (err error) {
+			more, err = dropSome(ctx, tx, transferSessionID, dropRows)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// dropSome removes the first so many records of the session's buffer, in the order of their
 // ids, with all counters up to there, and reports whether there are more. The last call
 // removes all that is left.
-func DropSome(ctx context.Context, tx *db.Tx, transferSessionID string, records int) (more bool, err error) {
+func dropSome(ctx context.Context, tx *db.Tx, transferSessionID string, records int) (more bool, err error) {
 	var end db.ID
 	err = tx.QueryRow(ctx, endOfSome, transferSessionID, ident.Lowest, records).Scan(&end)
 	if errors.Is(err, sql.ErrNoRows) {

@@ -4,6 +4,7 @@ package buffer
 const (
 	Histories      = histories
 	KnownHistories = knownHistories
+	PresentIDs     = presentIDs
 )
 
 // PageUpTo is Page with another bound of bytes.

@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"fmt"
 
-	"github.com/morango-go/morango/buffer"
 	"github.com/morango-go/morango/counter"
 	"github.com/morango-go/morango/db"
 	"github.com/morango-go/morango/ident"
@@ -186,46 +185,6 @@ func omitted(r record.Record, why error) session.Omitted {
 		o.Version = r.Version
 	}
 	return o
-}
-
-// sift takes out of a sender's buffer what no receiver would take, and returns how much.
-func (e *Engine) sift(ctx context.Context, t session.Transfer) (taken int64, err error) {
-	filter := partition.Parse(t.Filter)
-	for after, more := "", true; more; {
-		var page []record.Record
-		err := e.env.DB.Read(ctx, func(tx *db.Tx) (err error) {
-			page, err = buffer.Page(ctx, tx, t.ID, after, pageRows)
-			return err
-		})
-		if err != nil {
-			return taken, err
-		}
-		if more = len(page) == pageRows; len(page) > 0 {
-			after = page[len(page)-1].ID
-		}
-		_, left := e.unsound(page, filter)
-		if len(left) == 0 {
-			continue
-		}
-		if err := e.takeOut(ctx, t, left); err != nil {
-			return taken, err
-		}
-		taken += int64(len(left))
-	}
-	return taken, nil
-}
-
-func (e *Engine) takeOut(ctx context.Context, t session.Transfer, left []session.Omitted) error {
-	ids := make([]string, len(left))
-	for i, r := range left {
-		ids[i] = r.ID
-	}
-	return e.env.DB.Write(ctx, func(tx *db.Tx) error {
-		if err := buffer.Remove(ctx, tx, t.ID, ids); err != nil {
-			return err
-		}
-		return noteUnsent(ctx, tx, t, left)
-	})
 }
 
 // noteUnsent counts records of this side that cannot be sent.

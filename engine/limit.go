@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/morango-go/morango/buffer"
 	"github.com/morango-go/morango/db"
 	"github.com/morango-go/morango/session"
 )
@@ -28,27 +29,48 @@ func (e *Engine) Limit(ctx context.Context, certificates []string, sessions int,
 		bytes -= list[kept].Bytes
 	}
 	for part := range slices.Chunk(list[kept:], sweepBatch) {
-		if err := e.env.DB.Write(ctx, func(tx *db.Tx) error { return e.drop(ctx, tx, part) }); err != nil {
+		if err := e.drop(ctx, part); err != nil {
 			return fmt.Errorf("drop sync sessions beyond the limit: %w", err)
 		}
 	}
 	return nil
 }
 
-// drop deletes sync sessions, open or closed.
-func (e *Engine) drop(ctx context.Context, tx *db.Tx, list []session.Used) error {
-	ids := make([]string, len(list))
-	for i, one := range list {
-		ids[i] = one.ID
+// drop deletes sync sessions, open or closed. Buffers of any size go first, in parts, and in the end
+// what clients have begun meanwhile.
+func (e *Engine) drop(ctx context.Context, list []session.Used) error {
+	err := e.env.DB.Write(ctx, func(tx *db.Tx) error { return e.closeAll(ctx, tx, list, false) })
+	if err == nil {
+		_, err = e.dropOrphans(ctx)
+	}
+	if err != nil {
+		return err
+	}
+	return e.env.DB.Write(ctx, func(tx *db.Tx) error {
+		ids := make([]string, len(list))
+		for i, one := range list {
+			ids[i] = one.ID
+		}
+		if err := e.closeAll(ctx, tx, list, true); err != nil {
+			return err
+		}
+		return session.DeleteSyncs(ctx, tx, ids)
+	})
+}
+
+// closeAll closes the transfer sessions of sync sessions, and drops their buffers if it is told to.
+func (e *Engine) closeAll(ctx context.Context, tx *db.Tx, list []session.Used, drop bool) (err error) {
+	for _, one := range list {
 		for _, push := range []bool{false, true} {
-			open, err := session.ActiveOfSync(ctx, tx, one.ID, push)
+			open, openErr := session.ActiveOfSync(ctx, tx, one.ID, push)
+			err = errors.Join(err, openErr)
 			for _, t := range open {
-				err = errors.Join(err, abandon(ctx, tx, t.ID, e.env.Now()))
-			}
-			if err != nil {
-				return err
+				if drop {
+					err = errors.Join(err, buffer.Drop(ctx, tx, t.ID))
+				}
+				err = errors.Join(err, session.CloseTransfer(ctx, tx, t.ID, e.env.Now()))
 			}
 		}
 	}
-	return session.DeleteSyncs(ctx, tx, ids)
+	return err
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/morango-go/morango/counter"
 	"github.com/morango-go/morango/db"
 	"github.com/morango-go/morango/partition"
+	"github.com/morango-go/morango/record"
 	"github.com/morango-go/morango/session"
 	"github.com/morango-go/morango/stage"
 	"github.com/morango-go/morango/stage/dequeue"
@@ -107,23 +108,23 @@ func (e *Engine) queue(ctx context.Context, t *session.Transfer, terms Terms) (s
 	if err != nil {
 		return stage.Errored, err
 	}
-	n, err := queue.Run(ctx, e.env, queue.Job{
-		TransferSession: t.ID, Profile: e.env.Profile.Name,
-		Filter: partition.Parse(t.Filter), Receiver: claim,
+	filter := partition.Parse(t.Filter)
+	_, err = queue.Run(ctx, e.env, queue.Job{
+		TransferSession: t.ID, Filter: filter, Receiver: claim,
+		Sift: func(all []record.Record) (sound []record.Record, left []session.Omitted) { return e.unsound(all, filter) },
 	})
 	if err != nil {
 		return stage.Errored, err
 	}
-	left, err := e.sift(ctx, *t)
-	if err != nil {
-		return stage.Errored, err
-	}
-	n -= left
-	e.note(t.ID, s, func(all *Report) { all.Queued = n })
-	return e.env.Complete(ctx, t, stage.Queuing, nil, func(tx *db.Tx, t *session.Transfer) error {
+	status, err := e.env.Complete(ctx, t, stage.Queuing, nil, func(tx *db.Tx, t *session.Transfer) error {
+		n := t.Queued().Records
 		t.RecordsTotal = &n
 		return e.tell(ctx, tx)
 	})
+	if err == nil {
+		e.note(t.ID, s, func(all *Report) { all.Queued = *t.RecordsTotal })
+	}
+	return status, err
 }
 
 // transfer is finished when all records went over; they go over by Receive here and
@@ -306,21 +307,22 @@ func (e *Engine) apply(ctx context.Context, filter partition.Filter, came bool, 
 	return out, in, err
 }
 
-// cleanup drops the buffer and closes the session. What a settled one has carried is its total only
-// then: a client that finds it open again reads from the total whether there is anything to fetch.
+// cleanup closes the session and drops the buffer: if it is interrupted in between, Sweep does that. What a
+// settled one has carried is its total only then: a client that finds it open again reads from the total
+// whether there is anything to fetch.
 func (e *Engine) cleanup(ctx context.Context, t *session.Transfer, terms Terms) (stage.Status, error) {
-	return e.env.Complete(ctx, t, stage.Cleanup, nil, func(tx *db.Tx, t *session.Transfer) error {
-		if _, streams := t.Cursor(); !streams { // what streams has no buffer
-			if err := buffer.Drop(ctx, tx, t.ID); err != nil {
-				return err
-			}
-		}
+	_, streams := t.Cursor()
+	status, err := e.env.Complete(ctx, t, stage.Cleanup, nil, func(_ *db.Tx, t *session.Transfer) error {
 		if terms.Settled {
 			carried := t.RecordsTransferred
 			t.RecordsTotal = &carried
 		}
 		return t.Close()
 	})
+	if err != nil || streams { // what streams has no buffer
+		return status, err
+	}
+	return status, buffer.DropInParts(ctx, e.env.DB, t.ID)
 }
 
 // End ends the transfer session that t shows, of a stream that this side has pushed and of which the peer has

@@ -54,10 +54,13 @@ func (e *Engine) Sweep(ctx context.Context, o SweepOptions) (r SweepReport, err 
 		},
 	}
 	done := []*int{&r.Transfers, &r.Syncs, &r.Compacted}
+	if r.Buffers, err = e.dropOrphans(ctx); err != nil {
+		return r, err
+	}
 	for i, step := range steps {
 		if i == 2 { // a session's row must not go before its buffer
-			if r.Buffers, err = e.dropOrphans(ctx); err != nil {
-				return r, fmt.Errorf("drop the buffers of dead sessions: %w", err)
+			if _, err = e.dropOrphans(ctx); err != nil {
+				return r, err
 			}
 		}
 		if *done[i], err = e.inBatches(ctx, step); err != nil {
@@ -91,7 +94,7 @@ func (e *Engine) inBatches(ctx context.Context, step func(context.Context, *db.T
 func (e *Engine) closeTransfers(ctx context.Context, tx *db.Tx, p session.Pick, before time.Time) (int, error) {
 	ids, err := session.IdleTransfers(ctx, tx, p, before, sweepBatch)
 	for _, id := range ids {
-		err = errors.Join(err, buffer.Drop(ctx, tx, id), session.ExpireTransfer(ctx, tx, id, e.env.Now()))
+		err = errors.Join(err, session.ExpireTransfer(ctx, tx, id, e.env.Now()))
 	}
 	return len(ids), err
 }
@@ -118,16 +121,15 @@ func (e *Engine) dropOrphans(ctx context.Context) (dropped int, err error) {
 			}
 			return err
 		})
-		if err != nil || next == "" {
-			return dropped, err
+		if after = next; err == nil && dead {
+			dropped++
+			err = buffer.DropInParts(ctx, e.env.DB, next)
 		}
-		after = next
-		if !dead {
-			continue
+		if err != nil {
+			return dropped, fmt.Errorf("drop the buffers of dead sessions: %w", err)
 		}
-		dropped++
-		if err := e.env.DB.Write(ctx, func(tx *db.Tx) error { return buffer.Drop(ctx, tx, after) }); err != nil {
-			return dropped, err
+		if next == "" {
+			return dropped, nil
 		}
 	}
 }

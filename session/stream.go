@@ -2,6 +2,7 @@ package session
 
 import (
 	"context"
+	"errors"
 
 	"github.com/morango-go/morango/db"
 )
@@ -49,7 +50,7 @@ func MarkStream(ctx context.Context, tx *db.Tx, t Transfer) error {
 // Close marks the transfer session as no longer active, and forgets how far it came. Write stores it.
 func (t *Transfer) Close() error {
 	t.Active = false
-	if err := forget[string](t, streamKey); err != nil || !t.Push {
+	if err := errors.Join(forget[string](t, streamKey), forget[Queued](t, queuedKey)); err != nil || !t.Push {
 		return err
 	}
 	return forget[Ahead](t, aheadKey)

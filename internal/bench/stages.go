@@ -185,7 +185,7 @@ func (w *walk) receiverClaim(ctx context.Context) error {
 }
 
 func (w *walk) queue(ctx context.Context) (err error) {
-	w.total, err = queue.Run(ctx, w.from, queue.Job{TransferSession: w.session, Profile: w.from.Profile.Name, Filter: partition.All()})
+	w.total, err = queue.Run(ctx, w.from, queue.Job{TransferSession: w.session, Filter: partition.All()})
 	return err
 }
 

@@ -100,9 +100,6 @@ func run(ctx context.Context, env stage.Env, job Job, pages paging) (Report, err
 	return report, nil
 }
 
-// dropRows is how many records leave the buffer in one transaction, if not all do.
-const dropRows = 5000
-
 // mergeAll merges the buffer part by part, and empties it.
 func mergeAll(ctx context.Context, env stage.Env, job Job, pages paging) (report Report, err error) {
 	parts := 0
@@ -122,16 +119,10 @@ func mergeAll(ctx context.Context, env stage.Env, job Job, pages paging) (report
 		}
 		report, from = report.Plus(m.report), next
 	}
-	for more := parts > 1; more; {
-		err := env.DB.WritePart(ctx, job.TransferSession, func(tx *db.Tx) (err error) {
-			more, err = buffer.DropSome(ctx, tx, job.TransferSession, dropRows)
-			return err
-		})
-		if err != nil {
-			return report, err
-		}
+	if parts > 1 {
+		err = buffer.DropInParts(ctx, env.DB, job.TransferSession)
 	}
-	return report, nil
+	return report, err
 }
 
 // Plus adds another report.

@@ -3,18 +3,11 @@ package queue
 import (
 	"context"
 
-	"github.com/morango-go/morango/db"
+	"github.com/morango-go/morango/stage"
 )
 
-// The statements, for the test of their plans.
-const (
-	MakeClaims    = makeClaims
-	FillRecords   = fillRecords
-	FillBuffer    = fillBuffer
-	FillHistories = fillHistories
-)
-
-// JoinBy is Join with lists of at most so many ids; less than 0 allows none.
-func JoinBy(ctx context.Context, tx *db.Tx, job Job, listed int64) (int64, error) {
-	return join(ctx, tx, job, listed)
+// RunBy is Run with pages of at most so many rows.
+func RunBy(ctx context.Context, env stage.Env, job Job, rows int) (records int64, err error) {
+	f := filling{env: env, job: job, rows: rows}
+	return f.run(ctx)
 }

@@ -6,156 +6,170 @@
 package queue
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
-	"strings"
-	"unicode/utf8"
+	"slices"
 
 	"github.com/morango-go/morango/buffer"
 	"github.com/morango-go/morango/counter"
 	"github.com/morango-go/morango/db"
 	"github.com/morango-go/morango/partition"
+	"github.com/morango-go/morango/record"
+	"github.com/morango-go/morango/session"
 	"github.com/morango-go/morango/stage"
-	"github.com/morango-go/morango/store"
+	"github.com/morango-go/morango/store/lacking"
 )
 
-// Job says what to queue. Receiver is the receiver's claim, expanded to the prefixes
-// of the filter; empty means that it has nothing. The zero Filter stands for
-// everything.
+// Job says what to queue, of the profile of the environment. Receiver is the receiver's claim,
+// expanded to the prefixes of the filter; empty means that it has nothing. The zero Filter stands
+// for everything.
 type Job struct {
 	TransferSession string
-	Profile         string
 	Filter          partition.Filter
 	Receiver        counter.ByPartition
+	// Sift says which records can be sent, and which no receiver would take: those are
+	// counted as left out. Nil is all can.
+	Sift func([]record.Record) (sound []record.Record, left []session.Omitted)
 }
 
-// Run fills the session's buffer and returns the number of records in it. It is one
-// transaction; run again, it starts from an empty buffer.
+// A buffer is filled in parts of so many pages, so that nobody who wants to write waits for more.
+const (
+	pageRows  = 500
+	partPages = 4
+)
+
+// errQueued says that the session's stage is complete.
+var errQueued = errors.New("everything is queued")
+
+// Run fills the session's buffer in transactions of bounded length, each of which also notes how
+// far it is, so that whoever runs it again goes on there. It returns the number of records in the buffer,
+// which is that of session.Transfer.Queued unless others fill it too.
 //
 // What our own FSIC says plays no part: a version that we hold without claiming it
 // has to travel too, or it hides an older one that the receiver then claims.
+//
+// Two processes can run it for one session. Each puts all that it reads into the buffer unless it is there,
+// so that is complete when the first of them ends; the other then finds the stage complete, and stops.
+// Versions that are saved meanwhile may travel or not: the claim that goes with the transfer is older.
 func Run(ctx context.Context, env stage.Env, job Job) (records int64, err error) {
-	env.Emit(event(job, stage.Started, 0))
-	err = env.DB.Write(ctx, func(tx *db.Tx) error {
-		records, err = Join(ctx, tx, job)
+	f := filling{env: env, job: job, rows: pageRows}
+	return f.run(ctx)
+}
+
+// filling is a run.
+type filling struct {
+	env     stage.Env
+	job     Job
+	rows    int // of a page, at most
+	pages   int // read, and not in the buffer yet
+	records []record.Record
+	after   string // cursor of the last of them
+	done    int64  // how many records are in the buffer
+}
+
+func (f *filling) run(ctx context.Context) (records int64, err error) {
+	f.env.Emit(f.event(stage.Started, 0))
+	var t session.Transfer
+	err = f.env.DB.Read(ctx, func(tx *db.Tx) (err error) {
+		t, err = f.look(ctx, tx)
 		return err
 	})
-	if err != nil {
-		return 0, fmt.Errorf("queue transfer session %s: %w", job.TransferSession, err)
+	if err == nil {
+		err = f.fill(ctx, t.Queued().After)
 	}
-	env.Emit(event(job, stage.Completed, records))
-	return records, nil
+	if err != nil && !errors.Is(err, errQueued) {
+		return 0, fmt.Errorf("queue transfer session %s: %w", f.job.TransferSession, err)
+	}
+	f.env.Emit(f.event(stage.Completed, f.done))
+	return f.done, nil
 }
 
-// Join is Run inside the caller's transaction, of which it must be the first step.
-func Join(ctx context.Context, tx *db.Tx, job Job) (records int64, err error) {
-	return join(ctx, tx, job, maxListed)
+// look returns the session, and notes how much its buffer has. errQueued when that is all: the stage is complete, or
+// will be when a hook has had its say. Then a peer may count on the buffer as it is.
+func (f *filling) look(ctx context.Context, tx *db.Tx) (session.Transfer, error) {
+	t, err := session.ActiveTransfer(ctx, tx, f.job.TransferSession)
+	f.done = t.Queued().Records
+	if err == nil && (stage.Reached(t, stage.Queuing) || t.RecordsTotal != nil) {
+		err = errQueued
+	}
+	return t, err
 }
 
-// maxListed is up to how many records a list of their ids is made.
-const maxListed = 20_000
-
-func join(ctx context.Context, tx *db.Tx, job Job, listed int64) (records int64, err error) {
-	if err := tx.Lock(ctx, job.Filter, true); err != nil {
-		return 0, err
+// fill reads what the receiver lacks, after a cursor.
+func (f *filling) fill(ctx context.Context, after string) error {
+	from := lacking.Job{Profile: f.env.Profile, Filter: f.job.Filter, Receiver: f.job.Receiver, After: after}
+	page := func(p lacking.Page) error { return f.page(ctx, p) }
+	err := lacking.Pages(ctx, f.env.DB, from, f.rows, page)
+	if from.After != "" && errors.Is(err, lacking.ErrCursor) { // another version of the program has begun
+		from.After = ""
+		err = lacking.Pages(ctx, f.env.DB, from, f.rows, page)
 	}
-	if err := buffer.Drop(ctx, tx, job.TransferSession); err != nil {
-		return 0, err
-	}
-	lacking := store.Lacking{Profile: job.Profile, Filter: job.Filter, Receiver: job.Receiver}
-	ids, found, err := lacking.Find(ctx, tx, listed, listed)
-	if err != nil || found && len(ids) == 0 {
-		return 0, err
-	}
-	if found {
-		records, err = tx.Exec(ctx, fillRecords+`s.id IN `+tx.IDs(2), job.TransferSession, db.JSONList(ids))
-	} else {
-		records, err = fillUnclaimed(ctx, tx, job)
-	}
-	if err != nil {
-		return 0, fmt.Errorf("copy records into the buffer: %w", err)
-	}
-	if _, err := tx.Exec(ctx, fillHistories, job.TransferSession); err != nil {
-		return 0, fmt.Errorf("copy record max counters into the buffer: %w", err)
-	}
-	return records, nil
+	return err
 }
 
-// fillUnclaimed compares each record of the filter with the receiver's claims.
-func fillUnclaimed(ctx context.Context, tx *db.Tx, job Job) (records int64, err error) {
-	if err := loadClaims(ctx, tx, job.Receiver); err != nil {
-		return 0, fmt.Errorf("lay out the receiver's claims: %w", err)
+// page takes a page, and puts all that it has into the buffer when that is worth a transaction.
+func (f *filling) page(ctx context.Context, p lacking.Page) error {
+	f.records, f.after = append(f.records, p.Records...), p.After
+	if f.pages++; f.pages < partPages && !p.Last {
+		return nil
 	}
-	condition, args := tx.PrefixCond("s.partition", job.Filter, 3)
-	args = append([]any{job.TransferSession, job.Profile}, args...)
-	if records, err = tx.Exec(ctx, strings.Replace(fillBuffer, "(FILTER)", condition, 1), args...); err != nil {
-		return 0, err
+	records := f.records
+	f.pages, f.records = 0, nil
+	if len(records) == 0 {
+		return nil
 	}
-	if _, err := tx.Exec(ctx, `DROP TABLE morango_queue_claim`); err != nil {
-		return 0, fmt.Errorf("clear the receiver's claims away: %w", err)
-	}
-	return records, nil
+	return f.put(ctx, once(records))
 }
 
-func event(job Job, status stage.Status, records int64) stage.Event {
-	return stage.Event{
-		TransferSession: job.TransferSession, Stage: stage.Queuing, Status: status,
-		Done: records, Total: records,
-	}
+// once leaves one of the records with the same id, and puts them into the order of ids, which is that of
+// the buffer. That a record comes twice is rare: a page can show a row that has moved since the one before.
+func once(records []record.Record) []record.Record {
+	slices.SortFunc(records, func(a, b record.Record) int { return cmp.Compare(a.ID, b.ID) })
+	return slices.CompactFunc(records, func(a, b record.Record) bool { return a.ID == b.ID })
 }
 
-// makeClaims takes the columns' types from the tables, whatever they are there.
-const makeClaims = `CREATE TEMPORARY TABLE morango_queue_claim AS
-	SELECT last_saved_instance AS instance_id, last_saved_counter AS counter,
-		partition AS prefix, last_saved_counter AS length
-	FROM morango_store WHERE FALSE`
-
-// loadClaims puts the receiver's claims where a statement can look them up by
-// instance, however many there are.
-func loadClaims(ctx context.Context, tx *db.Tx, claims counter.ByPartition) error {
-	for _, query := range []string{
-		makeClaims,
-		`CREATE INDEX morango_queue_claim_instance ON morango_queue_claim (instance_id, counter)`,
-	} {
-		if _, err := tx.Exec(ctx, query); err != nil {
+// put puts records into the buffer, and notes how far it is.
+func (f *filling) put(ctx context.Context, records []record.Record) error {
+	var left []session.Omitted
+	if f.job.Sift != nil {
+		records, left = f.job.Sift(records)
+	}
+	err := f.env.DB.WritePart(ctx, f.job.TransferSession, func(tx *db.Tx) error {
+		// Whoever else fills this buffer now waits here, and does not run into what this one puts into it.
+		if err := session.Touch(ctx, tx, f.job.TransferSession, f.env.Now()); err != nil {
 			return err
 		}
-	}
-	claim, err := tx.Prepare(ctx, `INSERT INTO morango_queue_claim (instance_id, counter, prefix, length)
-		VALUES ($1, $2, $3, $4)`)
-	if err != nil {
-		return err
-	}
-	defer claim.Close()
-	for prefix, counters := range claims {
-		length := utf8.RuneCountInString(prefix)
-		for instance, n := range counters {
-			if _, err := claim.ExecContext(ctx, instance, n, prefix, length); err != nil {
-				return err
-			}
+		t, err := f.look(ctx, tx)
+		if err != nil {
+			return err
 		}
+		added, err := buffer.Add(ctx, tx, t.ID, records)
+		if err != nil {
+			return err
+		}
+		before, was := t, t.Queued()
+		f.done = was.Records + added
+		err = t.SetQueued(session.Queued{After: max(was.After, f.after), Records: f.done})
+		if err == nil && len(left) > 0 {
+			err = t.ChangeLeftOut(func(all *session.LeftOut) error {
+				all.Unsent.Note(left)
+				return nil
+			})
+		}
+		if err != nil {
+			return err
+		}
+		return session.Write(ctx, tx, before, &t, f.env.Now())
+	})
+	if err == nil {
+		f.env.Emit(f.event(stage.Started, 0))
 	}
-	return nil
+	return err
 }
 
-// fillRecords copies records.
-const fillRecords = `INSERT INTO morango_buffer (transfer_session_id, model_uuid, profile, model_name, partition,
-		source_id, serialized, conflicting_serialized_data, _self_ref_fk, deleted, hard_deleted,
-		last_saved_instance, last_saved_counter)
-	SELECT $1, s.id, s.profile, s.model_name, s.partition, s.source_id, s.serialized,
-		s.conflicting_serialized_data, s._self_ref_fk, s.deleted, s.hard_deleted,
-		s.last_saved_instance, s.last_saved_counter
-	FROM morango_store s
-	WHERE `
-
-// fillBuffer copies what the receiver does not claim. Counters begin at 1: nobody
-// claims 0, and no engine saves a row with it.
-const fillBuffer = fillRecords + `s.profile = $2 AND s.last_saved_counter > 0 AND (FILTER) AND NOT EXISTS (
-		SELECT 1 FROM morango_queue_claim c
-		WHERE c.instance_id = s.last_saved_instance AND c.counter >= s.last_saved_counter
-			AND substr(s.partition, 1, c.length) = c.prefix)`
-
-const fillHistories = `INSERT INTO morango_recordmaxcounterbuffer (transfer_session_id, model_uuid, instance_id, counter)
-	SELECT $1, r.store_model_id, r.instance_id, r.counter
-	FROM morango_buffer b CROSS JOIN morango_recordmaxcounter r
-	WHERE b.transfer_session_id = $1 AND r.store_model_id = b.model_uuid`
+// event says how far the stage is. A total of 0 is not known.
+func (f *filling) event(status stage.Status, total int64) stage.Event {
+	return stage.Event{TransferSession: f.job.TransferSession, Stage: stage.Queuing, Status: status, Done: f.done, Total: total}
+}

@@ -5,7 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
+	"slices"
 	"testing"
 
 	"github.com/morango-go/morango/buffer"
@@ -14,6 +14,8 @@ import (
 	"github.com/morango-go/morango/db/dbtest"
 	"github.com/morango-go/morango/internal/conformance/tables"
 	"github.com/morango-go/morango/partition"
+	"github.com/morango-go/morango/record"
+	sessions "github.com/morango-go/morango/session"
 	"github.com/morango-go/morango/stage"
 	"github.com/morango-go/morango/stage/queue"
 )
@@ -60,12 +62,34 @@ func count(t *testing.T, d *db.DB, session string) (n int64) {
 }
 
 var job = queue.Job{
-	TransferSession: session, Profile: "facilitydata", Filter: partition.Of("p"),
+	TransferSession: session, Filter: partition.Of("p"),
 	Receiver: counter.ByPartition{"p:1": {id("a", 1): 15}},
 }
 
-// Run again, queue starts from an empty buffer, and leaves other sessions alone.
-func TestQueueStartsAnew(t *testing.T) {
+// filled asserts that the session's buffer has so many records, each with its history, and that it is
+// noted how many.
+func filled(t *testing.T, d *db.DB, session string, want int64) {
+	t.Helper()
+	if n := count(t, d, session); n != want {
+		t.Errorf("%d records in the buffer of %s, want %d", n, session, want)
+	}
+	tables.Write(t, d, func(tx *db.Tx) error {
+		row, err := sessions.GetTransfer(t.Context(), tx, session)
+		if n := row.Queued().Records; n != want {
+			t.Errorf("%d records are noted, want %d", n, want)
+		}
+		page, pageErr := buffer.Page(t.Context(), tx, session, "", int(want))
+		for _, r := range page {
+			if r.History[r.Version.Instance] != r.Version.Counter {
+				t.Errorf("record %s is queued in version %v with history %v", r.ID, r.Version, r.History)
+			}
+		}
+		return errors.Join(err, pageErr)
+	})
+}
+
+// Run again, queue adds nothing, and it leaves other sessions alone.
+func TestQueueAgain(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		env := fill(t, d, 30)
 		everything := job
@@ -75,16 +99,135 @@ func TestQueueStartsAnew(t *testing.T) {
 			want int64
 		}{{everything, 30}, {job, 28}, {job, 28}} { // c1 and c11 are claimed
 			n, err := queue.Run(t.Context(), env, step.job)
-			if err != nil {
+			if err != nil || n != step.want {
+				t.Fatalf("%d records queued, want %d: %v", n, step.want, err)
+			}
+			filled(t, d, step.job.TransferSession, step.want)
+		}
+		filled(t, d, other, 30)
+	})
+}
+
+// A long job is done in parts. Interrupted after any of them it goes on there, and each record that no
+// receiver would take is counted once.
+func TestQueueGoesOn(t *testing.T) {
+	const rows = 500
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		env := fill(t, d, rows)
+		sifted := job
+		sifted.Sift = func(all []record.Record) (sound []record.Record, left []sessions.Omitted) {
+			for _, r := range all {
+				if r.Version.Counter%100 == 7 {
+					left = append(left, sessions.Omitted{ID: r.ID, Model: r.Model, Reason: "unsound", Version: r.Version})
+				} else {
+					sound = append(sound, r)
+				}
+			}
+			return sound, left
+		}
+		var parts []int64
+		for ended := false; !ended; {
+			ctx, stop := context.WithCancel(t.Context())
+			env.Events = func(ev stage.Event) {
+				if ev.Status == stage.Started && ev.Done > 0 {
+					parts = append(parts, ev.Done)
+					stop()
+				}
+			}
+			n, err := queue.RunBy(ctx, env, sifted, 25)
+			stop()
+			if len(parts) > rows {
+				t.Fatalf("it begins again and again: %v", parts[:10])
+			}
+			if ended = err == nil; ended && n != rows-2-5 {
+				t.Errorf("%d records queued, want %d", n, rows-2-5)
+			} else if !ended && !errors.Is(err, context.Canceled) {
 				t.Fatal(err)
 			}
-			if n != step.want || count(t, d, step.job.TransferSession) != step.want {
-				t.Errorf("%d records queued, want %d", n, step.want)
+		}
+		if len(parts) < 2 || !slices.IsSorted(parts) {
+			t.Errorf("the buffer had %v records after its parts", parts)
+		}
+		filled(t, d, session, rows-2-5)
+		tables.Write(t, d, func(tx *db.Tx) error {
+			row, err := sessions.GetTransfer(t.Context(), tx, session)
+			if left := row.LeftOut().Unsent; left.Total != 5 {
+				t.Errorf("%d records are left out, want 5", left.Total)
+			}
+			return err
+		})
+	})
+}
+
+// What another version of the program has noted is no reason to stop.
+func TestQueueAfterAnotherVersion(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		env := fill(t, d, 30)
+		if _, err := queue.Run(t.Context(), env, job); err != nil {
+			t.Fatal(err)
+		}
+		tables.Write(t, d, func(tx *db.Tx) error {
+			row, err := sessions.GetTransfer(t.Context(), tx, session)
+			before := row
+			err = errors.Join(err, row.SetQueued(sessions.Queued{After: "not ours", Records: row.Queued().Records}))
+			return errors.Join(err, sessions.Write(t.Context(), tx, before, &row, env.Now()))
+		})
+		if _, err := queue.Run(t.Context(), env, job); err != nil {
+			t.Fatal(err)
+		}
+		filled(t, d, session, 28)
+	})
+}
+
+// Two processes of one database fill one buffer, and others write. When the first of them ends, the buffer is
+// complete, and then it does not change any more.
+func TestTwoQueueAtOnce(t *testing.T) {
+	const rows = 600
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		env := fill(t, d, rows)
+		ctx, stop := context.WithCancel(t.Context())
+		saving, atOnce := make(chan error, 1), make(chan error, 2)
+		go func() {
+			var err error
+			for i := 0; err == nil && ctx.Err() == nil; i++ {
+				err = d.Write(t.Context(), func(tx *db.Tx) error {
+					return errors.Join(save(t.Context(), tx, rows+i), create(t.Context(), tx, rows+i))
+				})
+			}
+			saving <- err
+		}()
+		for range cap(atOnce) {
+			go func() {
+				row := sessions.Transfer{ID: session}
+				_, err := queue.RunBy(t.Context(), env, job, 10)
+				if err == nil {
+					_, err = env.Complete(t.Context(), &row, stage.Queuing, nil, func(_ *db.Tx, row *sessions.Transfer) error {
+						n := row.Queued().Records
+						row.RecordsTotal = &n
+						return nil
+					})
+				}
+				if err == nil && *row.RecordsTotal < rows-2 {
+					err = fmt.Errorf("of %d records %d are queued", rows-2, *row.RecordsTotal)
+				}
+				filled(t, d, session, *row.RecordsTotal)
+				atOnce <- err
+			}()
+		}
+		for range cap(atOnce) {
+			if err := <-atOnce; err != nil {
+				t.Error(err)
 			}
 		}
-		if n := count(t, d, other); n != 30 {
-			t.Errorf("%d records left to the other session, want 30", n)
+		stop()
+		if err := <-saving; err != nil {
+			t.Error(err)
 		}
+		before := count(t, d, session)
+		if n, err := queue.Run(t.Context(), env, job); err != nil || n != before {
+			t.Errorf("%d records queued when the stage is complete with %d: %v", n, before, err)
+		}
+		filled(t, d, session, before)
 	})
 }
 
@@ -107,36 +250,6 @@ func TestQueueTakesManyClaims(t *testing.T) {
 	})
 }
 
-// When queue cannot finish, the buffer is as it was.
-func TestQueueIsAllOrNothing(t *testing.T) {
-	dbtest.Each(t, func(t *testing.T, d *db.DB) {
-		env := fill(t, d, 10)
-		if _, err := queue.Run(t.Context(), env, job); err != nil {
-			t.Fatal(err)
-		}
-		ended := errors.New("ended")
-		err := d.Write(t.Context(), func(tx *db.Tx) error {
-			again := job
-			again.Filter = partition.Of("p:3")
-			if n, err := queue.Join(t.Context(), tx, again); err != nil || n != 1 {
-				t.Errorf("%d records queued, want 1; %v", n, err)
-			}
-			return ended
-		})
-		if !errors.Is(err, ended) {
-			t.Fatal(err)
-		}
-		cancelled, cancel := context.WithCancel(t.Context())
-		cancel()
-		if _, err := queue.Run(cancelled, env, job); !errors.Is(err, context.Canceled) {
-			t.Errorf("with a cancelled context: %v", err)
-		}
-		if n := count(t, d, session); n != 9 {
-			t.Errorf("%d records in the buffer, want the 9 from before", n)
-		}
-	})
-}
-
 // What a transaction that commits while queue runs has saved is either queued with
 // its history or not at all.
 func TestQueueBesideAWriter(t *testing.T) {
@@ -146,26 +259,18 @@ func TestQueueBesideAWriter(t *testing.T) {
 		go func() {
 			var err error
 			for i := 0; err == nil && i < 20; i++ {
-				err = d.Write(t.Context(), func(tx *db.Tx) error { return save(t.Context(), tx, i) })
+				err = d.Write(t.Context(), func(tx *db.Tx) error { return save(t.Context(), tx, 1000+i) })
 			}
 			done <- err
 		}()
-		for range 10 {
-			if _, err := queue.Run(t.Context(), env, job); err != nil {
+		for n := range 10 {
+			one := job
+			one.TransferSession = id("5e", n)
+			tables.Sessions(t, d, one.TransferSession)
+			if _, err := queue.Run(t.Context(), env, one); err != nil {
 				t.Fatal(err)
 			}
-			histories := map[any]map[any]any{}
-			for _, h := range tables.Dump(t, d, "rmcb") {
-				if histories[h["model_uuid"]] == nil {
-					histories[h["model_uuid"]] = map[any]any{}
-				}
-				histories[h["model_uuid"]][h["instance_id"]] = h["counter"]
-			}
-			for _, b := range tables.Dump(t, d, "buffer") {
-				if n := histories[b["model_uuid"]][b["last_saved_instance"]]; n != b["last_saved_counter"] {
-					t.Fatalf("record %v is queued in version %v with history up to %v", b["model_uuid"], b["last_saved_counter"], n)
-				}
-			}
+			filled(t, d, one.TransferSession, 198)
 		}
 		if err := <-done; err != nil {
 			t.Fatal(err)
@@ -173,8 +278,25 @@ func TestQueueBesideAWriter(t *testing.T) {
 	})
 }
 
+// create makes a record that lies behind those that are there, and before some.
+func create(ctx context.Context, tx *db.Tx, at int) error {
+	for _, query := range []string{
+		`INSERT INTO morango_store (id, profile, model_name, partition, source_id, serialized, conflicting_serialized_data, _self_ref_fk,
+			deleted, hard_deleted, dirty_bit, deserialization_error, last_saved_instance, last_saved_counter)
+			SELECT $1, profile, model_name, partition, source_id, serialized, conflicting_serialized_data, _self_ref_fk,
+			deleted, hard_deleted, dirty_bit, deserialization_error, last_saved_instance, $2 FROM morango_store WHERE id = $3`,
+		`INSERT INTO morango_recordmaxcounter (store_model_id, instance_id, counter)
+			SELECT $1, instance_id, $2 FROM morango_recordmaxcounter WHERE store_model_id = $3`,
+	} {
+		if _, err := tx.Exec(ctx, query, id(fmt.Sprint(at%10), at), at, id("c", 9)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // save gives some records a new version.
-func save(ctx context.Context, tx *db.Tx, round int) error {
+func save(ctx context.Context, tx *db.Tx, at int) error {
 	if err := tx.Lock(ctx, partition.Of("p"), false); err != nil {
 		return err
 	}
@@ -183,51 +305,9 @@ func save(ctx context.Context, tx *db.Tx, round int) error {
 		`UPDATE morango_recordmaxcounter SET counter = $1 WHERE store_model_id IN (
 			SELECT id FROM morango_store WHERE partition = 'p:3')`,
 	} {
-		if _, err := tx.Exec(ctx, query, 1000+round); err != nil {
+		if _, err := tx.Exec(ctx, query, at); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// A narrow filter must be served by the index on the partition, a list by that of ids, and
-// claims and histories be looked up, not scanned.
-func TestPlans(t *testing.T) {
-	dbtest.SQLite(t, func(t *testing.T, d *db.DB) {
-		err := d.Write(t.Context(), func(tx *db.Tx) error {
-			for _, query := range []string{queue.MakeClaims, `CREATE INDEX morango_queue_claim_instance ON morango_queue_claim (instance_id, counter)`} {
-				if _, err := tx.Exec(t.Context(), query); err != nil {
-					return err
-				}
-			}
-			condition, args := tx.PrefixCond("s.partition", partition.Of("p:1"), 3)
-			fill := strings.Replace(queue.FillBuffer, "(FILTER)", condition, 1)
-			plan := dbtest.Plan(t, tx, fill, append([]any{session, "facilitydata"}, args...)...)
-			wantLine(t, plan, "SEARCH s USING INDEX", "(partition>? AND partition<?)")
-			wantLine(t, plan, "SEARCH c USING INDEX", "(instance_id=? AND counter>?)")
-			plan = dbtest.Plan(t, tx, queue.FillRecords+`s.id IN `+tx.IDs(2), session, db.JSONList([]string{id("c", 1)}))
-			wantLine(t, plan, "SEARCH s USING INDEX", "(id=?)")
-			plan = dbtest.Plan(t, tx, queue.FillHistories, session)
-			wantLine(t, plan, "SEARCH b USING", "(transfer_session_id=?)")
-			wantLine(t, plan, "SEARCH r USING", "(store_model_id=?)")
-			return nil
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-	})
-}
-
-func wantLine(t *testing.T, plan []string, parts ...string) {
-	t.Helper()
-	for _, line := range plan {
-		found := true
-		for _, part := range parts {
-			found = found && strings.Contains(line, part)
-		}
-		if found {
-			return
-		}
-	}
-	t.Errorf("no line with %q in the plan:\n%s", parts, strings.Join(plan, "\n"))
 }
