@@ -45,7 +45,10 @@ func logging() []string {
 	add("UPDATE OF extra_fields", "morango_syncsession", "json_valid(NEW.extra_fields)", "id, serialized",
 		`'cursor', NEW.id, json_extract(NEW.extra_fields, '$.morango_streams')`)
 	add("UPDATE OF active", "morango_transfersession", "NOT NEW.active", "id", `'closed', NEW.id`)
-	add("INSERT", "morango_buffer", "TRUE", "id, instance", `'buffer', NEW.model_uuid, NEW.transfer_session_id`)
+	add("INSERT", "morango_buffer", "TRUE", "id, instance, conflicting, counter",
+		`'buffer', NEW.model_uuid, NEW.transfer_session_id, NEW.last_saved_instance, NEW.last_saved_counter`)
+	add("INSERT", "morango_recordmaxcounterbuffer", "TRUE", "id, partition, instance, counter",
+		`'past', NEW.model_uuid, NEW.transfer_session_id, NEW.instance_id, NEW.counter`)
 	add("DELETE", "morango_buffer", "TRUE", "id, instance", `'unbuffer', OLD.model_uuid, OLD.transfer_session_id`)
 	for kind, table := range map[string]string{"gone": "morango_deletedmodels", "hard": "morango_harddeletedmodels"} {
 		add("INSERT", table, "TRUE", "id", `'`+kind+`', NEW.id`)

@@ -22,7 +22,10 @@ type twin struct {
 	counters   map[string]int64           // of the instances of this database
 	retired    map[string]bool            // those that another may be as well
 	texts      map[string][2]string       // by transfer: what client and server claim
-	buffers    map[string]map[string]kept // what has arrived
+	buffers    map[string]map[string]kept // what has arrived, or is to be sent
+	wanted     map[string]map[string]kept // by transfer: what the receiver lacked when its buffer was begun
+	past       map[string][]kept          // by record: the versions that the store has had
+	picked     []entry                    // histories of what the transaction puts into a buffer
 	cursors    map[string]string          // how far streams have come
 	where                                 // what runs, in the sync that has the turn
 	turns      map[*task]where            // in the others
@@ -67,7 +70,7 @@ type claim struct{ prefix, instance string }
 func newTwin(p *peer) *twin {
 	return &twin{p: p, app: map[string]appRow{}, gone: map[string]bool{}, hard: map[string]bool{}, store: map[string]kept{},
 		claims: claims{}, counters: map[string]int64{}, retired: map[string]bool{}, texts: map[string][2]string{}, buffers: map[string]map[string]kept{},
-		cursors: map[string]string{}}
+		cursors: map[string]string{}, wanted: map[string]map[string]kept{}, past: map[string][]kept{}}
 }
 
 // copy is the twin of a copied or restored database.
@@ -76,6 +79,7 @@ func (t *twin) copy(p *peer) *twin {
 	c.p, c.app, c.gone, c.hard, c.store = p, maps.Clone(t.app), maps.Clone(t.gone), maps.Clone(t.hard), maps.Clone(t.store)
 	c.claims, c.counters, c.retired = maps.Clone(t.claims), maps.Clone(t.counters), maps.Clone(t.retired)
 	c.texts, c.buffers, c.cursors = maps.Clone(t.texts), maps.Clone(t.buffers), maps.Clone(t.cursors)
+	c.wanted, c.past = maps.Clone(t.wanted), maps.Clone(t.past)
 	for id, arrived := range t.buffers {
 		c.buffers[id] = maps.Clone(arrived)
 	}

@@ -21,8 +21,8 @@ func (t *twin) hook(e morango.HookEvent) {
 	}
 	if e.Before {
 		t.stage, t.transfer, t.filter = string(e.Stage), e.TransferSession, strings.Fields(e.Filter)
-		if s := t.p.w.sent[t.transfer]; t.stage == "queuing" && t.produces(s) {
-			clear(s.sent) // it starts anew
+		if s := t.p.w.sent[t.transfer]; t.stage == "queuing" && t.produces(s) && t.wanted[t.transfer] == nil {
+			t.wanted[t.transfer] = t.lacking(t.transfer)
 		}
 		return
 	}
@@ -33,7 +33,7 @@ func (t *twin) hook(e morango.HookEvent) {
 		t.claim(nil)
 	}
 	if s := t.p.w.sent[e.TransferSession]; t.stage == "queuing" && t.produces(s) && !t.travelsAsStream(e.TransferSession) {
-		t.agree("records that travel", ids(s.sent), ids(t.lacking(e.TransferSession)))
+		t.queued(e.TransferSession)
 	}
 	t.rest()
 	t.compare()
@@ -90,9 +90,11 @@ func (t *twin) commit(entries []entry) {
 	if len(all["claim"]) > 0 {
 		t.claim(all["claim"])
 	}
+	t.picked = all["past"]
 	for _, e := range entries {
 		t.take(e)
 	}
+	t.remember()
 	t.settled(all["dirty"])
 	if len(all["row"])+len(all["seen"])+len(all["claim"])+len(all["dirty"]) > 0 {
 		t.compare()
@@ -119,19 +121,14 @@ func (t *twin) take(e entry) {
 	case "buffer":
 		s := t.p.w.sent[e.instance]
 		if t.produces(s) {
-			s.sent[e.id] = t.store[e.id]
-		} else {
-			if t.buffers[e.instance] == nil {
-				t.buffers[e.instance] = map[string]kept{}
-			}
-			t.buffers[e.instance][e.id] = s.sent[e.id]
+			s.sent[e.id] = t.pick(e)
 		}
+		if t.buffers[e.instance] == nil {
+			t.buffers[e.instance] = map[string]kept{}
+		}
+		t.buffers[e.instance][e.id] = s.sent[e.id]
 	case "unbuffer":
-		if s := t.p.w.sent[e.instance]; !t.produces(s) {
-			delete(t.buffers[e.instance], e.id)
-		} else if t.stage == "queuing" {
-			delete(s.sent, e.id)
-		}
+		delete(t.buffers[e.instance], e.id)
 	}
 }
 
