@@ -4,7 +4,6 @@ package buffer
 const (
 	Histories      = histories
 	KnownHistories = knownHistories
-	PresentIDs     = presentIDs
 )
 
 // PageUpTo is Page with another bound of bytes.

@@ -38,46 +38,6 @@ func Put(ctx context.Context, tx *db.Tx, transferSessionID string, records []rec
 	return added, repeated, nil
 }
 
-// Add puts those of the records, no two with the same id, into the session's buffer of which it has no version,
-// and says how many. One that is there stays: it was as good when it was put there.
-func Add(ctx context.Context, tx *db.Tx, transferSessionID string, records []record.Record) (added int64, err error) {
-	for part := range slices.Chunk(records, atOnce) {
-		there, err := present(ctx, tx, transferSessionID, part)
-		fresh := part
-		if len(there) > 0 {
-			fresh = slices.DeleteFunc(slices.Clone(part), func(r record.Record) bool { return there[r.ID] })
-		}
-		if err == nil {
-			err = insert(ctx, tx, transferSessionID, fresh)
-		}
-		if err != nil {
-			return 0, fmt.Errorf("buffer records of transfer session %s: %w", transferSessionID, err)
-		}
-		added += int64(len(fresh))
-	}
-	return added, nil
-}
-
-const presentIDs = `SELECT model_uuid FROM morango_buffer WHERE transfer_session_id = $1 AND model_uuid IN `
-
-// present returns which of the records the session's buffer has in whatever version.
-func present(ctx context.Context, tx *db.Tx, session string, records []record.Record) (there map[string]bool, err error) {
-	rows, err := tx.Query(ctx, presentIDs+tx.IDs(2), session, db.JSONList(idsOf(records)))
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	there = map[string]bool{}
-	for rows.Next() {
-		var id db.ID
-		if err := rows.Scan(&id); err != nil {
-			return nil, err
-		}
-		there[string(id)] = true
-	}
-	return there, rows.Err()
-}
-
 func idsOf(records []record.Record) []string {
 	ids := make([]string, len(records))
 	for i, r := range records {

@@ -4,11 +4,12 @@ package session
 // session, like the cursors of streams.
 const queuedKey = "morango_queued"
 
-// Queued is how far the buffer of a transfer session has been filled: After is the cursor up to which
-// the store has been looked at, Records is how many the buffer has. The zero value is the beginning.
+// Queued is how far the buffer of a transfer session has been filled, in the order of ids. The zero value
+// is the beginning.
 type Queued struct {
-	After   string `json:"after"`
-	Records int64  `json:"records"`
+	After   string `json:"after"`        // up to which id
+	All     bool   `json:"all,omitzero"` // to the end
+	Records int64  `json:"records"`      // how many the buffer has
 }
 
 // Queued returns how far the buffer has been filled.

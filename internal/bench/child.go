@@ -30,6 +30,7 @@ type order struct {
 	Pull, Push bool
 	Delay      time.Duration
 	Rate       int64 // bytes a second
+	Buffers    bool  // to a server that knows no streams, as far as the client hears
 
 	// Of the stages alone.
 	Receiver string // database
@@ -122,7 +123,7 @@ func child(ctx context.Context, text string) error {
 	c := morango.Config{Logger: slog.New(slog.DiscardHandler)}
 	line := newLink(o.Delay, o.Rate)
 	if o.Role == "sync" {
-		c.Client = line.client()
+		c.Client = line.client(o.Buffers)
 	}
 	node, err := morango.Open(ctx, o.Database, k.profile, c)
 	if err != nil {

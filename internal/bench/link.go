@@ -2,11 +2,16 @@ package main
 
 import (
 	"context"
+	"errors"
+	"io"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/morango-go/morango/wire"
 )
 
 // link is a client's way to its server. It counts what goes over the socket and, if it
@@ -45,10 +50,37 @@ func (l *line) pass(n int) time.Time {
 	return l.free
 }
 
-// client is an HTTP client whose connections go over the link.
-func (l *link) client() *http.Client {
-	return &http.Client{Transport: &http.Transport{DialContext: l.dial, MaxIdleConnsPerHost: 4}}
+// client is an HTTP client whose connections go over the link. Where it is told to, both sides take
+// each other for peers of the reference, that know of buffers only.
+func (l *link) client(buffers bool) *http.Client {
+	way := &http.Transport{DialContext: l.dial, MaxIdleConnsPerHost: 4}
+	if buffers {
+		return &http.Client{Transport: asReference{way}}
+	}
+	return &http.Client{Transport: way}
 }
+
+// asReference hides from both sides what only MoranGo knows.
+type asReference struct{ way http.RoundTripper }
+
+// RoundTrip implements http.RoundTripper.
+func (a asReference) RoundTrip(r *http.Request) (*http.Response, error) {
+	r = r.Clone(r.Context())
+	r.Header.Set(wire.HeaderCapabilities, hidden(r.Header.Get(wire.HeaderCapabilities)))
+	answer, err := a.way.RoundTrip(r)
+	if err != nil || !strings.Contains(r.URL.Path, wire.PathInfo) {
+		return answer, err
+	}
+	body, err := io.ReadAll(answer.Body)
+	if err = errors.Join(err, answer.Body.Close()); err != nil {
+		return nil, err
+	}
+	answer.Body = io.NopCloser(strings.NewReader(hidden(string(body))))
+	return answer, nil
+}
+
+// hidden gives what only MoranGo knows names that nobody knows, as long as the old ones.
+func hidden(text string) string { return strings.ReplaceAll(text, "MORANGO_", "UNKNOWN_") }
 
 func (l *link) dial(ctx context.Context, network, address string) (net.Conn, error) {
 	raw, err := (&net.Dialer{}).DialContext(ctx, network, address)

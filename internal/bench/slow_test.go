@@ -82,7 +82,7 @@ func (l slowLine) sync(t *testing.T, w *world, hub, client string, o morango.Syn
 		if err != nil {
 			t.Fatal(err)
 		}
-		node, err := morango.Open(t.Context(), target, w.profile, morango.Config{Client: line.client(), Now: clock, Logger: slog.New(slog.DiscardHandler)})
+		node, err := morango.Open(t.Context(), target, w.profile, morango.Config{Client: line.client(false), Now: clock, Logger: slog.New(slog.DiscardHandler)})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -184,7 +184,11 @@ func (w *walk) receiverClaim(ctx context.Context) error {
 	})
 }
 
+// queue fills a buffer, with its session.
 func (w *walk) queue(ctx context.Context) (err error) {
+	if _, err = w.begin(ctx, w.from, stage.Serializing, func(context.Context, *db.Tx, session.Transfer) error { return nil }); err != nil {
+		return err
+	}
 	w.total, err = queue.Run(ctx, w.from, queue.Job{TransferSession: w.session, Filter: partition.All()})
 	return err
 }

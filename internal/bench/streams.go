@@ -70,8 +70,11 @@ const streamChunk = 1000
 
 // stream reads the stream from the file. apply may be nil.
 func (w *walk) stream(ctx context.Context, env stage.Env, apply *deserialize.Arrivals) error {
-	t, err := w.begin(ctx, env)
+	t, err := w.begin(ctx, env, stage.Queuing, session.MarkStream)
 	if err != nil {
+		return err
+	}
+	if err := w.rewind(); err != nil {
 		return err
 	}
 	unzip, err := wire.Decompress(bufio.NewReader(w.spool))
@@ -124,14 +127,17 @@ func receive(ctx context.Context, env stage.Env, t session.Transfer, c stream.Ch
 	return t, rest, err
 }
 
-// begin makes the session that the stream comes to, and goes to the stream's beginning.
-func (w *walk) begin(ctx context.Context, env stage.Env) (session.Transfer, error) {
+// begin makes a session in which a stage is complete, and does one more thing with it.
+func (w *walk) begin(ctx context.Context, env stage.Env, s stage.Stage, mark func(context.Context, *db.Tx, session.Transfer) error) (session.Transfer, error) {
 	now := env.Now()
-	t := session.Transfer{ID: w.session, SyncSessionID: w.session, Push: true, Active: true, RecordsTotal: &w.total,
-		StartTime: now, LastTime: now, Stage: string(stage.Queuing), Status: string(stage.Completed)}
+	t := session.Transfer{ID: w.session, SyncSessionID: w.session, Push: true, Active: true,
+		StartTime: now, LastTime: now, Stage: string(s), Status: string(stage.Completed)}
+	if s == stage.Queuing {
+		t.RecordsTotal = &w.total
+	}
 	err := env.DB.Write(ctx, func(tx *db.Tx) error {
 		sync := session.Sync{ID: w.session, StartTime: now, LastTime: now, Active: true, IsServer: true, Profile: env.Profile.Name}
-		return errors.Join(session.CreateSync(ctx, tx, sync), session.CreateTransfer(ctx, tx, t), session.MarkStream(ctx, tx, t))
+		return errors.Join(session.CreateSync(ctx, tx, sync), session.CreateTransfer(ctx, tx, t), mark(ctx, tx, t))
 	})
-	return t, errors.Join(err, w.rewind())
+	return t, err
 }

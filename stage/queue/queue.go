@@ -6,20 +6,20 @@
 package queue
 
 import (
-	"cmp"
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"slices"
 
-	"github.com/morango-go/morango/buffer"
 	"github.com/morango-go/morango/counter"
 	"github.com/morango-go/morango/db"
+	"github.com/morango-go/morango/ident"
 	"github.com/morango-go/morango/partition"
 	"github.com/morango-go/morango/record"
 	"github.com/morango-go/morango/session"
 	"github.com/morango-go/morango/stage"
-	"github.com/morango-go/morango/store/lacking"
+	"github.com/morango-go/morango/store"
 )
 
 // Job says what to queue, of the profile of the environment. Receiver is the receiver's claim,
@@ -29,147 +29,162 @@ type Job struct {
 	TransferSession string
 	Filter          partition.Filter
 	Receiver        counter.ByPartition
-	// Sift says which records can be sent, and which no receiver would take: those are
-	// counted as left out. Nil is all can.
+	// Sift says which records no receiver would take: those are counted as left out. Nil is none.
 	Sift func([]record.Record) (sound []record.Record, left []session.Omitted)
 }
 
-// A buffer is filled in parts of so many pages, so that nobody who wants to write waits for more.
+// How many records of the store are looked at in one transaction. On PostgreSQL nobody waits for it.
 const (
-	pageRows  = 500
-	partPages = 4
+	partRows         = 2000
+	partRowsPostgres = 20_000
+)
+
+// How long a list of the records that are to travel may be, and up to how many records
+// under a narrow filter one is made. See store.Lacking.Find.
+const (
+	maxChanged = 20_000
+	maxUnder   = 100_000
 )
 
 // errQueued says that the session's stage is complete.
 var errQueued = errors.New("everything is queued")
 
-// Run fills the session's buffer in transactions of bounded length, each of which also notes how
-// far it is, so that whoever runs it again goes on there. It returns the number of records in the buffer,
-// which is that of session.Transfer.Queued unless others fill it too.
+// Run fills the session's buffer, and returns the number of records in it. It goes through the
+// store in the order of ids, in transactions of bounded length, each of which also notes how far the buffer
+// is filled: whoever runs it again, or another process at the same time, goes on there.
 //
 // What our own FSIC says plays no part: a version that we hold without claiming it
 // has to travel too, or it hides an older one that the receiver then claims.
-//
-// Two processes can run it for one session. Each puts all that it reads into the buffer unless it is there,
-// so that is complete when the first of them ends; the other then finds the stage complete, and stops.
 // Versions that are saved meanwhile may travel or not: the claim that goes with the transfer is older.
 func Run(ctx context.Context, env stage.Env, job Job) (records int64, err error) {
-	f := filling{env: env, job: job, rows: pageRows}
+	f := filling{env: env, job: job, rows: partRows, changed: maxChanged, under: maxUnder}
+	if env.DB.Kind() == db.Postgres {
+		f.rows = partRowsPostgres
+	}
 	return f.run(ctx)
 }
 
 // filling is a run.
 type filling struct {
-	env     stage.Env
-	job     Job
-	rows    int // of a page, at most
-	pages   int // read, and not in the buffer yet
-	records []record.Record
-	after   string // cursor of the last of them
-	done    int64  // how many records are in the buffer
+	env  stage.Env
+	job  Job
+	rows int // of the store, in one transaction
+
+	changed, under int64    // how long a list may be
+	listed         bool     // there is one:
+	ids            []string // sorted
+	done           session.Queued
 }
 
 func (f *filling) run(ctx context.Context) (records int64, err error) {
 	f.env.Emit(f.event(stage.Started, 0))
-	var t session.Transfer
-	err = f.env.DB.Read(ctx, func(tx *db.Tx) (err error) {
-		t, err = f.look(ctx, tx)
-		return err
-	})
-	if err == nil {
-		err = f.fill(ctx, t.Queued().After)
+	err = f.env.DB.Read(ctx, f.look(ctx))
+	for err == nil && !f.done.All {
+		if err = f.env.DB.WritePart(ctx, f.job.TransferSession, f.part(ctx)); err == nil {
+			f.env.Emit(f.event(stage.Started, 0))
+		}
 	}
 	if err != nil && !errors.Is(err, errQueued) {
 		return 0, fmt.Errorf("queue transfer session %s: %w", f.job.TransferSession, err)
 	}
-	f.env.Emit(f.event(stage.Completed, f.done))
-	return f.done, nil
+	f.env.Emit(f.event(stage.Completed, f.done.Records))
+	return f.done.Records, nil
 }
 
-// look returns the session, and notes how much its buffer has. errQueued when that is all: the stage is complete, or
-// will be when a hook has had its say. Then a peer may count on the buffer as it is.
-func (f *filling) look(ctx context.Context, tx *db.Tx) (session.Transfer, error) {
+// look looks how far the buffer is filled, and makes a list of what is to travel where that is little.
+func (f *filling) look(ctx context.Context) func(tx *db.Tx) error {
+	return func(tx *db.Tx) error {
+		if _, err := f.open(ctx, tx); err != nil {
+			return err
+		}
+		lacking := store.Lacking{Profile: f.env.Profile.Name, Filter: f.job.Filter, Receiver: f.job.Receiver}
+		var err error
+		f.ids, f.listed, err = lacking.Find(ctx, tx, f.changed, f.under)
+		if f.listed && len(f.ids) == 0 {
+			f.done.All = true // and there is nothing to be noted
+		}
+		return err
+	}
+}
+
+// open returns the session, and sees how far its buffer is filled. errQueued when the stage is complete, or will
+// be when a hook has had its say: then a peer may count on the buffer as it is.
+func (f *filling) open(ctx context.Context, tx *db.Tx) (session.Transfer, error) {
 	t, err := session.ActiveTransfer(ctx, tx, f.job.TransferSession)
-	f.done = t.Queued().Records
+	f.done = t.Queued()
 	if err == nil && (stage.Reached(t, stage.Queuing) || t.RecordsTotal != nil) {
 		err = errQueued
 	}
 	return t, err
 }
 
-// fill reads what the receiver lacks, after a cursor.
-func (f *filling) fill(ctx context.Context, after string) error {
-	from := lacking.Job{Profile: f.env.Profile, Filter: f.job.Filter, Receiver: f.job.Receiver, After: after}
-	page := func(p lacking.Page) error { return f.page(ctx, p) }
-	err := lacking.Pages(ctx, f.env.DB, from, f.rows, page)
-	if from.After != "" && errors.Is(err, lacking.ErrCursor) { // another version of the program has begun
-		from.After = ""
-		err = lacking.Pages(ctx, f.env.DB, from, f.rows, page)
-	}
-	return err
-}
-
-// page takes a page, and puts all that it has into the buffer when that is worth a transaction.
-func (f *filling) page(ctx context.Context, p lacking.Page) error {
-	f.records, f.after = append(f.records, p.Records...), p.After
-	if f.pages++; f.pages < partPages && !p.Last {
-		return nil
-	}
-	records := f.records
-	f.pages, f.records = 0, nil
-	if len(records) == 0 {
-		return nil
-	}
-	return f.put(ctx, once(records))
-}
-
-// once leaves one of the records with the same id, and puts them into the order of ids, which is that of
-// the buffer. That a record comes twice is rare: a page can show a row that has moved since the one before.
-func once(records []record.Record) []record.Record {
-	slices.SortFunc(records, func(a, b record.Record) int { return cmp.Compare(a.ID, b.ID) })
-	return slices.CompactFunc(records, func(a, b record.Record) bool { return a.ID == b.ID })
-}
-
-// put puts records into the buffer, and notes how far it is.
-func (f *filling) put(ctx context.Context, records []record.Record) error {
-	var left []session.Omitted
-	if f.job.Sift != nil {
-		records, left = f.job.Sift(records)
-	}
-	err := f.env.DB.WritePart(ctx, f.job.TransferSession, func(tx *db.Tx) error {
-		// Whoever else fills this buffer now waits here, and does not run into what this one puts into it.
+// part fills the buffer from where it stands with what the next of the store's records has that is to travel.
+func (f *filling) part(ctx context.Context) func(tx *db.Tx) error {
+	return func(tx *db.Tx) error {
+		// Whoever else fills this buffer now waits here, and then goes on after what this one puts into it.
 		if err := session.Touch(ctx, tx, f.job.TransferSession, f.env.Now()); err != nil {
 			return err
 		}
-		t, err := f.look(ctx, tx)
+		t, err := f.open(ctx, tx)
+		if err != nil || f.done.All {
+			return err
+		}
+		before, from := t, f.done.After
+		next, err := f.next(ctx, tx, from)
 		if err != nil {
 			return err
 		}
-		added, err := buffer.Add(ctx, tx, t.ID, records)
-		if err != nil {
+		var left []session.Omitted
+		if next.Records, left, err = f.put(ctx, tx, from, next.After); err != nil {
 			return err
 		}
-		before, was := t, t.Queued()
-		f.done = was.Records + added
-		err = t.SetQueued(session.Queued{After: max(was.After, f.after), Records: f.done})
-		if err == nil && len(left) > 0 {
-			err = t.ChangeLeftOut(func(all *session.LeftOut) error {
-				all.Unsent.Note(left)
-				return nil
-			})
+		next.Records += f.done.Records
+		err = errors.Join(t.SetQueued(next), t.ChangeLeftOut(func(all *session.LeftOut) error {
+			all.Unsent.Note(left)
+			return nil
+		}))
+		if err == nil {
+			err = session.Write(ctx, tx, before, &t, f.env.Now())
 		}
-		if err != nil {
-			return err
-		}
-		return session.Write(ctx, tx, before, &t, f.env.Now())
-	})
-	if err == nil {
-		f.env.Emit(f.event(stage.Started, 0))
+		f.done = next
+		return err
 	}
-	return err
 }
 
-// event says how far the stage is. A total of 0 is not known.
+// next says up to which id the part goes, and whether that is the end.
+func (f *filling) next(ctx context.Context, tx *db.Tx, from string) (to session.Queued, err error) {
+	if f.listed {
+		at, there := slices.BinarySearch(f.ids, from)
+		if there {
+			at++
+		}
+		if rest := f.ids[at:]; len(rest) > f.rows {
+			return session.Queued{After: rest[f.rows-1]}, nil
+		}
+		return session.Queued{After: ident.Highest, All: true}, nil
+	}
+	var id db.ID
+	err = tx.QueryRow(ctx, `SELECT id FROM morango_store s WHERE `+after("s.id", 1, from)+` ORDER BY id LIMIT 1 OFFSET $2`, fromID(from), f.rows-1).Scan(&id)
+	if errors.Is(err, sql.ErrNoRows) {
+		return session.Queued{After: ident.Highest, All: true}, nil
+	}
+	return session.Queued{After: string(id)}, err
+}
+
+// after is a condition that a column is an id after another, "" at the beginning, which is a parameter: see fromID.
+func after(column string, parameter int, from string) string {
+	if from == "" {
+		return fmt.Sprintf("%s >= $%d", column, parameter)
+	}
+	return fmt.Sprintf("%s > $%d", column, parameter)
+}
+
+// fromID is an id to compare with: PostgreSQL would not compare with "".
+func fromID(from string) string { return max(from, ident.Lowest) }
+
 func (f *filling) event(status stage.Status, total int64) stage.Event {
-	return stage.Event{TransferSession: f.job.TransferSession, Stage: stage.Queuing, Status: status, Done: f.done, Total: total}
+	return stage.Event{
+		TransferSession: f.job.TransferSession, Stage: stage.Queuing, Status: status,
+		Done: f.done.Records, Total: total,
+	}
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/morango-go/morango/buffer"
@@ -108,11 +109,20 @@ func TestQueueAgain(t *testing.T) {
 	})
 }
 
+// eachWay runs a test with a list of what is to travel, and without.
+func eachWay(t *testing.T, test func(t *testing.T, d *db.DB, listed int64)) {
+	for name, listed := range map[string]int64{"listed": 10_000, "compared": -1} {
+		t.Run(name, func(t *testing.T) {
+			dbtest.Each(t, func(t *testing.T, d *db.DB) { test(t, d, listed) })
+		})
+	}
+}
+
 // A long job is done in parts. Interrupted after any of them it goes on there, and each record that no
 // receiver would take is counted once.
 func TestQueueGoesOn(t *testing.T) {
 	const rows = 500
-	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+	eachWay(t, func(t *testing.T, d *db.DB, listed int64) {
 		env := fill(t, d, rows)
 		sifted := job
 		sifted.Sift = func(all []record.Record) (sound []record.Record, left []sessions.Omitted) {
@@ -134,7 +144,7 @@ func TestQueueGoesOn(t *testing.T) {
 					stop()
 				}
 			}
-			n, err := queue.RunBy(ctx, env, sifted, 25)
+			n, err := queue.RunBy(ctx, env, sifted, 100, listed)
 			stop()
 			if len(parts) > rows {
 				t.Fatalf("it begins again and again: %v", parts[:10])
@@ -159,31 +169,11 @@ func TestQueueGoesOn(t *testing.T) {
 	})
 }
 
-// What another version of the program has noted is no reason to stop.
-func TestQueueAfterAnotherVersion(t *testing.T) {
-	dbtest.Each(t, func(t *testing.T, d *db.DB) {
-		env := fill(t, d, 30)
-		if _, err := queue.Run(t.Context(), env, job); err != nil {
-			t.Fatal(err)
-		}
-		tables.Write(t, d, func(tx *db.Tx) error {
-			row, err := sessions.GetTransfer(t.Context(), tx, session)
-			before := row
-			err = errors.Join(err, row.SetQueued(sessions.Queued{After: "not ours", Records: row.Queued().Records}))
-			return errors.Join(err, sessions.Write(t.Context(), tx, before, &row, env.Now()))
-		})
-		if _, err := queue.Run(t.Context(), env, job); err != nil {
-			t.Fatal(err)
-		}
-		filled(t, d, session, 28)
-	})
-}
-
-// Two processes of one database fill one buffer, and others write. When the first of them ends, the buffer is
-// complete, and then it does not change any more.
+// Two processes of one database fill one buffer, and others write. When one of them finds that it ends, the
+// buffer is complete, and then it does not change any more.
 func TestTwoQueueAtOnce(t *testing.T) {
 	const rows = 600
-	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+	eachWay(t, func(t *testing.T, d *db.DB, listed int64) {
 		env := fill(t, d, rows)
 		ctx, stop := context.WithCancel(t.Context())
 		saving, atOnce := make(chan error, 1), make(chan error, 2)
@@ -199,7 +189,7 @@ func TestTwoQueueAtOnce(t *testing.T) {
 		for range cap(atOnce) {
 			go func() {
 				row := sessions.Transfer{ID: session}
-				_, err := queue.RunBy(t.Context(), env, job, 10)
+				_, err := queue.RunBy(t.Context(), env, job, 50, listed)
 				if err == nil {
 					_, err = env.Complete(t.Context(), &row, stage.Queuing, nil, func(_ *db.Tx, row *sessions.Transfer) error {
 						n := row.Queued().Records
@@ -310,4 +300,46 @@ func save(ctx context.Context, tx *db.Tx, at int) error {
 		}
 	}
 	return nil
+}
+
+// A part must be read by its range of ids and no other index, a list by that of ids, and
+// claims and histories be looked up, not scanned.
+func TestPlans(t *testing.T) {
+	dbtest.SQLite(t, func(t *testing.T, d *db.DB) {
+		err := d.Write(t.Context(), func(tx *db.Tx) error {
+			for _, query := range []string{queue.MakeClaims, `CREATE INDEX morango_queue_claim_instance ON morango_queue_claim (instance_id, counter)`} {
+				if _, err := tx.Exec(t.Context(), query); err != nil {
+					return err
+				}
+			}
+			from, to := id("c", 1), id("c", 9)
+			fill, args := queue.FillRange(tx, partition.Of("p:1"))
+			plan := dbtest.Plan(t, tx, fill, append([]any{session, "facilitydata", from, to}, args...)...)
+			wantLine(t, plan, "SEARCH s USING INDEX", "(id>? AND id<?)")
+			wantLine(t, plan, "SEARCH c USING INDEX", "(instance_id=? AND counter>?)")
+			plan = dbtest.Plan(t, tx, queue.FillRecords+`s.id IN `+tx.IDs(2), session, db.JSONList([]string{id("c", 1)}))
+			wantLine(t, plan, "SEARCH s USING INDEX", "(id=?)")
+			plan = dbtest.Plan(t, tx, strings.Replace(queue.FillHistories, "(AFTER)", "b.model_uuid > $2", 1), session, from, to)
+			wantLine(t, plan, "SEARCH b USING", "(transfer_session_id=? AND model_uuid>? AND model_uuid<?)")
+			wantLine(t, plan, "SEARCH r USING", "(store_model_id=?)")
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+func wantLine(t *testing.T, plan []string, parts ...string) {
+	t.Helper()
+	for _, line := range plan {
+		found := true
+		for _, part := range parts {
+			found = found && strings.Contains(line, part)
+		}
+		if found {
+			return
+		}
+	}
+	t.Errorf("no line with %q in the plan:\n%s", parts, strings.Join(plan, "\n"))
 }
