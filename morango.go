@@ -80,9 +80,9 @@ type Config struct {
 	// Merge holds the program's own merge functions, by model name: one for each model
 	// whose merge rule is custom, and for no other.
 	Merge map[string]MergeFunc
-	// SerializeRows bounds how many rows are serialized in one transaction, and so what a push
-	// serializes before its records begin to leave; 0 is as many as take 50 milliseconds. With a
-	// bound the rest is serialized in turns with the sending, and not beside it.
+	// SerializeRows bounds how many rows are serialized, or queued for a peer that takes no stream, in one
+	// transaction, and so what a push serializes before its records begin to leave; 0 is as many as take
+	// 50 milliseconds. With a bound the rest is serialized in turns with the sending, and not beside it.
 	SerializeRows int
 	// Getenv finds environment variables; nil is os.Getenv. MORANGO_SYSTEM_ID and
 	// MORANGO_NODE_ID override what identifies this machine.

@@ -111,7 +111,9 @@ func (e *Engine) queue(ctx context.Context, t *session.Transfer, terms Terms) (s
 	filter := partition.Parse(t.Filter)
 	_, err = queue.Run(ctx, e.env, queue.Job{
 		TransferSession: t.ID, Filter: filter, Receiver: claim,
-		Sift: func(all []record.Record) (sound []record.Record, left []session.Omitted) { return e.unsound(all, filter) },
+		Sift: func(all []record.Record) (sound []record.Record, left []session.Omitted) {
+			return e.unsound(all, filter)
+		},
 	})
 	if err != nil {
 		return stage.Errored, err

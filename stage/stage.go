@@ -102,7 +102,7 @@ type Env struct {
 	Events  Sink
 	Hook    Hook
 	Merge   map[string]record.Func
-	// SerializeRows bounds the rows of one transaction of serialize; 0 is what can be done in
+	// SerializeRows bounds the rows of one transaction of serialize, and of queue; 0 is what can be done in
 	// db.PartTime. With a bound the stream of a push that begins before all is serialized goes on
 	// in turns with that, and not beside it, so that everything follows from the
 	// seed where a seed decides.

@@ -61,6 +61,9 @@ func Run(ctx context.Context, env stage.Env, job Job) (records int64, err error)
 	if env.DB.Kind() == db.Postgres {
 		f.rows = partRowsPostgres
 	}
+	if env.SerializeRows > 0 {
+		f.rows = env.SerializeRows
+	}
 	return f.run(ctx)
 }
 

@@ -151,20 +151,29 @@ type merging struct {
 	report  Report
 }
 
-// share is what part of a chunk is merged in one go on SQLite, where others may come meanwhile: about a
-// third. A chunk is as large as there was time for, so they wait for about a third of that.
+// share is what part of a chunk is merged in one go on SQLite where nobody else has the database open: about a
+// third. A chunk is as large as there was time for, so who comes meanwhile waits for about a third of that.
+// Where others have it open pages are merged one by one.
 const share = 3
+
+// together says how many records are merged in one go, at least.
+func (m *merging) together(pages []Page) int {
+	all := Chunk{Pages: pages}.Records()
+	switch {
+	case m.tx.Kind() != db.SQLite:
+		return all
+	case m.tx.PartMost() <= 2*db.PartTime:
+		return 1
+	}
+	return all / share
+}
 
 // pages merges pages, in the order in which they came, until it is time to end, and says how many.
 // On PostgreSQL, where nobody is seen to wait in the middle and each statement is a round trip, all
 // of them are merged in one go.
 func (m *merging) pages(ctx context.Context, pages []Page) (done int, err error) {
-	most := Chunk{Pages: pages}.Records()
-	if m.tx.Kind() == db.SQLite {
-		most /= share
-	}
-	for done < len(pages) {
-		n := together(pages[done:], most)
+	for least := m.together(pages); done < len(pages); {
+		n := pagesWith(pages[done:], least)
 		for _, records := range turns(Chunk{Pages: pages[done : done+n]}) {
 			one, err := mergeRecords(ctx, m.tx, m.session, records, m.merge, m.apply)
 			if err != nil {
@@ -179,8 +188,8 @@ func (m *merging) pages(ctx context.Context, pages []Page) (done int, err error)
 	return done, nil
 }
 
-// together is how many of the pages it takes to have so many records, or all.
-func together(pages []Page, records int) (n int) {
+// pagesWith is how many of the pages it takes to have so many records, or all: one at least.
+func pagesWith(pages []Page, records int) (n int) {
 	for n < len(pages) && (n == 0 || records > 0) {
 		records -= len(pages[n].Records)
 		n++

@@ -3,7 +3,7 @@
 // read of its own: nobody waits for a long one, and memory does not grow with the number of records.
 //
 // It belongs to the tables layer. It imports the words layer, db and store. On a row's path
-// it is the way out of the store: into a buffer, by queue, or into a stream.
+// it is the way out of the store into a stream; into a buffer queue copies it without reading it.
 //
 // That no record is lost rests on the sender's claim being made before the first page is read: what a page
 // shows of a record is what the claim covers, or has seen it. A record can come twice.
