@@ -38,9 +38,9 @@ type given struct {
 
 func TestConformanceQueue(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
-		env, rows := tables.Env(t, d), 3
+		env, atOnce := tables.Env(t, d), 3
 		if d.Kind() == db.Postgres { // each part waits for the disk
-			rows = 100
+			atOnce = 100
 		}
 		conformance.Run(t, "queue", func(t *conformance.T, c conformance.Case) {
 			in := read(t, c)
@@ -65,7 +65,7 @@ func TestConformanceQueue(t *testing.T) {
 			env.Profile = &profile
 			job := queue.Job{TransferSession: in.Session, Filter: in.filter, Receiver: in.receiver}
 			anew(t, d, in.Session)
-			unlisted, err := queue.RunBy(t.Context(), env, job, rows, -1)
+			unlisted, err := queue.RunBy(t.Context(), env, job, atOnce, -1)
 			if err != nil {
 				t.Fatal(err)
 			}
