@@ -44,7 +44,7 @@ const endOfSome = `SELECT model_uuid FROM morango_buffer WHERE transfer_session_
 	ORDER BY model_uuid LIMIT 1 OFFSET $3`
 
 // dropRows is how many records leave a buffer in one transaction.
-const dropRows = 5000
+const dropRows = 2000
 
 // DropInParts removes the session's buffer, in transactions of bounded length. What is left when it is
 // interrupted can be dropped by the next.

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/morango-go/morango/buffer"
 	"github.com/morango-go/morango/counter"
 	"github.com/morango-go/morango/db"
 	"github.com/morango-go/morango/ident"
@@ -133,6 +134,11 @@ func (f *filling) part(ctx context.Context) func(tx *db.Tx) error {
 			return err
 		}
 		before, from := t, f.done.After
+		if from == "" { // what an earlier version of the program, or the reference, has left
+			if err := buffer.Drop(ctx, tx, t.ID); err != nil {
+				return err
+			}
+		}
 		next, err := f.next(ctx, tx, from)
 		if err != nil {
 			return err

@@ -109,6 +109,25 @@ func TestQueueAgain(t *testing.T) {
 	})
 }
 
+// What an earlier version of the program has put into the buffer, which noted nothing, goes first.
+func TestQueueAfterEarlierVersion(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		env := fill(t, d, 30)
+		v := counter.Version{Instance: id("a", 1), Counter: 7}
+		tables.Write(t, d, func(tx *db.Tx) error {
+			_, _, err := buffer.Put(t.Context(), tx, session, []record.Record{
+				{ID: id("c", 7), Profile: "facilitydata", Model: "user", Partition: "p:7", Version: v, History: counter.Counters{v.Instance: 7}},
+				{ID: id("d", 1), Profile: "facilitydata", Model: "user", Partition: "p:1", Version: v, History: counter.Counters{v.Instance: 7}},
+			})
+			return err
+		})
+		if n, err := queue.Run(t.Context(), env, job); err != nil || n != 28 {
+			t.Errorf("%d records queued, want 28: %v", n, err)
+		}
+		filled(t, d, session, 28)
+	})
+}
+
 // eachWay runs a test with a list of what is to travel, and without.
 func eachWay(t *testing.T, test func(t *testing.T, d *db.DB, listed int64)) {
 	for name, listed := range map[string]int64{"listed": 10_000, "compared": -1} {
