@@ -309,9 +309,9 @@ func (e *Engine) apply(ctx context.Context, filter partition.Filter, came bool, 
 	return out, in, err
 }
 
-// cleanup closes the session and drops the buffer: if it is interrupted in between, Sweep does that. What a
-// settled one has carried is its total only then: a client that finds it open again reads from the total
-// whether there is anything to fetch.
+// cleanup closes the session and then drops its buffer, of which nobody can ask for a part any more, and what an
+// interrupted one has left. What a settled one has carried is its total only then: a client that finds it open
+// again reads from the total whether there is anything to fetch.
 func (e *Engine) cleanup(ctx context.Context, t *session.Transfer, terms Terms) (stage.Status, error) {
 	_, streams := t.Cursor()
 	status, err := e.env.Complete(ctx, t, stage.Cleanup, nil, func(_ *db.Tx, t *session.Transfer) error {
@@ -324,7 +324,8 @@ func (e *Engine) cleanup(ctx context.Context, t *session.Transfer, terms Terms) 
 	if err != nil || streams { // what streams has no buffer
 		return status, err
 	}
-	return status, buffer.DropInParts(ctx, e.env.DB, t.ID)
+	_, err = e.dropOrphans(ctx)
+	return status, err
 }
 
 // End ends the transfer session that t shows, of a stream that this side has pushed and of which the peer has
