@@ -61,21 +61,55 @@ func DropInParts(ctx context.Context, d *db.DB, transferSessionID string) error 
 	return nil
 }
 
+// Shorten removes most of a long buffer, in transactions of bounded length: what is left is little
+// enough for Drop. It does not touch a short one.
+func Shorten(ctx context.Context, d *db.DB, transferSessionID string) error {
+	for {
+		long := false
+		err := d.Read(ctx, func(tx *db.Tx) (err error) {
+			_, long, err = end(ctx, tx, transferSessionID, dropRows)
+			return err
+		})
+		if err != nil || !long {
+			return err
+		}
+		err = d.WritePart(ctx, transferSessionID, func(tx *db.Tx) error {
+			_, err := dropSome(ctx, tx, transferSessionID, dropRows)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// end is where the first so many records of a buffer end, and whether there are more.
+func end(ctx context.Context, tx *db.Tx, transferSessionID string, records int) (id string, more bool, err error) {
+	var found db.ID
+	err = tx.QueryRow(ctx, endOfSome, transferSessionID, ident.Lowest, records).Scan(&found)
+	if errors.Is(err, sql.ErrNoRows) {
+		return "", false, nil
+	}
+	if err != nil {
+		return "", false, fmt.Errorf("look into the buffer of transfer session %s: %w", transferSessionID, err)
+	}
+	return string(found), true, nil
+}
+
 // dropSome removes the first so many records of the session's buffer, in the order of their
 // ids, with all counters up to there, and reports whether there are more. The last call
 // removes all that is left.
 func dropSome(ctx context.Context, tx *db.Tx, transferSessionID string, records int) (more bool, err error) {
-	var end db.ID
-	err = tx.QueryRow(ctx, endOfSome, transferSessionID, ident.Lowest, records).Scan(&end)
-	if errors.Is(err, sql.ErrNoRows) {
-		return false, Drop(ctx, tx, transferSessionID)
-	}
+	to, more, err := end(ctx, tx, transferSessionID, records)
 	if err != nil {
-		return false, fmt.Errorf("look into the buffer of transfer session %s: %w", transferSessionID, err)
+		return false, err
+	}
+	if !more {
+		return false, Drop(ctx, tx, transferSessionID)
 	}
 	for _, table := range []string{"morango_recordmaxcounterbuffer", "morango_buffer"} {
 		query := "DELETE FROM " + table + " WHERE transfer_session_id = $1 AND model_uuid < $2"
-		if _, err := tx.Exec(ctx, query, transferSessionID, string(end)); err != nil {
+		if _, err := tx.Exec(ctx, query, transferSessionID, to); err != nil {
 			return false, fmt.Errorf("drop a part of the buffer of transfer session %s: %w", transferSessionID, err)
 		}
 	}

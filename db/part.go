@@ -14,8 +14,7 @@ import (
 // next part, when this process has held the database for heldBefore since the last pause. Everybody
 // who has waited for less than an eighth of a second looks once in a pause. It is longer where others have been
 // writing lately: on a busy machine they oversleep. Short transactions, and jobs that have just
-// come, go on in the pause, and make it longer by twice their time; after heldMost all pause: within that
-// eighth of a second, with the transaction that runs then.
+// come, go on in the pause, and make it longer by twice their time; after heldMost all pause.
 // Where nobody else has the database open there is no pause, and a part may take partAlone: whoever
 // opens it meanwhile waits for one part and one pause. A part that can end at any moment may take
 // partOpen, and ends when somebody comes.
@@ -26,7 +25,7 @@ const (
 	partOpen  = 600 * time.Millisecond // the same, and the part ends when that changes
 
 	heldBefore   = 20 * time.Millisecond
-	heldMost     = 90 * time.Millisecond
+	heldMost     = 150 * time.Millisecond
 	pauseIdle    = 30 * time.Millisecond
 	pauseAmong   = 45 * time.Millisecond
 	othersLately = 10 * time.Second

@@ -55,7 +55,7 @@ func (e *Engine) initializing(ctx context.Context, t session.Transfer, before bo
 	}
 	err := e.env.DB.Write(ctx, func(tx *db.Tx) error {
 		if !before {
-			if err := session.CloseTransfer(ctx, tx, t.ID, e.env.Now()); err != nil {
+			if err := abandon(ctx, tx, t.ID, e.env.Now()); err != nil {
 				return err
 			}
 		}
@@ -73,7 +73,6 @@ func (e *Engine) open(ctx context.Context, t session.Transfer, terms Terms) (ses
 		claim = ""
 	}
 	want, claimed := t, false
-	var closed []string
 	_, err := e.confirmed(ctx, func(tx *db.Tx) (session.Transfer, string, error) {
 		t = want
 		return t, claim, nil
@@ -81,7 +80,6 @@ func (e *Engine) open(ctx context.Context, t session.Transfer, terms Terms) (ses
 		if err := e.beginTelling(ctx, tx, seen); err != nil {
 			return err
 		}
-		closed = nil
 		sync, err := session.GetSync(ctx, tx, t.SyncSessionID)
 		if err != nil {
 			return err
@@ -95,10 +93,9 @@ func (e *Engine) open(ctx context.Context, t session.Transfer, terms Terms) (ses
 				t, claimed = old, false
 				return nil
 			}
-			if err := session.CloseTransfer(ctx, tx, old.ID, e.env.Now()); err != nil {
+			if err := abandon(ctx, tx, old.ID, e.env.Now()); err != nil {
 				return err
 			}
-			closed = append(closed, old.ID)
 		}
 		t.Active = true
 		t.StartTime, t.LastTime = e.env.Now(), e.env.Now()
@@ -115,22 +112,24 @@ func (e *Engine) open(ctx context.Context, t session.Transfer, terms Terms) (ses
 		}
 		return session.CreateTransfer(ctx, tx, t)
 	})
-	for _, id := range closed {
-		if err == nil {
-			err = buffer.DropInParts(ctx, e.env.DB, id)
-		}
-	}
 	if err == nil && claimed {
 		e.env.EmitStage(t)
 	}
 	return t, err
 }
 
+func abandon(ctx context.Context, tx *db.Tx, id string, now time.Time) error {
+	if err := buffer.Drop(ctx, tx, id); err != nil {
+		return err
+	}
+	return session.CloseTransfer(ctx, tx, id, now)
+}
+
 // Abandon closes a transfer session that will not go on and drops its buffer.
 func (e *Engine) Abandon(ctx context.Context, id string) error {
-	err := e.env.DB.Write(ctx, func(tx *db.Tx) error { return session.CloseTransfer(ctx, tx, id, e.env.Now()) })
+	err := buffer.Shorten(ctx, e.env.DB, id)
 	if err == nil {
-		err = buffer.DropInParts(ctx, e.env.DB, id)
+		err = e.env.DB.Write(ctx, func(tx *db.Tx) error { return abandon(ctx, tx, id, e.env.Now()) })
 	}
 	if err != nil {
 		return fmt.Errorf("close transfer session %s: %w", id, err)

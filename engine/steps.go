@@ -309,23 +309,28 @@ func (e *Engine) apply(ctx context.Context, filter partition.Filter, came bool, 
 	return out, in, err
 }
 
-// cleanup closes the session and then drops its buffer, of which nobody can ask for a part any more, and what an
-// interrupted one has left. What a settled one has carried is its total only then: a client that finds it open
-// again reads from the total whether there is anything to fetch.
+// cleanup drops the buffer and closes the session. Of a long buffer all but the last part goes before: who asks
+// for cleanup has all that is in it, and asks again when that is interrupted. What a settled one has carried is its
+// total only then: a client that finds it open again reads from the total whether there is anything to fetch.
 func (e *Engine) cleanup(ctx context.Context, t *session.Transfer, terms Terms) (stage.Status, error) {
-	_, streams := t.Cursor()
-	status, err := e.env.Complete(ctx, t, stage.Cleanup, nil, func(_ *db.Tx, t *session.Transfer) error {
+	_, streams := t.Cursor() // what streams has no buffer
+	if !streams {
+		if err := buffer.Shorten(ctx, e.env.DB, t.ID); err != nil {
+			return stage.Errored, err
+		}
+	}
+	return e.env.Complete(ctx, t, stage.Cleanup, nil, func(tx *db.Tx, t *session.Transfer) error {
+		if !streams {
+			if err := buffer.Drop(ctx, tx, t.ID); err != nil {
+				return err
+			}
+		}
 		if terms.Settled {
 			carried := t.RecordsTransferred
 			t.RecordsTotal = &carried
 		}
 		return t.Close()
 	})
-	if err != nil || streams { // what streams has no buffer
-		return status, err
-	}
-	_, err = e.dropOrphans(ctx)
-	return status, err
 }
 
 // End ends the transfer session that t shows, of a stream that this side has pushed and of which the peer has

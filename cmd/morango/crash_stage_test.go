@@ -149,10 +149,7 @@ func (c *crash) hold(t *testing.T, d doom) (release func()) {
 	if d.push {
 		push = 1
 	}
-	stages := fmt.Sprintf(`active AND push = %d AND transfer_stage IN (%s)`, push, d.noted())
-	if d.stage == stage.Cleanup { // buffers go when the session is closed
-		stages = fmt.Sprintf(`NOT active AND push = %d AND transfer_stage = 'cleanup'`, push)
-	}
+	stages := fmt.Sprintf(`push = %d AND transfer_stage IN (%s)`, push, d.noted())
 	var triggers []string
 	if d.table == "" {
 		triggers = append(triggers, fmt.Sprintf(`CREATE TRIGGER hold0 BEFORE UPDATE ON morango_transfersession
@@ -160,7 +157,7 @@ func (c *crash) hold(t *testing.T, d doom) (release func()) {
 	} else {
 		for i, event := range []string{"INSERT", "UPDATE", "DELETE"} {
 			triggers = append(triggers, fmt.Sprintf(`CREATE TRIGGER hold%d AFTER %s ON %s
-				WHEN EXISTS (SELECT 1 FROM morango_transfersession WHERE %s) BEGIN SELECT %s; END`, i, event, d.table, stages, count))
+				WHEN EXISTS (SELECT 1 FROM morango_transfersession WHERE active AND %s) BEGIN SELECT %s; END`, i, event, d.table, stages, count))
 		}
 	}
 	run := func(statements ...string) {

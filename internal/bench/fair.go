@@ -49,7 +49,7 @@ func waitsOf(all []time.Duration, idle, bound time.Duration) waits {
 	return w
 }
 
-// fair lets a client push, and one pull, all rows, and one pull them as a peer of the reference does, while others have little to do: small
+// fair lets a client push, and one pull, all rows, while others have little to do: small
 // syncs with the same server, one after another, by a learner's device and by one that
 // has everything; and an application on each side that writes a row every few
 // milliseconds.
@@ -64,15 +64,18 @@ func (b *bench) fair(ctx context.Context) ([]result, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, s := range []setting{{job: "fair pull"}, {job: "fair pull by buffers", order: order{Buffers: true}}} {
-		s.hub, s.client, s.order.Pull, s.pull, s.beside = hubFull, clientEmpty, true, b.n, b.beside(ctx)
-		pulled, err := b.sync(ctx, s)
-		if err != nil {
+	pulled, err := b.sync(ctx, setting{job: "fair pull", hub: hubFull, client: clientEmpty, order: order{Pull: true}, pull: b.n, beside: b.beside(ctx)})
+	return append(all, pulled...), err
+}
+
+// fairBuffers is fair beside a client that pulls all rows as a peer of the reference does.
+func (b *bench) fairBuffers(ctx context.Context) ([]result, error) {
+	for _, name := range []string{clientEmpty, clientUserSynced, clientSmall} {
+		if _, err := b.template(ctx, name); err != nil {
 			return nil, err
 		}
-		all = append(all, pulled...)
 	}
-	return all, nil
+	return b.sync(ctx, setting{job: "fair pull by buffers", hub: hubFull, client: clientEmpty, order: order{Pull: true, Buffers: true}, pull: b.n, beside: b.beside(ctx)})
 }
 
 // beside are those who have little to do.

@@ -43,6 +43,7 @@ func jobs() []job {
 		{name: "memory-push", run: (*bench).memoryPush, bare: true},
 		{name: "memory-pull", run: (*bench).memoryPull, bare: true},
 		{name: "fair", apply: (*bench).slow, run: (*bench).fair},
+		{name: "fair-buffers", apply: (*bench).slow, run: (*bench).fairBuffers},
 		{name: "delay", apply: (*bench).slow, run: (*bench).delay},
 		{name: "narrow", apply: (*bench).slow, run: (*bench).narrow},
 	}
