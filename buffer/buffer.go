@@ -39,81 +39,51 @@ func Drop(ctx context.Context, tx *db.Tx, transferSessionID string) error {
 	return nil
 }
 
-// endOfSome is where the first so many records of a buffer end.
-const endOfSome = `SELECT model_uuid FROM morango_buffer WHERE transfer_session_id = $1 AND model_uuid >= $2
-	ORDER BY model_uuid LIMIT 1 OFFSET $3`
-
 // dropRows is how many records leave a buffer in one transaction.
 const dropRows = 2000
 
 // DropInParts removes the session's buffer, in transactions of bounded length. What is left when it is
 // interrupted can be dropped by the next.
 func DropInParts(ctx context.Context, d *db.DB, transferSessionID string) error {
-	for more := true; more; {
-		err := d.WritePart(ctx, transferSessionID, func(tx *db.Tx) (err error) {
-			more, err = dropSome(ctx, tx, transferSessionID, dropRows)
-			return err
-		})
-		if err != nil {
-			return err
-		}
+	if err := Shorten(ctx, d, transferSessionID); err != nil {
+		return err
 	}
-	return nil
+	return d.WritePart(ctx, transferSessionID, func(tx *db.Tx) error { return Drop(ctx, tx, transferSessionID) })
 }
+
+// endOfPart is where the first so many records of a buffer end.
+const endOfPart = `SELECT model_uuid FROM morango_buffer WHERE transfer_session_id = $1 AND model_uuid >= $2
+	ORDER BY model_uuid LIMIT 1 OFFSET $3`
 
 // Shorten removes most of a long buffer, in transactions of bounded length: what is left is little
 // enough for Drop. It does not touch a short one.
 func Shorten(ctx context.Context, d *db.DB, transferSessionID string) error {
 	for {
-		long := false
-		err := d.Read(ctx, func(tx *db.Tx) (err error) {
-			_, long, err = end(ctx, tx, transferSessionID, dropRows)
-			return err
+		var end db.ID
+		err := d.Read(ctx, func(tx *db.Tx) error {
+			return tx.QueryRow(ctx, endOfPart, transferSessionID, ident.Lowest, dropRows).Scan(&end)
 		})
-		if err != nil || !long {
-			return err
+		if errors.Is(err, sql.ErrNoRows) {
+			return nil
 		}
-		err = d.WritePart(ctx, transferSessionID, func(tx *db.Tx) error {
-			_, err := dropSome(ctx, tx, transferSessionID, dropRows)
-			return err
-		})
+		if err == nil {
+			err = d.WritePart(ctx, transferSessionID, func(tx *db.Tx) error { return dropBefore(ctx, tx, transferSessionID, string(end)) })
+		}
 		if err != nil {
-			return err
+			return fmt.Errorf("shorten the buffer of transfer session %s: %w", transferSessionID, err)
 		}
 	}
 }
 
-// end is where the first so many records of a buffer end, and whether there are more.
-func end(ctx context.Context, tx *db.Tx, transferSessionID string, records int) (id string, more bool, err error) {
-	var found db.ID
-	err = tx.QueryRow(ctx, endOfSome, transferSessionID, ident.Lowest, records).Scan(&found)
-	if errors.Is(err, sql.ErrNoRows) {
-		return "", false, nil
-	}
-	if err != nil {
-		return "", false, fmt.Errorf("look into the buffer of transfer session %s: %w", transferSessionID, err)
-	}
-	return string(found), true, nil
-}
-
-// dropSome removes the first so many records of the session's buffer, in the order of their
-// ids, with all counters up to there, and reports whether there are more. The last call
-// removes all that is left.
-func dropSome(ctx context.Context, tx *db.Tx, transferSessionID string, records int) (more bool, err error) {
-	to, more, err := end(ctx, tx, transferSessionID, records)
-	if err != nil {
-		return false, err
-	}
-	if !more {
-		return false, Drop(ctx, tx, transferSessionID)
-	}
+// dropBefore removes the records with ids before one, with their counters, and counters that have no record.
+func dropBefore(ctx context.Context, tx *db.Tx, transferSessionID, id string) error {
 	for _, table := range []string{"morango_recordmaxcounterbuffer", "morango_buffer"} {
 		query := "DELETE FROM " + table + " WHERE transfer_session_id = $1 AND model_uuid < $2"
-		if _, err := tx.Exec(ctx, query, transferSessionID, to); err != nil {
-			return false, fmt.Errorf("drop a part of the buffer of transfer session %s: %w", transferSessionID, err)
+		if _, err := tx.Exec(ctx, query, transferSessionID, id); err != nil {
+			return err
 		}
 	}
-	return true, nil
+	return nil
 }
 
 const empty = `SELECT NOT EXISTS (SELECT 1 FROM morango_buffer WHERE transfer_session_id = $1)

@@ -5,8 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
-	"github.com/morango-go/morango/buffer"
 	"github.com/morango-go/morango/db"
 	"github.com/morango-go/morango/session"
 )
@@ -39,7 +39,7 @@ func (e *Engine) Limit(ctx context.Context, certificates []string, sessions int,
 // drop deletes sync sessions, open or closed. Buffers of any size go first, in parts, and in the end
 // what clients have begun meanwhile.
 func (e *Engine) drop(ctx context.Context, list []session.Used) error {
-	err := e.env.DB.Write(ctx, func(tx *db.Tx) error { return e.closeAll(ctx, tx, list, false) })
+	err := e.env.DB.Write(ctx, func(tx *db.Tx) error { return e.closeAll(ctx, tx, list, session.CloseTransfer) })
 	if err == nil {
 		_, err = e.dropOrphans(ctx)
 	}
@@ -51,24 +51,23 @@ func (e *Engine) drop(ctx context.Context, list []session.Used) error {
 		for i, one := range list {
 			ids[i] = one.ID
 		}
-		if err := e.closeAll(ctx, tx, list, true); err != nil {
+		if err := e.closeAll(ctx, tx, list, abandon); err != nil {
 			return err
 		}
 		return session.DeleteSyncs(ctx, tx, ids)
 	})
 }
 
-// closeAll closes the transfer sessions of sync sessions, and drops their buffers if it is told to.
-func (e *Engine) closeAll(ctx context.Context, tx *db.Tx, list []session.Used, drop bool) (err error) {
+// closeAll ends the open transfer sessions of sync sessions.
+func (e *Engine) closeAll(ctx context.Context, tx *db.Tx, list []session.Used,
+	end func(ctx context.Context, tx *db.Tx, id string, now time.Time) error,
+) (err error) {
 	for _, one := range list {
 		for _, push := range []bool{false, true} {
 			open, openErr := session.ActiveOfSync(ctx, tx, one.ID, push)
 			err = errors.Join(err, openErr)
 			for _, t := range open {
-				if drop {
-					err = errors.Join(err, buffer.Drop(ctx, tx, t.ID))
-				}
-				err = errors.Join(err, session.CloseTransfer(ctx, tx, t.ID, e.env.Now()))
+				err = errors.Join(err, end(ctx, tx, t.ID, e.env.Now()))
 			}
 		}
 	}

@@ -111,8 +111,9 @@ func (e *Engine) queue(ctx context.Context, t *session.Transfer, terms Terms) (s
 	filter := partition.Parse(t.Filter)
 	_, err = queue.Run(ctx, e.env, queue.Job{
 		TransferSession: t.ID, Filter: filter, Receiver: claim,
-		Sift: func(all []record.Record) (sound []record.Record, left []session.Omitted) {
-			return e.unsound(all, filter)
+		Unsound: func(page []record.Record) []session.Omitted {
+			_, left := e.unsound(page, filter)
+			return left
 		},
 	})
 	if err != nil {

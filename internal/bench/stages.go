@@ -186,7 +186,7 @@ func (w *walk) receiverClaim(ctx context.Context) error {
 
 // queue fills a buffer, with its session.
 func (w *walk) queue(ctx context.Context) (err error) {
-	if _, err = w.begin(ctx, w.from, stage.Serializing, func(context.Context, *db.Tx, session.Transfer) error { return nil }); err != nil {
+	if _, err = w.begin(ctx, w.from, stage.Serializing); err != nil {
 		return err
 	}
 	w.total, err = queue.Run(ctx, w.from, queue.Job{TransferSession: w.session, Filter: partition.All()})
@@ -238,13 +238,10 @@ func (w *walk) reference(ctx context.Context) error {
 }
 
 func (w *walk) receive(ctx context.Context) error {
-	if _, err := w.spool.Seek(0, io.SeekStart); err != nil {
+	if err := w.rewind(); err != nil {
 		return err
 	}
-	now := w.to.Now()
-	t := session.Transfer{ID: w.session, SyncSessionID: w.session, Push: true, Active: true, RecordsTotal: &w.total,
-		StartTime: now, LastTime: now, Stage: string(stage.Queuing), Status: string(stage.Completed)}
-	err := w.to.DB.Write(ctx, func(tx *db.Tx) error { return session.CreateTransfer(ctx, tx, t) })
+	t, err := w.begin(ctx, w.to, stage.Queuing)
 	for in := bufio.NewReader(w.spool); err == nil; {
 		var head [4]byte
 		if _, err := io.ReadFull(in, head[:]); errors.Is(err, io.EOF) {

@@ -70,7 +70,10 @@ const streamChunk = 1000
 
 // stream reads the stream from the file. apply may be nil.
 func (w *walk) stream(ctx context.Context, env stage.Env, apply *deserialize.Arrivals) error {
-	t, err := w.begin(ctx, env, stage.Queuing, session.MarkStream)
+	t, err := w.begin(ctx, env, stage.Queuing)
+	if err == nil {
+		err = env.DB.Write(ctx, func(tx *db.Tx) error { return session.MarkStream(ctx, tx, t) })
+	}
 	if err != nil {
 		return err
 	}
@@ -127,8 +130,8 @@ func receive(ctx context.Context, env stage.Env, t session.Transfer, c stream.Ch
 	return t, rest, err
 }
 
-// begin makes a session in which a stage is complete, and does one more thing with it.
-func (w *walk) begin(ctx context.Context, env stage.Env, s stage.Stage, mark func(context.Context, *db.Tx, session.Transfer) error) (session.Transfer, error) {
+// begin makes a session in which a stage is complete.
+func (w *walk) begin(ctx context.Context, env stage.Env, s stage.Stage) (session.Transfer, error) {
 	now := env.Now()
 	t := session.Transfer{ID: w.session, SyncSessionID: w.session, Push: true, Active: true,
 		StartTime: now, LastTime: now, Stage: string(s), Status: string(stage.Completed)}
@@ -137,7 +140,7 @@ func (w *walk) begin(ctx context.Context, env stage.Env, s stage.Stage, mark fun
 	}
 	err := env.DB.Write(ctx, func(tx *db.Tx) error {
 		sync := session.Sync{ID: w.session, StartTime: now, LastTime: now, Active: true, IsServer: true, Profile: env.Profile.Name}
-		return errors.Join(session.CreateSync(ctx, tx, sync), session.CreateTransfer(ctx, tx, t), mark(ctx, tx, t))
+		return errors.Join(session.CreateSync(ctx, tx, sync), session.CreateTransfer(ctx, tx, t))
 	})
 	return t, err
 }

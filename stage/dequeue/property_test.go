@@ -2,9 +2,7 @@ package dequeue_test
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"maps"
 	"slices"
 	"sync/atomic"
@@ -25,17 +23,6 @@ import (
 
 const session = "5e550000000000000000000000000aaa"
 
-// number makes a readable id.
-func number(kind string, n int) string { return fmt.Sprintf("%s%0*d", kind, 32-len(kind), n) }
-
-// version of one of a few instances.
-func version(t *rapid.T) counter.Version {
-	return counter.Version{
-		Instance: number("a", rapid.IntRange(1, 3).Draw(t, "instance")),
-		Counter:  int64(rapid.IntRange(1, 4).Draw(t, "counter")),
-	}
-}
-
 // drawRecord makes a version of a record, with few texts, so that equal content comes up.
 func drawRecord(t *rapid.T, id string) record.Record {
 	r := record.Record{
@@ -46,13 +33,13 @@ func drawRecord(t *rapid.T, id string) record.Record {
 		Conflicting: rapid.SampledFrom([]string{"", "", "{\"a\": 3}\n"}).Draw(t, "conflicting"),
 		Deleted:     rapid.IntRange(0, 3).Draw(t, "deleted") == 0,
 		HardDeleted: rapid.IntRange(0, 5).Draw(t, "hard-deleted") == 0,
-		Version:     version(t), History: counter.Counters{},
+		Version:     tables.DrawVersion(t), History: counter.Counters{},
 	}
 	if r.HardDeleted && rapid.Bool().Draw(t, "blank") {
 		r.Serialized, r.Conflicting = "{}", ""
 	}
 	for range rapid.IntRange(0, 3).Draw(t, "past") {
-		v := version(t)
+		v := tables.DrawVersion(t)
 		r.History[v.Instance] = max(r.History[v.Instance], v.Counter)
 	}
 	r.History[r.Version.Instance] = max(r.History[r.Version.Instance], r.Version.Counter)
@@ -78,16 +65,8 @@ func load(t testing.TB, d *db.DB, store map[string]stored, arrived []record.Reco
 			rows["rmc"] = append(rows["rmc"], tables.Row{"store_model_id": id, "instance_id": instance, "counter": n})
 		}
 	}
-	state := map[string]json.RawMessage{}
-	for name, list := range rows {
-		text, err := json.Marshal(list)
-		if err != nil {
-			t.Fatal(err)
-		}
-		state[name] = text
-	}
 	tables.Sessions(t, d, session)
-	tables.Load(t, d, 7, state)
+	tables.LoadRows(t, d, 7, rows)
 	tables.Write(t, d, func(tx *db.Tx) error {
 		_, _, err := buffer.Put(t.Context(), tx, session, arrived)
 		return err
@@ -98,7 +77,7 @@ func load(t testing.TB, d *db.DB, store map[string]stored, arrived []record.Reco
 func drawCase(t *rapid.T) (store map[string]stored, arrived []record.Record) {
 	store = map[string]stored{}
 	for n := range rapid.IntRange(1, 8).Draw(t, "records") {
-		id := number("c", n)
+		id := tables.Number("c", n)
 		inStore := rapid.IntRange(0, 4).Draw(t, "in store") > 0
 		if inStore {
 			store[id] = stored{Record: drawRecord(t, id), Dirty: rapid.Bool().Draw(t, "dirty"), Error: "old error"}
@@ -115,7 +94,7 @@ var job = dequeue.Job{
 	Sender: dequeue.Known(counter.ByPartition{"p": sent}),
 }
 
-var sent = counter.Counters{"a" + number("", 1)[1:]: 4, tables.Instance(): 99}
+var sent = counter.Counters{"a" + tables.Number("", 1)[1:]: 4, tables.Instance(): 99}
 
 // Whatever the store and the buffer hold, and however small the pages: dequeue does
 // what its definition, and record.Compare, say.
@@ -197,9 +176,9 @@ func TestEqualContentIsJoined(t *testing.T) {
 }
 
 func joinable(instance int) record.Record {
-	v := counter.Version{Instance: number("a", instance), Counter: 3}
+	v := counter.Version{Instance: tables.Number("a", instance), Counter: 3}
 	return record.Record{
-		ID: number("c", 1), Profile: "facilitydata", Model: "user", Partition: "p", SourceID: "s",
+		ID: tables.Number("c", 1), Profile: "facilitydata", Model: "user", Partition: "p", SourceID: "s",
 		Serialized: "{}", Version: v, History: counter.Counters{v.Instance: v.Counter},
 	}
 }
@@ -212,10 +191,10 @@ func TestDequeueIsAllOrNothing(t *testing.T) {
 		store, arrived := map[string]stored{}, []record.Record{}
 		for n := range 6 {
 			r := joinable(1)
-			r.ID = number("c", n)
+			r.ID = tables.Number("c", n)
 			arrived = append(arrived, r)
 			if r.Serialized = `{"mine": true}`; n < 3 {
-				r.Version = counter.Version{Instance: number("a", 2), Counter: 1}
+				r.Version = counter.Version{Instance: tables.Number("a", 2), Counter: 1}
 				r.History = counter.Counters{r.Version.Instance: 1}
 				store[r.ID] = stored{Record: r}
 			}

@@ -51,11 +51,11 @@ func conflicting(n int, fill string) (store map[string]stored, arrived []record.
 	store = map[string]stored{}
 	for i := range n {
 		r := joinable(1)
-		r.ID, r.Serialized = number("c", i), fmt.Sprintf(`{"username": "mine%s", "last_login": "2026-01-%02dT00:00:00Z"}`, fill, 1+i%20)
-		r.History[number("a", 3)] = 2
+		r.ID, r.Serialized = tables.Number("c", i), fmt.Sprintf(`{"username": "mine%s", "last_login": "2026-01-%02dT00:00:00Z"}`, fill, 1+i%20)
+		r.History[tables.Number("a", 3)] = 2
 		store[r.ID] = stored{Record: r}
-		r.Version = counter.Version{Instance: number("a", 2), Counter: 5}
-		r.History = counter.Counters{r.Version.Instance: 5, number("a", 3): 3}
+		r.Version = counter.Version{Instance: tables.Number("a", 2), Counter: 5}
+		r.History = counter.Counters{r.Version.Instance: 5, tables.Number("a", 3): 3}
 		r.Serialized = strings.Replace(r.Serialized, "mine", "theirs", 1)
 		r.Serialized = strings.Replace(r.Serialized, "2026-01-15", "2026-01-31", 1)
 		arrived = append(arrived, r)

@@ -3,7 +3,6 @@ package queue
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -31,7 +30,7 @@ func (f *filling) put(ctx context.Context, tx *db.Tx, from, to string) (added in
 	if _, err := tx.Exec(ctx, strings.Replace(fillHistories, "(AFTER)", after("b.model_uuid", 2, from), 1), f.job.TransferSession, fromID(from), to); err != nil {
 		return 0, nil, fmt.Errorf("copy record max counters into the buffer: %w", err)
 	}
-	if f.job.Sift != nil {
+	if f.job.Unsound != nil {
 		left, err = f.sift(ctx, tx, from)
 	}
 	return added - int64(len(left)), left, err
@@ -39,15 +38,8 @@ func (f *filling) put(ctx context.Context, tx *db.Tx, from, to string) (added in
 
 // fillListed copies records of the list.
 func (f *filling) fillListed(ctx context.Context, tx *db.Tx, from, to string) (added int64, err error) {
-	first, there := slices.BinarySearch(f.ids, from)
-	if there {
-		first++
-	}
-	last, there := slices.BinarySearch(f.ids, to)
-	if there {
-		last++
-	}
-	return tx.Exec(ctx, fillRecords+`s.id IN `+tx.IDs(2), f.job.TransferSession, db.JSONList(f.ids[first:last]))
+	part := f.ids[f.upTo(from):f.upTo(to)]
+	return tx.Exec(ctx, fillRecords+`s.id IN `+tx.IDs(2), f.job.TransferSession, db.JSONList(part))
 }
 
 // fillUnclaimed compares each record with the filter and the receiver's claims.
@@ -55,11 +47,7 @@ func (f *filling) fillUnclaimed(ctx context.Context, tx *db.Tx, from, to string)
 	if err := loadClaims(ctx, tx, f.job.Receiver); err != nil {
 		return 0, fmt.Errorf("lay out the receiver's claims: %w", err)
 	}
-	filter := f.job.Filter
-	if filter.IsZero() {
-		filter = partition.All()
-	}
-	query, args := fillRange(tx, filter, from)
+	query, args := fillRange(tx, f.job.Filter, from)
 	args = append([]any{f.job.TransferSession, f.env.Profile.Name, fromID(from), to}, args...)
 	if added, err = tx.Exec(ctx, query, args...); err != nil {
 		return 0, err
@@ -84,7 +72,7 @@ func (f *filling) sift(ctx context.Context, tx *db.Tx, from string) (all []sessi
 			break
 		}
 		from = page[len(page)-1].ID
-		_, left := f.job.Sift(page)
+		left := f.job.Unsound(page)
 		if len(left) == 0 {
 			continue
 		}

@@ -30,8 +30,8 @@ type Job struct {
 	TransferSession string
 	Filter          partition.Filter
 	Receiver        counter.ByPartition
-	// Sift says which records no receiver would take: those are counted as left out. Nil is none.
-	Sift func([]record.Record) (sound []record.Record, left []session.Omitted)
+	// Unsound returns those of a page of records that no receiver would take: they are counted as left out. Nil is none.
+	Unsound func([]record.Record) []session.Omitted
 }
 
 // How many records of the store are looked at in one transaction. On PostgreSQL nobody waits for it.
@@ -82,9 +82,10 @@ type filling struct {
 
 func (f *filling) run(ctx context.Context) (records int64, err error) {
 	f.env.Emit(f.event(stage.Started, 0))
-	err = f.env.DB.Read(ctx, f.look(ctx))
-	for err == nil && !f.done.All {
-		if err = f.env.DB.WritePart(ctx, f.job.TransferSession, f.part(ctx)); err == nil {
+	err = f.env.DB.Read(ctx, func(tx *db.Tx) error { return f.look(ctx, tx) })
+	for err == nil && !f.done.All() {
+		err = f.env.DB.WritePart(ctx, f.job.TransferSession, func(tx *db.Tx) error { return f.part(ctx, tx) })
+		if err == nil {
 			f.env.Emit(f.event(stage.Started, 0))
 		}
 	}
@@ -96,19 +97,17 @@ func (f *filling) run(ctx context.Context) (records int64, err error) {
 }
 
 // look looks how far the buffer is filled, and makes a list of what is to travel where that is little.
-func (f *filling) look(ctx context.Context) func(tx *db.Tx) error {
-	return func(tx *db.Tx) error {
-		if _, err := f.open(ctx, tx); err != nil {
-			return err
-		}
-		lacking := store.Lacking{Profile: f.env.Profile.Name, Filter: f.job.Filter, Receiver: f.job.Receiver}
-		var err error
-		f.ids, f.listed, err = lacking.Find(ctx, tx, f.changed, f.under)
-		if f.listed && len(f.ids) == 0 {
-			f.done.All = true // and there is nothing to be noted
-		}
+func (f *filling) look(ctx context.Context, tx *db.Tx) error {
+	if _, err := f.open(ctx, tx); err != nil {
 		return err
 	}
+	lacking := store.Lacking{Profile: f.env.Profile.Name, Filter: f.job.Filter, Receiver: f.job.Receiver}
+	var err error
+	f.ids, f.listed, err = lacking.Find(ctx, tx, f.changed, f.under)
+	if f.listed && len(f.ids) == 0 {
+		f.done.After = ident.Highest // and there is nothing to be noted
+	}
+	return err
 }
 
 // open returns the session, and sees how far its buffer is filled. errQueued when the stage is complete, or will
@@ -123,61 +122,64 @@ func (f *filling) open(ctx context.Context, tx *db.Tx) (session.Transfer, error)
 }
 
 // part fills the buffer from where it stands with what the next of the store's records has that is to travel.
-func (f *filling) part(ctx context.Context) func(tx *db.Tx) error {
-	return func(tx *db.Tx) error {
-		// Whoever else fills this buffer now waits here, and then goes on after what this one puts into it.
-		if err := session.Touch(ctx, tx, f.job.TransferSession, f.env.Now()); err != nil {
-			return err
-		}
-		t, err := f.open(ctx, tx)
-		if err != nil || f.done.All {
-			return err
-		}
-		before, from := t, f.done.After
-		if from == "" { // what an earlier version of the program, or the reference, has left
-			if err := buffer.Drop(ctx, tx, t.ID); err != nil {
-				return err
-			}
-		}
-		next, err := f.next(ctx, tx, from)
-		if err != nil {
-			return err
-		}
-		var left []session.Omitted
-		if next.Records, left, err = f.put(ctx, tx, from, next.After); err != nil {
-			return err
-		}
-		next.Records += f.done.Records
-		err = errors.Join(t.SetQueued(next), t.ChangeLeftOut(func(all *session.LeftOut) error {
-			all.Unsent.Note(left)
-			return nil
-		}))
-		if err == nil {
-			err = session.Write(ctx, tx, before, &t, f.env.Now())
-		}
-		f.done = next
+func (f *filling) part(ctx context.Context, tx *db.Tx) error {
+	// Whoever else fills this buffer now waits here, and then goes on after what this one puts into it.
+	if err := session.Touch(ctx, tx, f.job.TransferSession, f.env.Now()); err != nil {
 		return err
 	}
+	t, err := f.open(ctx, tx)
+	if err != nil || f.done.All() {
+		return err
+	}
+	before, from := t, f.done.After
+	if from == "" { // what an earlier version of the program, or the reference, has left
+		if err := buffer.Drop(ctx, tx, t.ID); err != nil {
+			return err
+		}
+	}
+	to, err := f.next(ctx, tx, from)
+	if err != nil {
+		return err
+	}
+	added, left, err := f.put(ctx, tx, from, to)
+	if err != nil {
+		return err
+	}
+	done := session.Queued{After: to, Records: f.done.Records + added}
+	err = errors.Join(t.SetQueued(done), t.ChangeLeftOut(func(all *session.LeftOut) error {
+		all.Unsent.Note(left)
+		return nil
+	}))
+	if err == nil {
+		err = session.Write(ctx, tx, before, &t, f.env.Now())
+	}
+	f.done = done
+	return err
 }
 
-// next says up to which id the part goes, and whether that is the end.
-func (f *filling) next(ctx context.Context, tx *db.Tx, from string) (to session.Queued, err error) {
+// next says up to which id the part goes: ident.Highest is the end.
+func (f *filling) next(ctx context.Context, tx *db.Tx, from string) (to string, err error) {
 	if f.listed {
-		at, there := slices.BinarySearch(f.ids, from)
-		if there {
-			at++
+		if rest := f.ids[f.upTo(from):]; len(rest) > f.rows {
+			return rest[f.rows-1], nil
 		}
-		if rest := f.ids[at:]; len(rest) > f.rows {
-			return session.Queued{After: rest[f.rows-1]}, nil
-		}
-		return session.Queued{After: ident.Highest, All: true}, nil
+		return ident.Highest, nil
 	}
 	var id db.ID
 	err = tx.QueryRow(ctx, `SELECT id FROM morango_store s WHERE `+after("s.id", 1, from)+` ORDER BY id LIMIT 1 OFFSET $2`, fromID(from), f.rows-1).Scan(&id)
 	if errors.Is(err, sql.ErrNoRows) {
-		return session.Queued{After: ident.Highest, All: true}, nil
+		return ident.Highest, nil
 	}
-	return session.Queued{After: string(id)}, err
+	return string(id), err
+}
+
+// upTo is how many ids of the list are not after one.
+func (f *filling) upTo(id string) int {
+	n, there := slices.BinarySearch(f.ids, id)
+	if there {
+		n++
+	}
+	return n
 }
 
 // after is a condition that a column is an id after another, "" at the beginning, which is a parameter: see fromID.

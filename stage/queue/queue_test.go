@@ -2,7 +2,6 @@ package queue_test
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -23,33 +22,21 @@ import (
 
 const session, other = "5e550000000000000000000000000aaa", "5e550000000000000000000000000bbb"
 
-func id(kind string, n int) string { return fmt.Sprintf("%s%0*d", kind, 32-len(kind), n) }
-
 // fill makes a store of records c1 to cn in partitions p:0 to p:9, saved by instance
 // a1 with counters 1 to n.
 func fill(t *testing.T, d *db.DB, n int) stage.Env {
 	t.Helper()
 	env := tables.Env(t, d)
 	tables.Sessions(t, d, session, other)
-	var store, rmc []tables.Row
+	var records []record.Record
 	for i := 1; i <= n; i++ {
-		store = append(store, tables.Row{
-			"id": id("c", i), "profile": "facilitydata", "model_name": "user", "partition": fmt.Sprintf("p:%d", i%10),
-			"source_id": "s", "serialized": "{}", "conflicting_serialized_data": "", "_self_ref_fk": "",
-			"deleted": false, "hard_deleted": false, "dirty_bit": false, "deserialization_error": "",
-			"last_saved_instance": id("a", 1), "last_saved_counter": i, "last_transfer_session_id": nil,
+		v := counter.Version{Instance: tables.Number("a", 1), Counter: int64(i)}
+		records = append(records, record.Record{
+			ID: tables.Number("c", i), Profile: "facilitydata", Model: "user", Partition: fmt.Sprintf("p:%d", i%10),
+			SourceID: "s", Serialized: "{}", Version: v, History: counter.Counters{v.Instance: v.Counter},
 		})
-		rmc = append(rmc, tables.Row{"store_model_id": id("c", i), "instance_id": id("a", 1), "counter": i})
 	}
-	state := map[string]json.RawMessage{}
-	for name, rows := range map[string][]tables.Row{"store": store, "rmc": rmc} {
-		text, err := json.Marshal(rows)
-		if err != nil {
-			t.Fatal(err)
-		}
-		state[name] = text
-	}
-	tables.Load(t, d, 0, state)
+	tables.LoadRecords(t, d, records)
 	return env
 }
 
@@ -64,7 +51,7 @@ func count(t *testing.T, d *db.DB, session string) (n int64) {
 
 var job = queue.Job{
 	TransferSession: session, Filter: partition.Of("p"),
-	Receiver: counter.ByPartition{"p:1": {id("a", 1): 15}},
+	Receiver: counter.ByPartition{"p:1": {tables.Number("a", 1): 15}},
 }
 
 // filled asserts that the session's buffer has so many records, each with its history, and that it is
@@ -113,11 +100,11 @@ func TestQueueAgain(t *testing.T) {
 func TestQueueAfterEarlierVersion(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		env := fill(t, d, 30)
-		v := counter.Version{Instance: id("a", 1), Counter: 7}
+		v := counter.Version{Instance: tables.Number("a", 1), Counter: 7}
 		tables.Write(t, d, func(tx *db.Tx) error {
 			_, _, err := buffer.Put(t.Context(), tx, session, []record.Record{
-				{ID: id("c", 7), Profile: "facilitydata", Model: "user", Partition: "p:7", Version: v, History: counter.Counters{v.Instance: 7}},
-				{ID: id("d", 1), Profile: "facilitydata", Model: "user", Partition: "p:1", Version: v, History: counter.Counters{v.Instance: 7}},
+				{ID: tables.Number("c", 7), Profile: "facilitydata", Model: "user", Partition: "p:7", Version: v, History: counter.Counters{v.Instance: 7}},
+				{ID: tables.Number("d", 1), Profile: "facilitydata", Model: "user", Partition: "p:1", Version: v, History: counter.Counters{v.Instance: 7}},
 			})
 			return err
 		})
@@ -144,15 +131,13 @@ func TestQueueGoesOn(t *testing.T) {
 	eachWay(t, func(t *testing.T, d *db.DB, listed int64) {
 		env := fill(t, d, rows)
 		sifted := job
-		sifted.Sift = func(all []record.Record) (sound []record.Record, left []sessions.Omitted) {
-			for _, r := range all {
+		sifted.Unsound = func(page []record.Record) (left []sessions.Omitted) {
+			for _, r := range page {
 				if r.Version.Counter%100 == 7 {
 					left = append(left, sessions.Omitted{ID: r.ID, Model: r.Model, Reason: "unsound", Version: r.Version})
-				} else {
-					sound = append(sound, r)
 				}
 			}
-			return sound, left
+			return left
 		}
 		var parts []int64
 		for ended := false; !ended; {
@@ -188,6 +173,12 @@ func TestQueueGoesOn(t *testing.T) {
 	})
 }
 
+// result is what became of a run: the session's total, nil before the stage is complete.
+type result struct {
+	total *int64
+	err   error
+}
+
 // Two processes of one database fill one buffer, and others write. When one of them finds that it ends, the
 // buffer is complete, and then it does not change any more.
 func TestTwoQueueAtOnce(t *testing.T) {
@@ -195,7 +186,7 @@ func TestTwoQueueAtOnce(t *testing.T) {
 	eachWay(t, func(t *testing.T, d *db.DB, listed int64) {
 		env := fill(t, d, rows)
 		ctx, stop := context.WithCancel(t.Context())
-		saving, atOnce := make(chan error, 1), make(chan error, 2)
+		saving, atOnce := make(chan error, 1), make(chan result, 2)
 		go func() {
 			var err error
 			for i := 0; err == nil && ctx.Err() == nil; i++ {
@@ -216,16 +207,17 @@ func TestTwoQueueAtOnce(t *testing.T) {
 						return nil
 					})
 				}
-				if err == nil && *row.RecordsTotal < rows-2 {
-					err = fmt.Errorf("of %d records %d are queued", rows-2, *row.RecordsTotal)
-				}
-				filled(t, d, session, *row.RecordsTotal)
-				atOnce <- err
+				atOnce <- result{row.RecordsTotal, err}
 			}()
 		}
 		for range cap(atOnce) {
-			if err := <-atOnce; err != nil {
-				t.Error(err)
+			switch r := <-atOnce; {
+			case r.err != nil:
+				t.Fatal(r.err)
+			case r.total == nil || *r.total < rows-2:
+				t.Fatalf("of %d records not all are queued: %v", rows-2, r.total)
+			default:
+				filled(t, d, session, *r.total)
 			}
 		}
 		stop()
@@ -249,7 +241,7 @@ func TestQueueTakesManyClaims(t *testing.T) {
 		for p := range 40 {
 			counters := counter.Counters{}
 			for i := range 100 {
-				counters[id("a", i)] = 5
+				counters[tables.Number("a", i)] = 5
 			}
 			many.Receiver[fmt.Sprintf("p:%d", p)] = counters
 		}
@@ -274,7 +266,7 @@ func TestQueueBesideAWriter(t *testing.T) {
 		}()
 		for n := range 10 {
 			one := job
-			one.TransferSession = id("5e", n)
+			one.TransferSession = tables.Number("5e", n)
 			tables.Sessions(t, d, one.TransferSession)
 			if _, err := queue.Run(t.Context(), env, one); err != nil {
 				t.Fatal(err)
@@ -297,7 +289,7 @@ func create(ctx context.Context, tx *db.Tx, at int) error {
 		`INSERT INTO morango_recordmaxcounter (store_model_id, instance_id, counter)
 			SELECT $1, instance_id, $2 FROM morango_recordmaxcounter WHERE store_model_id = $3`,
 	} {
-		if _, err := tx.Exec(ctx, query, id(fmt.Sprint(at%10), at), at, id("c", 9)); err != nil {
+		if _, err := tx.Exec(ctx, query, tables.Number(fmt.Sprint(at%10), at), at, tables.Number("c", 9)); err != nil {
 			return err
 		}
 	}
@@ -331,12 +323,12 @@ func TestPlans(t *testing.T) {
 					return err
 				}
 			}
-			from, to := id("c", 1), id("c", 9)
+			from, to := tables.Number("c", 1), tables.Number("c", 9)
 			fill, args := queue.FillRange(tx, partition.Of("p:1"))
 			plan := dbtest.Plan(t, tx, fill, append([]any{session, "facilitydata", from, to}, args...)...)
 			wantLine(t, plan, "SEARCH s USING INDEX", "(id>? AND id<?)")
 			wantLine(t, plan, "SEARCH c USING INDEX", "(instance_id=? AND counter>?)")
-			plan = dbtest.Plan(t, tx, queue.FillRecords+`s.id IN `+tx.IDs(2), session, db.JSONList([]string{id("c", 1)}))
+			plan = dbtest.Plan(t, tx, queue.FillRecords+`s.id IN `+tx.IDs(2), session, db.JSONList([]string{tables.Number("c", 1)}))
 			wantLine(t, plan, "SEARCH s USING INDEX", "(id=?)")
 			plan = dbtest.Plan(t, tx, strings.Replace(queue.FillHistories, "(AFTER)", "b.model_uuid > $2", 1), session, from, to)
 			wantLine(t, plan, "SEARCH b USING", "(transfer_session_id=? AND model_uuid>? AND model_uuid<?)")

@@ -30,6 +30,12 @@ func LoadRecords(t testing.TB, d *db.DB, records []record.Record) {
 			rows["rmc"] = append(rows["rmc"], Row{"store_model_id": r.ID, "instance_id": instance, "counter": n})
 		}
 	}
+	LoadRows(t, d, 10, rows)
+}
+
+// LoadRows is Load for rows by the names of their tables.
+func LoadRows(t testing.TB, d *db.DB, counter int64, rows map[string][]Row) {
+	t.Helper()
 	state := map[string]json.RawMessage{}
 	for name, list := range rows {
 		text, err := json.Marshal(list)
@@ -38,7 +44,7 @@ func LoadRecords(t testing.TB, d *db.DB, records []record.Record) {
 		}
 		state[name] = text
 	}
-	Load(t, d, 10, state)
+	Load(t, d, counter, state)
 }
 
 // DrawVersion draws a version of one of a few instances.
