@@ -14,7 +14,10 @@ import (
 // next part, when this process has held the database for heldBefore since the last pause. Everybody
 // who has waited for less than an eighth of a second looks once in a pause. It is longer where others have been
 // writing lately: on a busy machine they oversleep. Short transactions, and jobs that have just
-// come, go on in the pause, and make it longer by twice their time; after heldMost all pause.
+// come, go on in the pause, and make it longer by twice their time, up to usedMost.
+// Whoever looks just then, again and again, would soon look seldom. So there is a gap, in which nobody of this
+// process writes for as long as gapLeast, at least every gapsApart: nobody waits for an eighth of a second before one.
+// Where the process has written for less than a third of that time none is needed: nobody misses nine looks then.
 // Where nobody else has the database open there is no pause, and a part may take partAlone: whoever
 // opens it meanwhile waits for one part and one pause. A part that can end at any moment may take
 // partOpen, and ends when somebody comes.
@@ -25,9 +28,14 @@ const (
 	partOpen  = 600 * time.Millisecond // the same, and the part ends when that changes
 
 	heldBefore   = 20 * time.Millisecond
-	heldMost     = 150 * time.Millisecond
+	usedMost     = 100 * time.Millisecond
 	pauseIdle    = 30 * time.Millisecond
 	pauseAmong   = 45 * time.Millisecond
+	gapLeast     = 30 * time.Millisecond
+	gapsApart    = 120 * time.Millisecond
+	gapFree      = 3                     // who writes for less than such a part of the time need not leave any
+	partLeast    = 25 * time.Millisecond // a part that has less time until the next gap waits for that
+	shortMost    = 5 * time.Millisecond  // the same for short transactions
 	othersLately = 10 * time.Second
 )
 
@@ -56,6 +64,9 @@ type turns struct {
 	held      time.Duration // how long this process wrote since the last pause
 	jobs      map[any]bool  // whose parts these were
 	ended     time.Time     // when it last wrote
+	gap       time.Time     // when the last gap ended
+	spent     time.Duration // how long this process wrote since then
+	bound     time.Duration // how long what began last may take, because of the next gap
 	resting   time.Time     // when the pause began; zero outside of one
 	used      time.Duration // of the pause, by others than those who wait for its end
 	contended time.Time     // when somebody had to wait
@@ -95,35 +106,43 @@ func (d *DB) writeShort(ctx context.Context, f func(*Tx) error) error {
 	t := d.turns
 	t.count(1)
 	defer t.count(-1)
-	if err := t.take(ctx); err != nil {
+	if err := t.takeShort(ctx); err != nil {
 		return err
 	}
 	defer t.give()
-	if t.held >= heldMost && t.shared() {
-		if err := t.restAll(ctx); err != nil {
-			return err
-		}
-	}
 	return d.hold(ctx, f)
 }
 
 // hold runs a transaction and notes for how long nobody else could write.
 func (d *DB) hold(ctx context.Context, f func(*Tx) error) error {
-	t := d.turns
-	var began time.Time
-	defer func() {
-		if t.ended = time.Now(); began.IsZero() {
-			return
-		}
-		took := t.ended.Sub(began)
-		if t.held += took; !t.resting.IsZero() {
-			t.used += took
-		}
-	}()
+	began := time.Time{}
+	defer func() { d.turns.end(began) }()
 	return d.write(ctx, func(tx *Tx) error {
-		began = time.Now()
+		began = d.turns.begin()
 		return f(tx)
 	})
+}
+
+// begin notes that nobody else can write from now on.
+func (t *turns) begin() (now time.Time) {
+	if now = time.Now(); t.roomy() {
+		t.gap, t.spent = now, 0
+	}
+	t.bound = max(t.untilGap(), partLeast)
+	return now
+}
+
+// end notes that others can write again; they could since the last end if there was no beginning.
+func (t *turns) end(began time.Time) {
+	if began.IsZero() {
+		return
+	}
+	t.ended = time.Now()
+	took := t.ended.Sub(began)
+	t.spent += took
+	if t.held += took; !t.resting.IsZero() {
+		t.used += took
+	}
 }
 
 // yield waits until no short transaction has been about for a moment.
@@ -173,6 +192,14 @@ func (t *turns) take(ctx context.Context) error {
 
 func (t *turns) give() { <-t.turn }
 
+// takeShort waits for the turn of a short transaction.
+func (t *turns) takeShort(ctx context.Context) error {
+	if err := t.take(ctx); err != nil {
+		return err
+	}
+	return t.leaveGap(ctx, shortMost)
+}
+
 // takePart waits for the turn of a job's part, and for the end of the pause if it has to.
 func (t *turns) takePart(ctx context.Context, job any) (shared bool, err error) {
 	for {
@@ -182,22 +209,22 @@ func (t *turns) takePart(ctx context.Context, job any) (shared bool, err error) 
 		}
 		shared = t.shared()
 		left := t.left(job, shared)
-		if left > 0 && t.held >= heldMost {
-			if err := t.restAll(ctx); err != nil {
-				t.give()
-				return false, err
-			}
-			left = 0
+		if left > 0 && t.used < usedMost {
+			t.give()
+			rest(ctx, left)
+			continue
 		}
-		if left <= 0 {
-			t.jobs[job] = true
-			t.mu.Lock()
-			t.job = job
-			t.mu.Unlock()
-			return shared, nil
+		if left > 0 {
+			t.rested()
 		}
-		t.give()
-		rest(ctx, left)
+		if err := t.leaveGap(ctx, partLeast); err != nil {
+			return false, err
+		}
+		t.jobs[job] = true
+		t.mu.Lock()
+		t.job = job
+		t.mu.Unlock()
+		return shared, nil
 	}
 }
 
@@ -220,10 +247,34 @@ func (t *turns) left(job any, shared bool) time.Duration {
 	return left
 }
 
-// restAll is a pause in which nobody of this process writes: the turn is kept.
-func (t *turns) restAll(ctx context.Context) error {
-	rest(ctx, t.rests()-time.Since(t.ended))
-	t.rested()
+// roomy reports whether there is a gap now, or was as much room between transactions since the last.
+func (t *turns) roomy() bool {
+	since := time.Since(t.gap)
+	return time.Since(t.ended) >= gapLeast || since >= gapsApart && t.spent < since/gapFree
+}
+
+// untilGap is how long this process may go on writing before it has to leave a gap.
+func (t *turns) untilGap() time.Duration {
+	if t.roomy() {
+		return gapsApart
+	}
+	since := time.Since(t.gap)
+	if t.spent < since/gapFree {
+		return max(gapsApart-since, partLeast)
+	}
+	return gapsApart - since
+}
+
+// leaveGap waits for a gap where less than least is left until one, and others have the database open. The turn is
+// kept, but given back with an error.
+func (t *turns) leaveGap(ctx context.Context, least time.Duration) error {
+	if t.untilGap() >= least || !t.shared() {
+		return nil
+	}
+	rest(ctx, gapLeast-time.Since(t.ended))
+	if ctx.Err() != nil {
+		t.give()
+	}
 	return ctx.Err()
 }
 
@@ -269,14 +320,17 @@ func (t *turns) among() bool { return time.Since(t.others) < othersLately }
 
 // most is how long a part may take.
 func (t *turns) most(shared bool) time.Duration {
+	most := partAlone
 	switch {
 	case t.among() || time.Since(t.contended) < contendedLately:
-		return PartTime
+		most = PartTime
 	case shared:
-		return partIdle
-	default:
-		return partAlone
+		most = partIdle
 	}
+	if shared {
+		most = min(most, t.bound)
+	}
+	return most
 }
 
 // mostOpen is most for a part that can end as soon as somebody else wants to write.
@@ -284,19 +338,26 @@ func (t *turns) mostOpen() time.Duration {
 	t.mu.Lock()
 	waiting := t.waiting
 	t.mu.Unlock()
-	if waiting > 0 {
-		return PartTime
+	shared := t.shared()
+	most := t.most(shared)
+	switch {
+	case waiting > 0:
+		return min(most, PartTime)
+	case most == partAlone:
+		return partOpen
 	}
-	if most := t.most(t.shared()); most != partAlone {
-		return most
-	}
-	return partOpen
+	return most
 }
 
 // PartTime is how long this transaction should take at most, in all, if it is a part of a
 // long job that can choose: PartTime, or more where nobody else wants to write. When it is
 // committed, it is how long the job's next part should take.
-func (t *Tx) PartTime() time.Duration { return max(t.most, PartTime) }
+func (t *Tx) PartTime() time.Duration {
+	if t.most == 0 {
+		return PartTime
+	}
+	return t.most
+}
 
 // PartMost is PartTime for a part that asks again and again, and ends soon when the answer is less than
 // it has taken by then: on SQLite it may take much longer, until somebody else wants to write.

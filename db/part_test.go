@@ -13,6 +13,20 @@ import (
 	"github.com/morango-go/morango/partition"
 )
 
+// writeAlong writes a row again and again, with a moment between, until ctx ends.
+func writeAlong(ctx context.Context, other *sql.DB) error {
+	for {
+		if _, err := other.ExecContext(ctx, `UPDATE other SET n = n + 1`); err != nil {
+			return err
+		}
+		select { // or it would keep us out in its turn
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(time.Millisecond):
+		}
+	}
+}
+
 // A program that waits for the database as SQLite does has its turn again and again while a
 // long job goes on. Without pauses it comes in about once, when it happens to look in
 // the moment between two transactions.
@@ -27,24 +41,13 @@ func TestOthersWriteBetweenTheParts(t *testing.T) {
 		_, err := tx.Exec(t.Context(), `CREATE TABLE other (n INTEGER); INSERT INTO other VALUES (0); CREATE TABLE ours (n INTEGER)`)
 		return err
 	})
+	if _, err := other.ExecContext(t.Context(), `SELECT n FROM other`); err != nil { // it is known to have it open
+		t.Fatal(err)
+	}
 	const parts, length = 60, 20 * time.Millisecond
 	ctx, end := context.WithCancel(t.Context())
 	done := make(chan error, 1)
-	go func() {
-		for {
-			_, err := other.ExecContext(ctx, `UPDATE other SET n = n + 1`)
-			if err != nil {
-				done <- err
-				return
-			}
-			select { // or it would keep us out in its turn
-			case <-ctx.Done():
-				done <- ctx.Err()
-				return
-			case <-time.After(time.Millisecond):
-			}
-		}
-	}()
+	go func() { done <- writeAlong(ctx, other) }()
 	turns, before := 0, 0
 	for range parts {
 		err := d.WritePart(t.Context(), t, func(tx *db.Tx) error {
@@ -70,8 +73,8 @@ func TestOthersWriteBetweenTheParts(t *testing.T) {
 	if err := <-done; !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
-	// There is a pause after every second or third part.
-	if turns < parts/10 {
+	// There is a pause after each part, of which it misses some on a busy machine.
+	if turns < parts/4 {
 		t.Errorf("the other had its turn in %d of %d gaps", turns, parts)
 	}
 }

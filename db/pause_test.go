@@ -11,7 +11,7 @@ import (
 func pausing(held, since time.Duration) *turns {
 	p := newTurns(func() bool { return true })
 	p.held, p.ended, p.jobs["long"] = held, time.Now().Add(-since), true
-	p.others = p.ended.Add(-othersLately)
+	p.others, p.gap = p.ended.Add(-othersLately), p.ended
 	return p
 }
 
@@ -49,10 +49,10 @@ func TestWhoPauses(t *testing.T) {
 		"others write":             {held: heldBefore, change: func(p *turns) { p.others = time.Now() }, job: "long", want: pauseAmong},
 		"little was written":       {held: heldBefore - 1, job: "long"},
 		"half the pause was there": {held: heldBefore, since: 10 * time.Millisecond, job: "long", want: pauseIdle - 10*time.Millisecond},
-		"it was there":             {held: heldMost, since: pauseIdle, job: "long"},
+		"it was there":             {held: time.Second, since: pauseIdle, job: "long"},
+		"others used it for long":  {held: time.Second, change: func(p *turns) { p.used = usedMost }, job: "long"},
 		"nobody has it open":       {held: time.Hour, change: func(p *turns) { p.shared = func() bool { return false } }, job: "long"},
-		"it has just come":         {held: heldMost - 1, job: "short", next: pauseIdle},
-		"all pause":                {held: heldMost, job: "long", want: pauseIdle},
+		"it has just come":         {held: time.Second, job: "short", next: pauseIdle},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			rest(t.Context(), time.Hour)
@@ -129,6 +129,7 @@ func TestHowLongPartsMayTake(t *testing.T) {
 		others := false
 		p := newTurns(func() bool { return others })
 		rest(t.Context(), time.Hour)
+		p.begin()
 		want := func(alone, shared time.Duration) {
 			t.Helper()
 			open := alone // for a part that can end
@@ -172,5 +173,12 @@ func TestHowLongPartsMayTake(t *testing.T) {
 		want(PartTime, PartTime)
 		rest(t.Context(), contendedLately)
 		want(partAlone, partIdle)
+		p.ended, p.gap, p.spent = time.Now(), time.Now().Add(-gapsApart/2), gapsApart/2
+		p.begin()
+		rest(t.Context(), time.Second)
+		want(partAlone, gapsApart/2)
+		p.ended, p.gap, p.spent = time.Now(), time.Now().Add(-gapsApart), gapsApart
+		p.begin()
+		want(partAlone, partLeast)
 	})
 }

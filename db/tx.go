@@ -19,7 +19,7 @@ import (
 type Tx struct {
 	tx      *transaction.Tx
 	kind    Kind
-	most    time.Duration // that a part of a long job may take; PartTime when it is less
+	most    time.Duration // that a part of a long job may take; 0 outside of one
 	turns   *turns        // of which this is one, as a part of a long job on SQLite
 	dialect dialect
 	indexes map[string]bool // that are known to be there

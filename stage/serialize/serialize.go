@@ -16,6 +16,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/morango-go/morango/app"
 	"github.com/morango-go/morango/db"
@@ -146,7 +147,7 @@ type run struct {
 	shapes  []shape     // of each
 	claimed bool        // nothing is to be done, and all is claimed already
 	careful bool        // it was guessed once that the store does not know a record, and it did
-	pace    int         // rows that fit into the time of a transaction; 0 before the first
+	pace    float64     // rows a second, commit included; 0 before the first transaction
 	at      position
 	report  Report
 }
@@ -257,7 +258,7 @@ func (r *run) try(ctx context.Context, lock partition.Filter, careful bool) (p *
 		if err := tx.Lock(ctx, lock, false); err != nil {
 			return err
 		}
-		p = &pass{run: r, tx: tx, at: r.at, began: r.env.Now(), budget: r.budget(), careful: careful}
+		p = &pass{run: r, tx: tx, at: r.at, began: r.env.Now(), budget: r.budget(tx.PartTime()), careful: careful}
 		p.least, p.end = p.budget-pageRows, p.began.Add(tx.PartTime())
 		if r.pace == 0 {
 			p.end = p.began.Add(tx.PartTime() / 4)
@@ -270,11 +271,12 @@ func (r *run) try(ctx context.Context, lock partition.Filter, careful bool) (p *
 	return p, err
 }
 
-// budget is how many rows a transaction takes at most.
-func (r *run) budget() int {
+// budget is how many rows a transaction of such a time takes at most.
+func (r *run) budget(most time.Duration) int {
 	rows := transactionRows
 	if r.pace > 0 {
-		rows = min(max(r.pace/pageRows*pageRows, pageRows), rows)
+		fit := int(min(r.pace*most.Seconds(), transactionRows))
+		rows = min(max(fit/pageRows*pageRows, pageRows), rows)
 	}
 	if r.env.SerializeRows > 0 {
 		rows = min(r.env.SerializeRows, rows)
@@ -282,13 +284,12 @@ func (r *run) budget() int {
 	return rows
 }
 
-// keepPace learns from a transaction how many rows fit into the time of the next one: only
+// keepPace learns from a transaction how many rows fit into a time: only
 // when it has committed it is known how long writing takes. So the first one reads for a
 // quarter of its time.
 func (r *run) keepPace(p *pass) {
 	if done := p.least + pageRows - p.budget; done >= pageRows {
-		took := max(r.env.Now().Sub(p.began), 1)
-		r.pace = int(min(float64(done)*float64(p.tx.PartTime())/float64(took), transactionRows))
+		r.pace = float64(done) / max(r.env.Now().Sub(p.began), 1).Seconds()
 	}
 }
 
