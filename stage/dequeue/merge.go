@@ -30,7 +30,8 @@ type merge struct {
 	env     stage.Env
 	session string
 	paging
-	end    time.Time       // after which the rest is for another transaction
+	began  time.Time
+	most   time.Duration   // what would take longer is for another transaction
 	stamp  counter.Version // of all conflicts of this part; zero until there is one
 	report Report
 }
@@ -62,7 +63,9 @@ func (m *merge) run(ctx context.Context, from string) (string, error) {
 		}
 	}
 	p := page{hi: from}
-	for seen := 0; !p.last && (seen == 0 || seen < m.least || m.env.Now().Before(m.end)); seen += m.rows {
+	var took time.Duration // by a page
+	for seen := 0; !p.last && (seen == 0 || seen < m.least || m.env.Now().Add(took).Before(m.began.Add(m.most))); seen += m.rows {
+		began := m.env.Now()
 		var err error
 		if p, err = m.next(ctx, p.hi); err != nil {
 			return "", fmt.Errorf("page through the buffer: %w", err)
@@ -70,6 +73,7 @@ func (m *merge) run(ctx context.Context, from string) (string, error) {
 		if err := m.page(ctx, p); err != nil {
 			return "", err
 		}
+		took = m.env.Now().Sub(began)
 	}
 	if p.last {
 		if err := m.orphans(ctx); err != nil {
