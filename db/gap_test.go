@@ -122,14 +122,14 @@ func nobodyWaits(t *testing.T, before time.Duration) {
 		c := &crowd{turns: newTurns(func() bool { return true })}
 		c.others = time.Now().Add(time.Hour)
 		ctx, stop := context.WithCancel(t.Context())
-		var all sync.WaitGroup
-		all.Go(func() { c.short(ctx, 4*time.Millisecond, 12*time.Millisecond) })
+		var writers sync.WaitGroup
+		writers.Go(func() { c.short(ctx, 4*time.Millisecond, 12*time.Millisecond) })
 		rest(ctx, before)
 		for job := range 2 {
-			all.Go(func() { c.long(ctx, job) })
+			writers.Go(func() { c.long(ctx, job) })
 		}
 		for _, ms := range []int{1, 2, 3, 4} {
-			all.Go(func() { c.short(ctx, time.Duration(ms)*time.Millisecond, time.Duration(5-ms)*time.Millisecond) })
+			writers.Go(func() { c.short(ctx, time.Duration(ms)*time.Millisecond, time.Duration(5-ms)*time.Millisecond) })
 		}
 		longest, began := time.Duration(0), time.Now()
 		for n := range 2000 {
@@ -139,11 +139,11 @@ func nobodyWaits(t *testing.T, before time.Duration) {
 		if most := 128 * time.Millisecond; longest > most {
 			t.Errorf("after %v of little it waits for up to %v, want %v", before, longest, most)
 		}
-		took := time.Since(began)
-		if parts, shorts := c.parts.Load(), c.shorts.Load(); parts < int64(took/(300*time.Millisecond)) || shorts < int64(took/(20*time.Millisecond)) {
-			t.Errorf("%d parts and %d short transactions in %v", parts, shorts, took)
+		all := time.Since(began)
+		if parts, shorts := c.parts.Load(), c.shorts.Load(); parts < int64(all/(300*time.Millisecond)) || shorts < int64(all/(20*time.Millisecond)) {
+			t.Errorf("%d parts and %d short transactions in %v", parts, shorts, all)
 		}
 		stop()
-		all.Wait()
+		writers.Wait()
 	})
 }

@@ -1,6 +1,7 @@
 package db
 
 import (
+	"cmp"
 	"context"
 	"sync"
 	"time"
@@ -115,7 +116,7 @@ func (d *DB) writeShort(ctx context.Context, f func(*Tx) error) error {
 
 // hold runs a transaction and notes for how long nobody else could write.
 func (d *DB) hold(ctx context.Context, f func(*Tx) error) error {
-	began := time.Time{}
+	var began time.Time
 	defer func() { d.turns.end(began) }()
 	return d.write(ctx, func(tx *Tx) error {
 		began = d.turns.begin()
@@ -125,11 +126,8 @@ func (d *DB) hold(ctx context.Context, f func(*Tx) error) error {
 
 // begin notes that nobody else can write from now on.
 func (t *turns) begin() (now time.Time) {
-	if now = time.Now(); t.roomy() {
-		t.gap, t.spent = now, 0
-	}
 	t.bound = max(t.untilGap(), partLeast)
-	return now
+	return time.Now()
 }
 
 // end notes that others can write again; they could since the last end if there was no beginning.
@@ -247,22 +245,21 @@ func (t *turns) left(job any, shared bool) time.Duration {
 	return left
 }
 
-// roomy reports whether there is a gap now, or was as much room between transactions since the last.
-func (t *turns) roomy() bool {
-	since := time.Since(t.gap)
-	return time.Since(t.ended) >= gapLeast || since >= gapsApart && t.spent < since/gapFree
-}
-
-// untilGap is how long this process may go on writing before it has to leave a gap.
+// untilGap is how long this process, which is not writing, may write before it has to leave a gap. It notes when there is
+// one now, or was as much room between transactions since the last.
 func (t *turns) untilGap() time.Duration {
-	if t.roomy() {
+	now := time.Now()
+	since := now.Sub(t.gap)
+	little := t.spent < since/gapFree
+	switch left := gapsApart - since; {
+	case now.Sub(t.ended) >= gapLeast || left <= 0 && little:
+		t.gap, t.spent = now, 0
 		return gapsApart
+	case little:
+		return max(left, partLeast)
+	default:
+		return left
 	}
-	since := time.Since(t.gap)
-	if t.spent < since/gapFree {
-		return max(gapsApart-since, partLeast)
-	}
-	return gapsApart - since
 }
 
 // leaveGap waits for a gap where less than least is left until one, and others have the database open. The turn is
@@ -352,12 +349,7 @@ func (t *turns) mostOpen() time.Duration {
 // PartTime is how long this transaction should take at most, in all, if it is a part of a
 // long job that can choose: PartTime, or more where nobody else wants to write. When it is
 // committed, it is how long the job's next part should take.
-func (t *Tx) PartTime() time.Duration {
-	if t.most == 0 {
-		return PartTime
-	}
-	return t.most
-}
+func (t *Tx) PartTime() time.Duration { return cmp.Or(t.most, PartTime) }
 
 // PartMost is PartTime for a part that asks again and again, and ends soon when the answer is less than
 // it has taken by then: on SQLite it may take much longer, until somebody else wants to write.

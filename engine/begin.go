@@ -118,6 +118,7 @@ func (e *Engine) open(ctx context.Context, t session.Transfer, terms Terms) (ses
 	return t, err
 }
 
+// abandon is Abandon in a transaction: a long buffer goes in one go.
 func abandon(ctx context.Context, tx *db.Tx, id string, now time.Time) error {
 	if err := buffer.Drop(ctx, tx, id); err != nil {
 		return err

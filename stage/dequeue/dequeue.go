@@ -110,7 +110,7 @@ func mergeAll(ctx context.Context, env stage.Env, job Job, pages paging) (report
 			if err := tx.Lock(ctx, job.Filter, false); err != nil {
 				return err
 			}
-			m = &merge{tx: tx, env: env, session: job.TransferSession, paging: pages, began: env.Now(), most: tx.PartTime()}
+			m = &merge{tx: tx, env: env, session: job.TransferSession, paging: pages, end: env.Now().Add(tx.PartTime())}
 			next, err = m.run(ctx, from)
 			return err
 		})

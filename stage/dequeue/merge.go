@@ -30,8 +30,7 @@ type merge struct {
 	env     stage.Env
 	session string
 	paging
-	began  time.Time
-	most   time.Duration   // what would take longer is for another transaction
+	end    time.Time       // what would take longer is for another transaction
 	stamp  counter.Version // of all conflicts of this part; zero until there is one
 	report Report
 }
@@ -64,7 +63,7 @@ func (m *merge) run(ctx context.Context, from string) (string, error) {
 	}
 	p := page{hi: from}
 	var took time.Duration // by a page
-	for seen := 0; !p.last && (seen == 0 || seen < m.least || m.env.Now().Add(took).Before(m.began.Add(m.most))); seen += m.rows {
+	for seen := 0; !p.last && (seen == 0 || seen < m.least || m.env.Now().Add(took).Before(m.end)); seen += m.rows {
 		began := m.env.Now()
 		var err error
 		if p, err = m.next(ctx, p.hi); err != nil {
