@@ -54,11 +54,8 @@ func waitsOf(all []time.Duration, idle, bound time.Duration) waits {
 // has everything; and an application on each side that writes a row every few
 // milliseconds.
 func (b *bench) fair(ctx context.Context) ([]result, error) {
-	// All before the hub is copied: what it tells them its copy must know.
-	for _, name := range []string{clientOther, clientEmpty, clientUserSynced, clientSmall} {
-		if _, err := b.template(ctx, name); err != nil {
-			return nil, err
-		}
+	if err := b.templates(ctx, clientOther, clientEmpty, clientUserSynced, clientSmall); err != nil {
+		return nil, err
 	}
 	all, err := b.sync(ctx, setting{job: "fair push", hub: hubFull, client: clientOther, order: order{Push: true}, push: b.n, beside: b.beside(ctx)})
 	if err != nil {
@@ -70,12 +67,20 @@ func (b *bench) fair(ctx context.Context) ([]result, error) {
 
 // fairBuffers is fair beside a client that pulls all rows as a peer of the reference does.
 func (b *bench) fairBuffers(ctx context.Context) ([]result, error) {
-	for _, name := range []string{clientEmpty, clientUserSynced, clientSmall} {
-		if _, err := b.template(ctx, name); err != nil {
-			return nil, err
-		}
+	if err := b.templates(ctx, clientEmpty, clientUserSynced, clientSmall); err != nil {
+		return nil, err
 	}
 	return b.sync(ctx, setting{job: "fair pull by buffers", hub: hubFull, client: clientEmpty, order: order{Pull: true, Buffers: true}, pull: b.n, beside: b.beside(ctx)})
+}
+
+// templates makes all databases of a job before the hub is copied: what it tells them its copy must know.
+func (b *bench) templates(ctx context.Context, names ...string) error {
+	for _, name := range names {
+		if _, err := b.template(ctx, name); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // beside are those who have little to do.
