@@ -41,7 +41,7 @@ type incoming struct {
 // Errors of what is in the stream are *wire.FormatError, wire.ErrTooLarge, wire.ErrOrder,
 // transfer.ErrInvalid and stream.ErrGap.
 func (e *Engine) StreamIn(ctx context.Context, t session.Transfer, from io.Reader, records int, bytes func() (sent, received int64)) (_ session.Transfer, end wire.StreamEnd, err error) {
-	in := &incoming{e: e, t: t, filter: partition.Parse(t.Filter), side: sideOf(t), bytes: bytes, pace: newPace(records),
+	in := &incoming{e: e, t: t, filter: partition.Parse(t.Filter), side: sideOf(t), bytes: bytes, pace: newPace(e.env.DB.Kind(), records),
 		apply: deserialize.NewArrivals(e.env)}
 	if in.side.producer {
 		return t, end, fmt.Errorf("transfer session %s: %w", t.ID, ErrWrongDirection)
@@ -199,7 +199,7 @@ func (in *incoming) flush(ctx context.Context, all bool) error {
 	for {
 		n := in.chunk.Records()
 		moved := all && (in.chunk.Last || in.chunk.After != in.chunk.Before)
-		if n == 0 && !moved || n > 0 && n < in.pace.size && !all && weight(in.chunk) <= chunkBytes {
+		if n == 0 && !moved || n > 0 && n < in.pace.size && !all && weight(in.chunk) <= in.pace.bytes {
 			return nil
 		}
 		first, _ := in.chunk.Cut(pagesOf(in.chunk, in.pace.size))

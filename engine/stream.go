@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -281,24 +282,30 @@ func (e *Engine) countStream(ctx context.Context, t *session.Transfer, s side) (
 	})
 }
 
-// chunkBytes is about how much of a stream a chunk may hold in memory.
-const chunkBytes = 2 << 20
-
-// A chunk is as large as can be merged in the time that a part of a long job may take.
+// A chunk is as large as can be merged in the time that a part of a long job may take, and has about so many bytes in memory
+// at most. On SQLite larger ones are worth their memory: see the order in which stage/stream writes them.
 const (
-	leastChunk  = 200
-	firstChunk  = 1000
-	defaultMost = 2000
+	leastChunk = 200
+	firstChunk = 1000
+	mostChunk  = 2000
+	chunkBytes = 2 << 20
+
+	mostSQLite       = 5000
+	chunkBytesSQLite = 6 << 20
 )
 
 // pace finds how large a chunk should be.
-type pace struct{ size, most int }
+type pace struct{ size, most, bytes int }
 
-func newPace(most int) pace {
-	if most <= 0 {
-		most = defaultMost
+// newPace is that of a database; most is what somebody wants, 0: nobody does.
+func newPace(kind db.Kind, most int) pace {
+	p := pace{most: mostChunk, bytes: chunkBytes}
+	if kind == db.SQLite {
+		p = pace{most: mostSQLite, bytes: chunkBytesSQLite}
 	}
-	return pace{size: min(firstChunk, most), most: most}
+	p.most = cmp.Or(max(most, 0), p.most)
+	p.size = min(firstChunk, p.most)
+	return p
 }
 
 // took learns from a chunk, which took d and should take no more than bound.

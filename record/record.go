@@ -28,5 +28,5 @@ type Record struct {
 	Deleted, HardDeleted bool
 
 	Version counter.Version  // who saved it last
-	History counter.Counters // record max counters; includes Version
+	History counter.Counters // record max counters; includes Version. Records may share one: it is not changed, but replaced
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/morango-go/morango/counter"
 	"github.com/morango-go/morango/record"
 )
 
@@ -16,6 +17,8 @@ type recordDecoder struct {
 	segments                      []pieces
 	size                          int   // of the segments, as sizeOf has it
 	moment                        int64 // the one before, in microseconds since 1970
+	shared                        counter.Counters
+	sharedBy                      counter.Version
 
 	columnReader                 // what is left of the frame
 	lists        [lists][]uint64 // what is left of each; the holes lie by column

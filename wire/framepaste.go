@@ -51,13 +51,26 @@ func (d *recordDecoder) record() record.Record {
 	return r
 }
 
+// history is a record's history. Those that say nothing but the version are shared by neighbours of the same version: a map
+// takes as much memory as a quarter of a record.
 func (d *recordDecoder) history(flags uint64, v counter.Version) counter.Counters {
-	all := counter.Counters{v.Instance: v.Counter}
 	if flags&flagHistory != 0 {
-		for n := d.next(listEntries); n > 0 && d.err == nil; n-- {
-			instance := d.wordOf(listOther, &d.instances, d.id)
-			all[instance] = d.counter(listAt)
+		return d.longHistory(v)
+	}
+	if d.shared == nil || d.sharedBy != v {
+		d.shared, d.sharedBy = counter.Counters{v.Instance: v.Counter}, v
+		if v.Counter == 0 {
+			d.shared = counter.Counters{}
 		}
+	}
+	return d.shared
+}
+
+func (d *recordDecoder) longHistory(v counter.Version) counter.Counters {
+	all := counter.Counters{v.Instance: v.Counter}
+	for n := d.next(listEntries); n > 0 && d.err == nil; n-- {
+		instance := d.wordOf(listOther, &d.instances, d.id)
+		all[instance] = d.counter(listAt)
 	}
 	for instance, n := range all {
 		if n == 0 {

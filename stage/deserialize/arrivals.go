@@ -82,11 +82,13 @@ func (a *Arrivals) Refused(err error) bool {
 // doubt, model by model so that targets come first, and says which they are. The store must
 // have none of the records, and get them in the same transaction: these as clean, the others
 // as dirty. Changed are records that the store has, and gets in the same transaction in
-// another version. On an error the transaction must be rolled back; see Refused.
-func (a *Arrivals) Apply(ctx context.Context, tx *db.Tx, fresh, changed []record.Record) ([]bool, error) {
+// another version. In between goOn is called, whose errors are returned. On an error the transaction must be rolled back;
+// see Refused.
+func (a *Arrivals) Apply(ctx context.Context, tx *db.Tx, fresh, changed []*record.Record, goOn func() error) ([]bool, error) {
 	clear(a.coming)
-	for i := range changed {
-		if s, ok := a.target(&changed[i]); ok {
+	clear(a.arrived)
+	for _, r := range changed {
+		if s, ok := a.target(r); ok {
 			a.run.known.drop(s)
 			a.coming[s] = true
 		}
@@ -94,37 +96,60 @@ func (a *Arrivals) Apply(ctx context.Context, tx *db.Tx, fresh, changed []record
 	if a.stale = len(fresh) == 0; a.stale {
 		return nil, nil
 	}
+	for _, r := range fresh {
+		if s, ok := a.target(r); ok {
+			a.coming[s] = true
+		}
+	}
+	applied := make([]bool, len(fresh))
+	for at := 0; at < len(fresh); at += atOnce {
+		end := min(at+atOnce, len(fresh))
+		if err := goOn(); err != nil {
+			return nil, err
+		}
+		if err := a.some(ctx, tx, fresh[at:end], applied[at:end]); err != nil {
+			return nil, err
+		}
+	}
+	for s := range a.arrived {
+		a.run.known.add(a.run.known.tables[s.table-1], s.id)
+	}
+	return applied, nil
+}
+
+// atOnce is how many records are looked at, and made rows of, in one go.
+const atOnce = 1000
+
+// some is Apply for some of the fresh records.
+func (a *Arrivals) some(ctx context.Context, tx *db.Tx, fresh []*record.Record, applied []bool) error {
 	batches, err := a.batches(ctx, tx, fresh)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	targets, err := a.targets(ctx, tx, batches)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	clear(a.arrived)
-	applied := make([]bool, len(fresh))
 	for _, b := range batches {
 		rows := a.judge(b, targets, applied)
 		if len(rows) == 0 {
 			continue
 		}
 		if err := tx.Capture(ctx, false); err != nil {
-			return nil, err
+			return err
 		}
-		a.written = append(a.written, b.model)
+		if !slices.Contains(a.written, b.model) {
+			a.written = append(a.written, b.model)
+		}
 		if err := app.Insert(ctx, tx, b.model, rows); err != nil {
 			a.written = append(a.written[:0], b.model) // the others are not at fault
-			return nil, err
+			return err
 		}
 	}
 	for table, found := range targets { // only now, for what is learned can take the place of what was known
 		a.run.learn(table, found)
 	}
-	for s := range a.arrived {
-		a.run.known.add(a.run.known.tables[s.table-1], s.id)
-	}
-	return applied, nil
+	return nil
 }
 
 // batch is the records of one model that a row can be made of.
@@ -135,7 +160,7 @@ type batch struct {
 
 // batches makes rows of the records that are neither deleted nor about to be, by model in
 // dependency order, and looks where it has to whether the application has any.
-func (a *Arrivals) batches(ctx context.Context, tx *db.Tx, fresh []record.Record) ([]*batch, error) {
+func (a *Arrivals) batches(ctx context.Context, tx *db.Tx, fresh []*record.Record) ([]*batch, error) {
 	ids := make([]string, len(fresh))
 	for i := range fresh {
 		ids[i] = fresh[i].ID
@@ -151,8 +176,7 @@ func (a *Arrivals) batches(ctx context.Context, tx *db.Tx, fresh []record.Record
 		}
 	}
 	early := a.decoded()
-	for i := range fresh {
-		r := &fresh[i]
+	for i, r := range fresh {
 		b := byModel[r.Model]
 		if b == nil || r.Deleted || r.HardDeleted || deleted[r.ID] || r.Profile != a.run.env.Profile.Name {
 			continue
@@ -216,16 +240,6 @@ func (a *Arrivals) target(r *record.Record) (slot, bool) {
 // targets asks the database after the targets of all rows that are neither known nor among
 // what has arrived, by table.
 func (a *Arrivals) targets(ctx context.Context, tx *db.Tx, batches []*batch) (map[string]targets, error) {
-	for _, b := range batches {
-		if !a.run.wanted[b.model.Table] {
-			continue
-		}
-		for i := range b.rows {
-			if s, ok := a.slot(b.model.Table, b.rows[i].row.id); ok {
-				a.coming[s] = true
-			}
-		}
-	}
 	wanted := map[string]map[string]bool{}
 	for _, b := range batches {
 		for i := range b.model.Columns {

@@ -1,10 +1,12 @@
 package stream
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/morango-go/morango/counter"
 	"github.com/morango-go/morango/db"
@@ -12,50 +14,129 @@ import (
 	"github.com/morango-go/morango/store"
 )
 
-// atOnce is how many records are compared with the store in one go.
-const atOnce = 500
+// atOnce is how many records are compared with the store in one go, and manyRows how many are laid
+// out as rows before these are written.
+const (
+	atOnce   = 500
+	manyRows = 1000
+)
 
-// kinds is a chunk's records by how they stand to the store.
-type kinds struct {
-	fresh   []record.Record // the store has none of these ids
-	applied []bool          // of these, whether the application has them already; nil: none
-	newer   []record.Record // they have seen the store's version
-	others  []record.Record // neither has seen the other
-	stale   int64
-	places  []string // partitions that the newer ones had
+// one is a record on its way into the store.
+type one struct {
+	*record.Record
+	is      standing
+	place   string // the partition that it had in the store; if it is newer
+	applied bool   // the application has it already; if it is fresh
 }
 
-// mergeRecords merges records, of which no two have the same id, into the store.
-func mergeRecords(ctx context.Context, tx *db.Tx, session string, records []record.Record, merge Merger, apply Applier) (Report, error) {
-	var k kinds
-	for part := range slices.Chunk(records, atOnce) {
-		if err := k.classify(ctx, tx, part); err != nil {
+// standing is how a record stands to the store.
+type standing byte
+
+const (
+	stale standing = iota // the store has seen it
+	fresh                 // the store has none of its id
+	newer                 // it has seen the store's version
+	other                 // neither has seen the other
+)
+
+// mergeRecords merges records, of which no two have the same id, into the store. They are given in the order in which they
+// came, and so they are applied: what they refer to comes before them, and their neighbours refer to the same.
+// The store takes them in another order, see sorted.
+func (m *merging) mergeRecords(ctx context.Context, records []one) (Report, error) {
+	ordered := m.sorted(records)
+	for part := range slices.Chunk(ordered, atOnce) {
+		if err := m.disturbed(); err != nil {
+			return Report{}, err
+		}
+		if err := classify(ctx, m.tx, part); err != nil {
 			return Report{}, fmt.Errorf("compare with the store: %w", err)
 		}
 	}
-	if apply != nil {
-		var err error
-		if k.applied, err = apply.Apply(ctx, tx, k.fresh, slices.Concat(k.newer, k.others)); err != nil {
+	if m.apply != nil {
+		if err := m.applyFresh(ctx, records); err != nil {
 			return Report{}, fmt.Errorf("apply new records at once: %w", err)
 		}
 	}
-	if err := k.insert(ctx, tx, session); err != nil {
+	if err := m.insert(ctx, ordered); err != nil {
 		return Report{}, fmt.Errorf("write new and newer records: %w", err)
 	}
-	report := Report{New: int64(len(k.fresh)), FastForwards: int64(len(k.newer)), Stale: k.stale}
-	for _, done := range k.applied {
-		if done {
-			report.Applied++
+	var report Report
+	var others []record.Record
+	for i := range records {
+		switch records[i].is {
+		case stale:
+			report.Stale++
+		case fresh:
+			report.New++
+			if records[i].applied {
+				report.Applied++
+			}
+		case newer:
+			report.FastForwards++
+		case other:
+			others = append(others, *records[i].Record)
 		}
 	}
-	if len(k.others) > 0 {
-		merged, err := merge(ctx, tx, k.others)
+	for part := range slices.Chunk(others, atOnce) {
+		if err := m.disturbed(); err != nil {
+			return Report{}, err
+		}
+		merged, err := m.merge(ctx, m.tx, part)
 		if err != nil {
 			return Report{}, err
 		}
 		report = report.plus(merged)
 	}
 	return report, nil
+}
+
+// sorted gives records in the order in which the store takes them. On SQLite that is the order of their ids: whatever goes into
+// one page of an index goes there together, and from 100,000 rows on most of these are not in the cache. But others
+// get records in the store's order, and what one refers to should come before it: so model by model, and trees as they came.
+func (m *merging) sorted(records []one) []*one {
+	ordered := make([]*one, len(records))
+	for i := range records {
+		ordered[i] = &records[i]
+	}
+	if m.tx.Kind() != db.SQLite {
+		return ordered
+	}
+	turn, tree := make(map[string]int, len(m.env.Profile.Models)), map[string]bool{}
+	for i, of := range m.env.Profile.Models {
+		turn[of.Name], tree[of.Name] = i, of.SelfReference() != nil
+	}
+	slices.SortStableFunc(ordered, func(a, b *one) int {
+		if byModel := cmp.Compare(turn[a.Model], turn[b.Model]); byModel != 0 || tree[a.Model] {
+			return byModel
+		}
+		return strings.Compare(a.ID, b.ID)
+	})
+	return ordered
+}
+
+// applyFresh applies those that are fresh, and notes which it did.
+func (m *merging) applyFresh(ctx context.Context, records []one) error {
+	var added, changed []*record.Record
+	for _, r := range records {
+		switch r.is {
+		case fresh:
+			added = append(added, r.Record)
+		case newer, other:
+			changed = append(changed, r.Record)
+		}
+	}
+	applied, err := m.apply.Apply(ctx, m.tx, added, changed, m.disturbed)
+	if err != nil || applied == nil {
+		return err
+	}
+	n := 0
+	for i := range records {
+		if records[i].is == fresh {
+			records[i].applied = applied[n]
+			n++
+		}
+	}
+	return nil
 }
 
 // held is the version and the history of a record in the store.
@@ -68,7 +149,7 @@ type held struct {
 const versionsOf = `SELECT id, partition, last_saved_instance, last_saved_counter FROM morango_store WHERE `
 
 // classify compares records with the store.
-func (k *kinds) classify(ctx context.Context, tx *db.Tx, records []record.Record) error {
+func classify(ctx context.Context, tx *db.Tx, records []*one) error {
 	ids := make([]string, len(records))
 	for i, r := range records {
 		ids[i] = r.ID
@@ -86,13 +167,13 @@ func (k *kinds) classify(ctx context.Context, tx *db.Tx, records []record.Record
 	for _, r := range records {
 		switch mine, there := known[r.ID]; {
 		case !there:
-			k.fresh = append(k.fresh, r)
+			r.is = fresh
 		case seen(mine.history, r.Version):
-			k.stale++
+			r.is = stale
 		case seen(r.History, mine.version):
-			k.newer, k.places = append(k.newer, r), append(k.places, mine.place)
+			r.is, r.place = newer, mine.place
 		default:
-			k.others = append(k.others, r)
+			r.is = other
 		}
 	}
 	return nil
@@ -143,38 +224,50 @@ const unite = `ON CONFLICT (store_model_id, instance_id) DO UPDATE SET counter =
 	WHERE excluded.counter > morango_recordmaxcounter.counter`
 
 // insert writes new and newer records with their histories.
-func (k *kinds) insert(ctx context.Context, tx *db.Tx, session string) error {
-	for _, part := range []struct {
-		records     []record.Record
-		applied     []bool
+func (m *merging) insert(ctx context.Context, ordered []*one) error {
+	var places []string
+	for _, way := range []struct {
+		is          standing
 		row, unites string
-	}{{k.fresh, k.applied, "", ""}, {k.newer, nil, takeOver, unite}} {
-		rows, counters := rowsOf(part.records, part.applied, session)
-		into := db.Insert{Table: "morango_store", Columns: storeColumns, Conflict: part.row}
-		if err := tx.InsertAll(ctx, into, rows); err != nil {
-			return err
-		}
+	}{{fresh, "", ""}, {newer, takeOver, unite}} {
+		into := db.Insert{Table: "morango_store", Columns: storeColumns, Conflict: way.row}
 		history := db.Insert{Table: "morango_recordmaxcounter", Columns: []string{"store_model_id", "instance_id", "counter"},
-			Conflict: part.unites, RollsBack: true}
-		if err := tx.InsertAll(ctx, history, counters); err != nil {
-			return err
-		}
-		for _, r := range part.records {
-			k.places = append(k.places, r.Partition)
+			Conflict: way.unites, RollsBack: true}
+		for part := range slices.Chunk(ordered, manyRows) {
+			if err := m.disturbed(); err != nil {
+				return err
+			}
+			rows, counters := rowsOf(part, way.is, m.session)
+			if err := m.tx.InsertAll(ctx, into, rows); err != nil {
+				return err
+			}
+			if err := m.tx.InsertAll(ctx, history, counters); err != nil {
+				return err
+			}
 		}
 	}
-	return store.Touch(ctx, tx, k.places)
+	for _, r := range ordered {
+		switch r.is {
+		case fresh:
+			places = append(places, r.Partition)
+		case newer:
+			places = append(places, r.Partition, r.place)
+		}
+	}
+	return store.Touch(ctx, m.tx, places)
 }
 
-// rowsOf gives records as rows of the store and of the histories. What has arrived is
-// dirty until it is deserialized, but for what is applied already.
-func rowsOf(records []record.Record, applied []bool, session string) (rows, counters [][]any) {
+// rowsOf gives those of the records that stand so to the store as rows of it and of the histories. What
+// has arrived is dirty until it is deserialized, but for what is applied already.
+func rowsOf(records []*one, is standing, session string) (rows, counters [][]any) {
 	rows = make([][]any, 0, len(records))
-	for i, r := range records {
-		dirty := applied == nil || !applied[i]
+	for _, r := range records {
+		if r.is != is {
+			continue
+		}
 		rows = append(rows, []any{
 			r.ID, r.Profile, r.Model, r.Partition, r.SourceID, r.Serialized, r.Conflicting, r.SelfRef,
-			r.Deleted, r.HardDeleted, r.Version.Instance, r.Version.Counter, dirty, "", session,
+			r.Deleted, r.HardDeleted, r.Version.Instance, r.Version.Counter, !r.applied, "", session,
 		})
 		for _, instance := range slices.Sorted(maps.Keys(r.History)) {
 			counters = append(counters, []any{r.ID, instance, r.History[instance]})

@@ -2,6 +2,7 @@ package stream
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"slices"
@@ -96,7 +97,8 @@ type Applier interface {
 	// Apply writes those of the records into the application's tables of which there is no
 	// doubt, and says which these are. The store has none of them yet; changed are those of
 	// which it is about to get another version. On an error the transaction is rolled back.
-	Apply(ctx context.Context, tx *db.Tx, fresh, changed []record.Record) (applied []bool, err error)
+	// In between it calls goOn, whose errors it returns.
+	Apply(ctx context.Context, tx *db.Tx, fresh, changed []*record.Record, goOn func() error) (applied []bool, err error)
 	// End is called when the transaction writes nothing more.
 	End(ctx context.Context, tx *db.Tx) error
 }
@@ -111,90 +113,106 @@ func Receive(ctx context.Context, env stage.Env, have session.Transfer, c Chunk,
 		t, err = c.end(ctx, env, have)
 		return t, Report{Pages: len(c.Pages)}, err
 	}
-	var m *merging
-	var all bool
-	err = env.DB.WritePart(ctx, have.ID, func(tx *db.Tx) (err error) {
-		m = &merging{env: env, tx: tx, session: have.ID, merge: merge, apply: apply, began: env.Now()} // and not before: it may have had to wait
-		if err := tx.Lock(ctx, partition.Parse(have.Filter), false); err != nil {
-			return err
-		}
-		if apply != nil {
-			if err := apply.Begin(ctx, tx); err != nil {
-				return err
-			}
-		}
-		t, all, err = c.take(ctx, tx, env, have, m.pages)
-		if err != nil || all || apply == nil {
-			return err
-		}
-		return apply.End(ctx, tx)
-	})
+	m := &merging{env: env, session: have.ID, merge: merge, apply: apply}
+	t, r, err = m.receive(ctx, have, c)
+	if errors.Is(err, errDisturbed) {
+		m.single = true
+		t, r, err = m.receive(ctx, have, c)
+	}
 	if err != nil {
 		return have, Report{}, fmt.Errorf("merge %d records of transfer session %s: %w", c.Records(), have.ID, err)
 	}
+	return t, r, nil
+}
+
+// errDisturbed says that somebody else wants to write while a whole chunk is merged in one go.
+var errDisturbed = errors.New("somebody else wants to write")
+
+// merging is a transaction of Receive.
+type merging struct {
+	env     stage.Env
+	session string
+	merge   Merger
+	apply   Applier
+	single  bool // pages are merged one by one
+
+	tx     *db.Tx
+	whole  bool // all pages are merged in one go, which ends when somebody comes
+	began  time.Time
+	report Report
+}
+
+// receive is the transaction. With errDisturbed it is rolled back.
+func (m *merging) receive(ctx context.Context, have session.Transfer, c Chunk) (t session.Transfer, r Report, err error) {
+	var all bool
+	err = m.env.DB.WritePart(ctx, have.ID, func(tx *db.Tx) (err error) {
+		m.tx, m.whole, m.report, m.began = tx, false, Report{}, m.env.Now() // and not before: it may have had to wait
+		if err := tx.Lock(ctx, partition.Parse(have.Filter), false); err != nil {
+			return err
+		}
+		if m.apply != nil {
+			if err := m.apply.Begin(ctx, tx); err != nil {
+				return err
+			}
+		}
+		t, all, err = c.take(ctx, tx, m.env, have, m.pages)
+		if err != nil || all || m.apply == nil {
+			return err
+		}
+		return m.apply.End(ctx, tx)
+	})
+	if err != nil {
+		return have, Report{}, err
+	}
 	r = m.report
-	r.Pages, r.Took, r.Bound = c.upTo(t), env.Now().Sub(m.began), m.tx.PartTime()
+	r.Pages, r.Took, r.Bound = c.upTo(t), m.env.Now().Sub(m.began), m.tx.PartTime()
 	if all {
 		r.Pages = len(c.Pages)
 	}
 	return t, r, nil
 }
 
-// merging is a transaction of Receive.
-type merging struct {
-	env     stage.Env
-	tx      *db.Tx
-	session string
-	merge   Merger
-	apply   Applier
-	began   time.Time
-	report  Report
-}
+// alone says whether nobody else has the database open, or wants to write: only then a part may take so long.
+func (m *merging) alone() bool { return m.tx.PartMost() > 2*db.PartTime }
 
-// share is what part of a chunk is merged in one go on SQLite where nobody else has the database open: about a
-// third. A chunk is as large as there was time for, so who comes meanwhile waits for about a third of that.
-// Where others have it open pages are merged one by one.
-const share = 3
-
-// together says how many records are merged in one go, at least.
+// together says how many of the pages are merged in one go: on SQLite all where nobody else is there, for many are
+// cheaper together (see sorted), else one. When somebody comes the transaction is rolled back, and done again page by page.
+// On PostgreSQL, where nobody is seen to wait in the middle and each statement is a round trip, it is all of them.
 func (m *merging) together(pages []Page) int {
-	all := Chunk{Pages: pages}.Records()
 	switch {
 	case m.tx.Kind() != db.SQLite:
-		return all
-	case m.tx.PartMost() <= 2*db.PartTime:
+		return len(pages)
+	case m.single || !m.alone():
 		return 1
 	}
-	return all / share
+	m.whole = len(pages) > 1
+	return len(pages)
+}
+
+// disturbed is errDisturbed when what is merged in one go has to end, because somebody has come.
+func (m *merging) disturbed() error {
+	if m.whole && !m.alone() {
+		return errDisturbed
+	}
+	return nil
 }
 
 // pages merges pages, in the order in which they came, until it is time to end, and says how many.
-// On PostgreSQL, where nobody is seen to wait in the middle and each statement is a round trip, all
-// of them are merged in one go.
 func (m *merging) pages(ctx context.Context, pages []Page) (done int, err error) {
-	for least := m.together(pages); done < len(pages); {
-		n := pagesWith(pages[done:], least)
+	for n := m.together(pages); done < len(pages); {
+		n = min(n, len(pages)-done)
 		for _, records := range turns(Chunk{Pages: pages[done : done+n]}) {
-			one, err := mergeRecords(ctx, m.tx, m.session, records, m.merge, m.apply)
+			more, err := m.mergeRecords(ctx, records)
 			if err != nil {
 				return done, err
 			}
-			m.report = m.report.plus(one)
+			m.report = m.report.plus(more)
 		}
 		if done += n; m.env.Now().Sub(m.began) >= m.tx.PartMost() {
 			break
 		}
 	}
 	return done, nil
-}
-
-// pagesWith is how many of the pages it takes to have so many records, or all: one at least.
-func pagesWith(pages []Page, records int) (n int) {
-	for n < len(pages) && (n == 0 || records > 0) {
-		records -= len(pages[n].Records)
-		n++
-	}
-	return n
 }
 
 // end is Receive of a chunk without records: nothing is merged, and nobody has to wait.
@@ -252,17 +270,17 @@ func (c Chunk) upTo(t session.Transfer) (n int) {
 
 // turns puts records into groups in which no two have the same id: the first version of each
 // that came, then the second, and so on.
-func turns(c Chunk) (groups [][]record.Record) {
+func turns(c Chunk) (groups [][]one) {
 	all := c.Records()
 	times := make(map[string]int, all)
 	for r := range c.All() {
 		n := times[r.ID]
 		times[r.ID] = n + 1
 		if n == len(groups) {
-			groups = append(groups, make([]record.Record, 0, all))
+			groups = append(groups, make([]one, 0, all))
 			all = 0 // few come more than once
 		}
-		groups[n] = append(groups[n], *r)
+		groups[n] = append(groups[n], one{Record: r})
 	}
 	return groups
 }
