@@ -212,7 +212,7 @@ func TestSettings(t *testing.T) {
 	d := dbtest.New(t)
 	write(t, d, func(tx *db.Tx) error {
 		for pragma, want := range map[string]string{
-			"synchronous": "2", "journal_mode": "wal", "foreign_keys": "1", "page_size": "16384", "temp_store": "0",
+			"synchronous": "2", "journal_mode": "wal", "foreign_keys": "1", "page_size": "8192", "temp_store": "0",
 		} {
 			var got string
 			if err := tx.QueryRow(t.Context(), "PRAGMA "+pragma).Scan(&got); err != nil || got != want {

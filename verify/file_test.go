@@ -32,7 +32,7 @@ func TestDamagedFile(t *testing.T) {
 	h.unchecked(`VACUUM INTO '` + copied + `'`)
 	text, err := os.ReadFile(copied)
 	must(t, err)
-	const page = 16384
+	const page = 8192
 	var root int64
 	must(t, d.Read(t.Context(), func(tx *db.Tx) error {
 		return tx.QueryRow(t.Context(), `SELECT rootpage FROM sqlite_master WHERE name = 'morango_store_partition'`).Scan(&root)

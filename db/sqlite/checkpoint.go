@@ -12,7 +12,7 @@ import (
 // them would take a sixth of the writer's time, or on a slow disk more.
 //
 // What is committed while it copies is left for the next time, so the WAL does not begin anew as long
-// as somebody writes without a rest. When it has grown to 8000 pages the writer's own checkpoint, at the end of
+// as somebody writes without a rest. When it has grown to 16,000 pages the writer's own checkpoint, at the end of
 // a commit, copies what is left (see writing): mostly the pages of that commit.
 type checkpoints struct {
 	pool   *sql.DB // of one connection, which is made when there is something to do
@@ -23,7 +23,7 @@ type checkpoints struct {
 }
 
 const (
-	backlog   = 2000                  // pages that are worth a checkpoint
+	backlog   = 4000                  // pages that are worth a checkpoint
 	lookEvery = 50 * time.Millisecond // at most, while there are many short transactions
 )
 
