@@ -14,12 +14,17 @@ import (
 	"github.com/morango-go/morango/store"
 )
 
-// atOnce is how many records are compared with the store in one go, and manyRows how many are laid
-// out as rows before these are written.
-const (
-	atOnce   = 500
-	manyRows = 1000
-)
+// atOnce is how many records are compared with the store in one go, and on SQLite laid out as rows before these are
+// written. On PostgreSQL, where each statement is a round trip, all are written together.
+const atOnce = 500
+
+// size is how many of all records are written in one go.
+func (m *merging) size(all int) int {
+	if m.tx.Kind() == db.SQLite {
+		return atOnce
+	}
+	return max(all, 1)
+}
 
 // one is a record on its way into the store.
 type one struct {
@@ -77,7 +82,7 @@ func (m *merging) mergeRecords(ctx context.Context, records []one) (Report, erro
 			others = append(others, *records[i].Record)
 		}
 	}
-	for part := range slices.Chunk(others, atOnce) {
+	for part := range slices.Chunk(others, m.size(len(others))) {
 		if err := m.disturbed(); err != nil {
 			return Report{}, err
 		}
@@ -233,7 +238,7 @@ func (m *merging) insert(ctx context.Context, ordered []*one) error {
 		into := db.Insert{Table: "morango_store", Columns: storeColumns, Conflict: way.row}
 		history := db.Insert{Table: "morango_recordmaxcounter", Columns: []string{"store_model_id", "instance_id", "counter"},
 			Conflict: way.unites, RollsBack: true}
-		for part := range slices.Chunk(ordered, manyRows) {
+		for part := range slices.Chunk(ordered, m.size(len(ordered))) {
 			if err := m.disturbed(); err != nil {
 				return err
 			}
