@@ -55,19 +55,39 @@ func DropInParts(ctx context.Context, d *db.DB, transferSessionID string) error 
 const endOfPart = `SELECT model_uuid FROM morango_buffer WHERE transfer_session_id = $1 AND model_uuid >= $2
 	ORDER BY model_uuid LIMIT 1 OFFSET $3`
 
+// Long says whether the session's buffer is one that takes several transactions to remove, see Shorten.
+func Long(ctx context.Context, tx *db.Tx, transferSessionID string) (bool, error) {
+	end, err := firstPart(ctx, tx, transferSessionID)
+	return end != "", err
+}
+
+// firstPart is where the first part of a long buffer ends; "" for a short one.
+func firstPart(ctx context.Context, tx *db.Tx, transferSessionID string) (string, error) {
+	var end db.ID
+	err := tx.QueryRow(ctx, endOfPart, transferSessionID, ident.Lowest, dropRows).Scan(&end)
+	if errors.Is(err, sql.ErrNoRows) {
+		return "", nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("look how long the buffer of transfer session %s is: %w", transferSessionID, err)
+	}
+	return string(end), nil
+}
+
 // Shorten removes most of a long buffer, in transactions of bounded length: what is left is little
 // enough for Drop. It does not touch a short one.
 func Shorten(ctx context.Context, d *db.DB, transferSessionID string) error {
 	for {
-		var end db.ID
-		err := d.Read(ctx, func(tx *db.Tx) error {
-			return tx.QueryRow(ctx, endOfPart, transferSessionID, ident.Lowest, dropRows).Scan(&end)
+		var end string
+		err := d.Read(ctx, func(tx *db.Tx) (err error) {
+			end, err = firstPart(ctx, tx, transferSessionID)
+			return err
 		})
-		if errors.Is(err, sql.ErrNoRows) {
+		if err == nil && end == "" {
 			return nil
 		}
 		if err == nil {
-			err = d.WritePart(ctx, transferSessionID, func(tx *db.Tx) error { return dropBefore(ctx, tx, transferSessionID, string(end)) })
+			err = d.WritePart(ctx, transferSessionID, func(tx *db.Tx) error { return dropBefore(ctx, tx, transferSessionID, end) })
 		}
 		if err != nil {
 			return fmt.Errorf("shorten the buffer of transfer session %s: %w", transferSessionID, err)

@@ -65,9 +65,31 @@ func (e *Engine) initializing(ctx context.Context, t session.Transfer, before bo
 	return errors.Join(cause, err)
 }
 
-// open makes the row of a transfer session, unless it is there. The claim with which it begins
-// is looked at before, as in Confirm.
+// open makes the row of a transfer session, unless it is there. One that was abandoned and has a long
+// buffer is closed before, in transactions of its own.
 func (e *Engine) open(ctx context.Context, t session.Transfer, terms Terms) (session.Transfer, error) {
+	for {
+		now, err := e.tryOpen(ctx, t, terms)
+		var long *longBufferError
+		if !errors.As(err, &long) {
+			return now, err
+		}
+		if err := e.Abandon(ctx, long.session); err != nil {
+			return t, err
+		}
+	}
+}
+
+// longBufferError says that a session cannot be closed in one short transaction.
+type longBufferError struct{ session string }
+
+// Error implements error.
+func (e *longBufferError) Error() string {
+	return "transfer session " + e.session + " has a long buffer"
+}
+
+// tryOpen is open, or *longBufferError. The claim with which the session begins is looked at before, as in Confirm.
+func (e *Engine) tryOpen(ctx context.Context, t session.Transfer, terms Terms) (session.Transfer, error) {
 	claim := t.ClientFSIC
 	if claim == untold {
 		claim = ""
@@ -92,6 +114,13 @@ func (e *Engine) open(ctx context.Context, t session.Transfer, terms Terms) (ses
 			if old.ID == t.ID {
 				t, claimed = old, false
 				return nil
+			}
+			long, err := buffer.Long(ctx, tx, old.ID)
+			if long {
+				err = &longBufferError{old.ID}
+			}
+			if err != nil {
+				return err
 			}
 			if err := abandon(ctx, tx, old.ID, e.env.Now()); err != nil {
 				return err
@@ -118,7 +147,7 @@ func (e *Engine) open(ctx context.Context, t session.Transfer, terms Terms) (ses
 	return t, err
 }
 
-// abandon is Abandon in a transaction: a long buffer goes in one go.
+// abandon is Abandon in a transaction, in which a long buffer would go in one go.
 func abandon(ctx context.Context, tx *db.Tx, id string, now time.Time) error {
 	if err := buffer.Drop(ctx, tx, id); err != nil {
 		return err
