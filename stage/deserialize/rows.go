@@ -184,14 +184,19 @@ func (r *run) apply(ctx context.Context, tx *db.Tx, m *model.Model, items []item
 	if err := tx.Capture(ctx, false); err != nil {
 		return err
 	}
-	var start time.Time
+	var start, last time.Time // of the transaction, and of its last page
 	if len(items) > r.limits.page {
 		start = r.env.Now()
 	}
+	last = start
 	decoder := record.NewDecoder(m)
 	for o.handled < len(items) {
-		if o.handled > 0 && (o.text >= r.limits.text || r.env.Now().Sub(start) >= tx.PartTime()) {
-			break
+		if o.handled > 0 {
+			now := r.env.Now()
+			if next := now.Add(now.Sub(last)); o.text >= r.limits.text || next.Sub(start) >= tx.PartTime() {
+				break // for the next page there is no time
+			}
+			last = now
 		}
 		p := &page{run: r, tx: tx, model: m, outcome: o, decoder: decoder}
 		n, err := p.read(ctx, items[o.handled:])

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -198,6 +199,32 @@ func TestMemoryIsBounded(t *testing.T) {
 		t.Errorf("%d bytes in use at most, want no more than %d", most, limit)
 	}
 	wantRun(t, env, Report{})
+}
+
+// A page for which a transaction has no time left waits for the next: others wait for the transaction.
+func TestPartsEndInTime(t *testing.T) {
+	t.Parallel()
+	d := dbtest.New(t)
+	env := newEnv(t, d, testProfile(t))
+	s := state{}
+	for i := range 60 {
+		s["store"] = append(s["store"], storedUser(idOf(i+1), fmt.Sprint("name ", i)))
+	}
+	put(t, d, s)
+	clock := now
+	env.Now = func() time.Time { // asked for every row that is decoded: a page takes some 60 ms, a part 150 at most
+		clock = clock.Add(6 * time.Millisecond)
+		return clock
+	}
+	var ends []int64
+	r := newRun(env, partition.Filter{}, Options{}, func(done int64) { ends = append(ends, done) })
+	r.limits.page = 10
+	if err := r.all(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if want := []int64{20, 40, 60}; !slices.Equal(ends, want) {
+		t.Errorf("the transactions end at %v, want %v", ends, want)
+	}
 }
 
 // A row whose target is missing waits with an error; it is applied once the target
