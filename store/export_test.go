@@ -29,3 +29,8 @@ func CountUnderQuery(tx *db.Tx, prefix string, limit int64) (string, []any) {
 
 // Saved asks after the instances in parameter 1.
 func Saved(tx *db.Tx) string { return saved + tx.IDs(1) + ` i` }
+
+// WindowQuery is the query of Window.
+func WindowQuery(tx *db.Tx, l Lacking, after string, most int64) (string, []any) {
+	return l.windowQuery(tx, after, most)
+}

@@ -116,10 +116,8 @@ func (l Lacking) much(ctx context.Context, tx *db.Tx, n int64) (bool, error) {
 			return false, err
 		}
 	}
-	var all int64
-	query := fmt.Sprintf(`SELECT COUNT(*) FROM (SELECT 1 FROM morango_store LIMIT %d) found`, 4*n)
-	err := tx.QueryRow(ctx, query).Scan(&all)
-	return all < 4*n, err
+	enough, err := l.holds(ctx, tx, 4*n)
+	return !enough, err
 }
 
 // Any reports whether there are such records, where that is found among few: of each

@@ -15,6 +15,7 @@ import (
 	"github.com/morango-go/morango/internal/conformance/tables"
 	"github.com/morango-go/morango/partition"
 	sessions "github.com/morango-go/morango/session"
+	"github.com/morango-go/morango/stage"
 	"github.com/morango-go/morango/stage/queue"
 )
 
@@ -64,20 +65,7 @@ func TestConformanceQueue(t *testing.T) {
 			env := env
 			env.Profile = &profile
 			job := queue.Job{TransferSession: in.Session, Filter: in.filter, Receiver: in.receiver}
-			anew(t, d, in.Session)
-			unlisted, err := queue.RunBy(t.Context(), env, job, atOnce, -1)
-			if err != nil {
-				t.Fatal(err)
-			}
-			scanned, histories := tables.Dump(t, d, "buffer"), tables.Dump(t, d, "rmcb")
-			anew(t, d, in.Session)
-			n, err := queue.Run(t.Context(), env, job)
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Equal("records without a list of them", unlisted, n)
-			t.EqualRows("buffer without a list", scanned, asJSON(t, tables.Dump(t, d, "buffer")))
-			t.EqualRows("rmcb without a list", histories, asJSON(t, tables.Dump(t, d, "rmcb")))
+			n := alike(t, d, env, job, atOnce)
 			buffer, rmcb := in.want()
 			t.Equal("records", n, int64(len(buffer)))
 			t.EqualRows("buffer", tables.Dump(t, d, "buffer"), asJSON(t, buffer))
@@ -94,6 +82,30 @@ func TestConformanceQueue(t *testing.T) {
 			}
 		})
 	})
+}
+
+// alike queues with a list of what is to travel, without, and in windows, and holds the results against each other.
+func alike(t *conformance.T, d *db.DB, env stage.Env, job queue.Job, atOnce int) (records int64) {
+	var buffer, rmcb []tables.Row
+	for i, run := range []func() (int64, error){
+		func() (int64, error) { return queue.RunBy(t.Context(), env, job, atOnce, -1) },
+		func() (int64, error) { return queue.RunInWindows(t.Context(), env, job, atOnce, int64(atOnce+1)) },
+		func() (int64, error) { return queue.Run(t.Context(), env, job) },
+	} {
+		anew(t, d, job.TransferSession)
+		n, err := run()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if i == 0 {
+			records, buffer, rmcb = n, tables.Dump(t, d, "buffer"), tables.Dump(t, d, "rmcb")
+			continue
+		}
+		t.Equal("records as without a list", n, records)
+		t.EqualRows("buffer as without a list", tables.Dump(t, d, "buffer"), asJSON(t, buffer))
+		t.EqualRows("rmcb as without a list", tables.Dump(t, d, "rmcb"), asJSON(t, rmcb))
+	}
+	return records
 }
 
 // anew empties a session's buffer.

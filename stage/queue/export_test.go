@@ -27,3 +27,9 @@ func RunBy(ctx context.Context, env stage.Env, job Job, rows int, listed int64) 
 	f := filling{env: env, job: job, rows: rows, changed: listed, under: listed}
 	return f.run(ctx)
 }
+
+// RunInWindows is RunBy with windows of so many ids.
+func RunInWindows(ctx context.Context, env stage.Env, job Job, rows int, window int64) (records int64, err error) {
+	f := filling{env: env, job: job, rows: rows, changed: -1, under: -1, window: window}
+	return f.run(ctx)
+}

@@ -41,7 +41,8 @@ const (
 )
 
 // How long a list of the records that are to travel may be, and up to how many records
-// under a narrow filter one is made. See store.Lacking.Find.
+// under a narrow filter one is made. See store.Lacking.Find. Under a filter with more of them, which is
+// narrow all the same, it is as long as that, and there is one after the other: see store.Lacking.Windows.
 const (
 	maxChanged = 20_000
 	maxUnder   = 100_000
@@ -77,6 +78,8 @@ type filling struct {
 	changed, under int64    // how long a list may be
 	listed         bool     // there is one:
 	ids            []string // sorted
+	end            string   // up to where it lists
+	window         int64    // it is one after the other, of so many ids; 0: there is one for all
 	done           session.Queued
 }
 
@@ -84,7 +87,12 @@ func (f *filling) run(ctx context.Context) (records int64, err error) {
 	f.env.Emit(f.event(stage.Started, 0))
 	err = f.env.DB.Read(ctx, func(tx *db.Tx) error { return f.look(ctx, tx) })
 	for err == nil && !f.done.All() {
-		err = f.env.DB.WritePart(ctx, f.job.TransferSession, func(tx *db.Tx) error { return f.part(ctx, tx) })
+		if f.window > 0 && f.done.After >= f.end {
+			err = f.env.DB.Read(ctx, func(tx *db.Tx) error { return f.nextWindow(ctx, tx) })
+		}
+		if err == nil {
+			err = f.env.DB.WritePart(ctx, f.job.TransferSession, func(tx *db.Tx) error { return f.part(ctx, tx) })
+		}
 		if err == nil {
 			f.env.Emit(f.event(stage.Started, 0))
 		}
@@ -101,12 +109,35 @@ func (f *filling) look(ctx context.Context, tx *db.Tx) error {
 	if _, err := f.open(ctx, tx); err != nil {
 		return err
 	}
-	lacking := store.Lacking{Profile: f.env.Profile.Name, Filter: f.job.Filter, Receiver: f.job.Receiver}
 	var err error
-	f.ids, f.listed, err = lacking.Find(ctx, tx, f.changed, f.under)
-	if f.listed && len(f.ids) == 0 {
-		f.done.After = ident.Highest // and there is nothing to be noted
+	f.ids, f.listed, err = f.lacking().Find(ctx, tx, f.changed, f.under)
+	f.end = ident.Highest
+	switch {
+	case err != nil:
+		return err
+	case f.listed:
+		if f.window = 0; len(f.ids) == 0 {
+			f.done.After = f.end // and there is nothing to be noted
+		}
+		return nil
+	case f.window == 0:
+		narrow, err := f.lacking().Windows(ctx, tx, f.under)
+		if err != nil || !narrow {
+			return err
+		}
+		f.window = f.under
 	}
+	f.listed, f.end = true, ""
+	return nil
+}
+
+func (f *filling) lacking() store.Lacking {
+	return store.Lacking{Profile: f.env.Profile.Name, Filter: f.job.Filter, Receiver: f.job.Receiver}
+}
+
+// nextWindow lists what is to travel next.
+func (f *filling) nextWindow(ctx context.Context, tx *db.Tx) (err error) {
+	f.ids, f.end, err = f.lacking().Window(ctx, tx, f.done.After, f.window)
 	return err
 }
 
@@ -132,6 +163,9 @@ func (f *filling) part(ctx context.Context, tx *db.Tx) error {
 		return err
 	}
 	before, from := t, f.done.After
+	if f.window > 0 && from >= f.end { // somebody else has filled it so far
+		return nil
+	}
 	if from == "" { // what an earlier version of the program, or the reference, has left
 		if err := buffer.Drop(ctx, tx, t.ID); err != nil {
 			return err
@@ -163,7 +197,7 @@ func (f *filling) next(ctx context.Context, tx *db.Tx, from string) (to string, 
 		if rest := f.ids[f.upTo(from):]; len(rest) > f.rows {
 			return rest[f.rows-1], nil
 		}
-		return ident.Highest, nil
+		return f.end, nil
 	}
 	var id db.ID
 	err = tx.QueryRow(ctx, `SELECT id FROM morango_store s WHERE `+after("s.id", 1, from)+` ORDER BY id LIMIT 1 OFFSET $2`, fromID(from), f.rows-1).Scan(&id)

@@ -115,11 +115,22 @@ func TestQueueAfterEarlierVersion(t *testing.T) {
 	})
 }
 
-// eachWay runs a test with a list of what is to travel, and without.
-func eachWay(t *testing.T, test func(t *testing.T, d *db.DB, listed int64)) {
-	for name, listed := range map[string]int64{"listed": 10_000, "compared": -1} {
+// run is queue.Run in parts of so many rows.
+type run func(ctx context.Context, env stage.Env, job queue.Job, rows int) (int64, error)
+
+// eachWay runs a test with a list of what is to travel, without, and with one list after the other.
+func eachWay(t *testing.T, test func(t *testing.T, d *db.DB, run run)) {
+	by := func(listed int64) run {
+		return func(ctx context.Context, env stage.Env, job queue.Job, rows int) (int64, error) {
+			return queue.RunBy(ctx, env, job, rows, listed)
+		}
+	}
+	windows := func(ctx context.Context, env stage.Env, job queue.Job, rows int) (int64, error) {
+		return queue.RunInWindows(ctx, env, job, rows, 137)
+	}
+	for name, run := range map[string]run{"listed": by(10_000), "compared": by(-1), "in windows": windows} {
 		t.Run(name, func(t *testing.T) {
-			dbtest.Each(t, func(t *testing.T, d *db.DB) { test(t, d, listed) })
+			dbtest.Each(t, func(t *testing.T, d *db.DB) { test(t, d, run) })
 		})
 	}
 }
@@ -128,7 +139,7 @@ func eachWay(t *testing.T, test func(t *testing.T, d *db.DB, listed int64)) {
 // receiver would take is counted once.
 func TestQueueGoesOn(t *testing.T) {
 	const rows = 500
-	eachWay(t, func(t *testing.T, d *db.DB, listed int64) {
+	eachWay(t, func(t *testing.T, d *db.DB, run run) {
 		env := fill(t, d, rows)
 		sifted := job
 		sifted.Unsound = func(page []record.Record) (left []sessions.Omitted) {
@@ -148,7 +159,7 @@ func TestQueueGoesOn(t *testing.T) {
 					stop()
 				}
 			}
-			n, err := queue.RunBy(ctx, env, sifted, 100, listed)
+			n, err := run(ctx, env, sifted, 100)
 			stop()
 			if len(parts) > rows {
 				t.Fatalf("it begins again and again: %v", parts[:10])
@@ -183,7 +194,7 @@ type result struct {
 // buffer is complete, and then it does not change any more.
 func TestTwoQueueAtOnce(t *testing.T) {
 	const rows = 600
-	eachWay(t, func(t *testing.T, d *db.DB, listed int64) {
+	eachWay(t, func(t *testing.T, d *db.DB, run run) {
 		env := fill(t, d, rows)
 		ctx, stop := context.WithCancel(t.Context())
 		saving, atOnce := make(chan error, 1), make(chan result, 2)
@@ -199,7 +210,7 @@ func TestTwoQueueAtOnce(t *testing.T) {
 		for range cap(atOnce) {
 			go func() {
 				row := sessions.Transfer{ID: session}
-				_, err := queue.RunBy(t.Context(), env, job, 50, listed)
+				_, err := run(t.Context(), env, job, 50)
 				if err == nil {
 					_, err = env.Complete(t.Context(), &row, stage.Queuing, nil, func(_ *db.Tx, row *sessions.Transfer) error {
 						n := row.Queued().Records
@@ -229,6 +240,35 @@ func TestTwoQueueAtOnce(t *testing.T) {
 			t.Errorf("%d records queued when the stage is complete with %d: %v", n, before, err)
 		}
 		filled(t, d, session, before)
+	})
+}
+
+// While a run is about a window, another has come further: it goes on from there.
+func TestQueueBeyondItsWindow(t *testing.T) {
+	const rows = 600
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		env := fill(t, d, rows)
+		another, began := env, false
+		env.Events = func(ev stage.Event) {
+			if ev.Done == 0 || began {
+				return
+			}
+			began = true
+			ctx, stop := context.WithCancel(t.Context())
+			defer stop()
+			another.Events = func(ev stage.Event) {
+				if ev.Done > 400 {
+					stop()
+				}
+			}
+			if _, err := queue.RunInWindows(ctx, another, job, 50, 170); !errors.Is(err, context.Canceled) {
+				t.Errorf("the other run: %v", err)
+			}
+		}
+		if n, err := queue.RunInWindows(t.Context(), env, job, 50, 137); err != nil || n != rows-2 {
+			t.Errorf("%d records queued, want %d: %v", n, rows-2, err)
+		}
+		filled(t, d, session, rows-2)
 	})
 }
 
