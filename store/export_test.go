@@ -32,5 +32,6 @@ func Saved(tx *db.Tx) string { return saved + tx.IDs(1) + ` i` }
 
 // WindowQuery is the query of Window.
 func WindowQuery(tx *db.Tx, l Lacking, after string, most int64) (string, []any) {
-	return l.windowQuery(tx, after, most)
+	query, args := l.windowQuery(tx, after, most)
+	return listing(tx, query), args
 }

@@ -76,7 +76,7 @@ func (l Lacking) look(ctx context.Context, tx *db.Tx, changed, under int64, spar
 	if err != nil || n == 0 {
 		return nil, err == nil, err
 	}
-	narrow := under >= 0 && !slices.Contains(orAll(l.Filter).Prefixes(), "")
+	narrow := under >= 0 && l.narrow()
 	if narrow {
 		if found, ok, err = l.under(ctx, tx, min(under, few)); err != nil || ok {
 			return found, ok, err
@@ -103,6 +103,9 @@ func (l Lacking) look(ctx context.Context, tx *db.Tx, changed, under int64, spar
 	return found, ok, err
 }
 
+// narrow says whether the filter leaves any partition out.
+func (l Lacking) narrow() bool { return !slices.Contains(orAll(l.Filter).Prefixes(), "") }
+
 // many is how many records can be much of the store. Fewer are always worth a list.
 const many = 1000
 
@@ -110,7 +113,7 @@ const many = 1000
 // counters that the receiver claims throughout the filter. It looks at counts alone, and so
 // not at claims that differ within the filter.
 func (l Lacking) much(ctx context.Context, tx *db.Tx, n int64) (bool, error) {
-	if !slices.Contains(orAll(l.Filter).Prefixes(), "") {
+	if l.narrow() {
 		under, err := CountUnder(ctx, tx, l.Filter, n)
 		if n = min(n, under); n <= many || err != nil {
 			return false, err
@@ -260,9 +263,19 @@ func listing(tx *db.Tx, query string) string {
 
 // collect adds those records that are lacking among those that a query finds.
 func (l Lacking) collect(ctx context.Context, tx *db.Tx, found []Found, query string, args ...any) ([]Found, error) {
+	err := l.each(ctx, tx, func(one Found, lacking bool) {
+		if lacking {
+			found = append(found, one)
+		}
+	}, query, args...)
+	return found, err
+}
+
+// each goes through the records that a query finds, and says of each whether it is lacking.
+func (l Lacking) each(ctx context.Context, tx *db.Tx, see func(one Found, lacking bool), query string, args ...any) error {
 	rows, err := tx.Query(ctx, listing(tx, query), args...)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer rows.Close()
 	for rows.Next() {
@@ -271,14 +284,12 @@ func (l Lacking) collect(ctx context.Context, tx *db.Tx, found []Found, query st
 		var profile, part string
 		var n int64
 		if err := rows.Scan(&id, &one.Row, &one.Model, &profile, &part, &instance, &n); err != nil {
-			return nil, err
+			return err
 		}
-		if profile == l.Profile && l.Wants(part, counter.Version{Instance: string(instance), Counter: n}) {
-			one.ID = string(id)
-			found = append(found, one)
-		}
+		one.ID = string(id)
+		see(one, profile == l.Profile && l.Wants(part, counter.Version{Instance: string(instance), Counter: n}))
 	}
-	return found, rows.Err()
+	return rows.Err()
 }
 
 // savedIndex finds records by who saved them last and when, in the lean layout only.

@@ -3,10 +3,8 @@ package store
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 
-	"github.com/morango-go/morango/counter"
 	"github.com/morango-go/morango/db"
 	"github.com/morango-go/morango/ident"
 )
@@ -18,7 +16,7 @@ const mostWindows = 5
 // reading the whole store: the filter holds more than a list may, and a fraction of the store. Without an index by which
 // prefixes of partitions are found, as in Django's layout on PostgreSQL, they are not.
 func (l Lacking) Windows(ctx context.Context, tx *db.Tx, ids int64) (bool, error) {
-	if ids <= 0 || slices.Contains(orAll(l.Filter).Prefixes(), "") {
+	if ids <= 0 || !l.narrow() {
 		return false, nil
 	}
 	if byIndex, err := FindsSaved(ctx, tx); err != nil || !byIndex && tx.Kind() != db.SQLite {
@@ -44,8 +42,7 @@ func (l Lacking) holds(ctx context.Context, tx *db.Tx, records int64) (bool, err
 
 // listWindow lists records under a filter in the order of their ids, from one on. An expression in place of the id keeps
 // SQLite, where it knows how many rows there are, from going through the whole store in that order.
-const listWindow = `SELECT s.id, s.profile, s.partition, s.last_saved_instance, s.last_saved_counter FROM morango_store s
-	WHERE (FILTER) AND COALESCE(s.id, s.id) (AFTER) $1 ORDER BY COALESCE(s.id, s.id) LIMIT $2`
+const listWindow = listUnder + ` AND COALESCE(s.id, s.id) (AFTER) $1 ORDER BY COALESCE(s.id, s.id) LIMIT $2`
 
 // windowQuery is listWindow after an id, "" at the beginning, and its parameters.
 func (l Lacking) windowQuery(tx *db.Tx, after string, most int64) (query string, args []any) {
@@ -61,26 +58,18 @@ func (l Lacking) windowQuery(tx *db.Tx, after string, most int64) (query string,
 // which is "" at the beginning. end is up to where it has looked, ident.Highest when that is everything.
 func (l Lacking) Window(ctx context.Context, tx *db.Tx, after string, most int64) (ids []string, end string, err error) {
 	query, args := l.windowQuery(tx, after, most)
-	rows, err := tx.Query(ctx, query, args...)
-	if err != nil {
-		return nil, "", fmt.Errorf("list records under a filter: %w", err)
-	}
-	defer rows.Close()
 	seen := int64(0)
-	for ; rows.Next(); seen++ {
-		var id, instance db.ID
-		var profile, part string
-		var n int64
-		if err := rows.Scan(&id, &profile, &part, &instance, &n); err != nil {
-			return nil, "", fmt.Errorf("list records under a filter: %w", err)
-		}
-		end = string(id)
-		if profile == l.Profile && l.Wants(part, counter.Version{Instance: string(instance), Counter: n}) {
+	err = l.each(ctx, tx, func(one Found, lacking bool) {
+		seen++
+		if end = one.ID; lacking {
 			ids = append(ids, end)
 		}
+	}, query, args...)
+	if err != nil {
+		return nil, "", fmt.Errorf("list records under a filter: %w", err)
 	}
 	if seen < most {
 		end = ident.Highest
 	}
-	return ids, end, rows.Err()
+	return ids, end, nil
 }

@@ -111,24 +111,21 @@ func (f *filling) look(ctx context.Context, tx *db.Tx) error {
 	}
 	var err error
 	f.ids, f.listed, err = f.lacking().Find(ctx, tx, f.changed, f.under)
-	f.end = ident.Highest
-	switch {
-	case err != nil:
+	if f.end = ident.Highest; f.listed && len(f.ids) == 0 {
+		f.done.After = f.end // and there is nothing to be noted
+	}
+	if err != nil || f.listed {
 		return err
-	case f.listed:
-		if f.window = 0; len(f.ids) == 0 {
-			f.done.After = f.end // and there is nothing to be noted
-		}
-		return nil
-	case f.window == 0:
+	}
+	if f.window == 0 {
 		narrow, err := f.lacking().Windows(ctx, tx, f.under)
 		if err != nil || !narrow {
 			return err
 		}
 		f.window = f.under
 	}
-	f.listed, f.end = true, ""
-	return nil
+	f.listed = true
+	return f.nextWindow(ctx, tx)
 }
 
 func (f *filling) lacking() store.Lacking {
