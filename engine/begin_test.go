@@ -2,15 +2,12 @@ package engine
 
 import (
 	"context"
-	"fmt"
 	"testing"
 	"time"
 
 	"github.com/morango-go/morango/buffer"
-	"github.com/morango-go/morango/counter"
 	"github.com/morango-go/morango/db"
 	"github.com/morango-go/morango/db/dbtest"
-	"github.com/morango-go/morango/ident"
 	"github.com/morango-go/morango/record"
 	"github.com/morango-go/morango/session"
 )
@@ -23,12 +20,9 @@ func TestBeginAfterALongBuffer(t *testing.T) {
 		e := newEngine(t, d)
 		open(t, d, 1, true, time.Minute)
 		write(t, d, func(ctx context.Context, tx *db.Tx) error {
-			v := counter.Version{Instance: testID(7), Counter: 1}
 			all := make([]record.Record, records)
 			for n := range all {
-				source := fmt.Sprint(n)
-				all[n] = record.Record{ID: ident.Record("a", source, "m"), Profile: "things", Model: "m", Partition: "a",
-					SourceID: source, Serialized: "{}", Version: v, History: counter.Counters{v.Instance: v.Counter}}
+				all[n] = thing(n)
 			}
 			_, _, err := buffer.Put(ctx, tx, testID(101), all)
 			return err

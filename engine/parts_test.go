@@ -20,6 +20,13 @@ import (
 	"github.com/morango-go/morango/wire"
 )
 
+// thing is one of many records.
+func thing(n int) record.Record {
+	source, v := fmt.Sprint(n), counter.Version{Instance: testID(7), Counter: 1}
+	return record.Record{ID: ident.Record("a", source, "m"), Profile: "things", Model: "m", Partition: "a",
+		SourceID: source, Serialized: "{}", Version: v, History: counter.Counters{v.Instance: v.Counter}}
+}
+
 // paged writes a whole stream of pages of three records.
 func paged(t *testing.T, to io.Writer, pages int) {
 	t.Helper()
@@ -28,11 +35,8 @@ func paged(t *testing.T, to io.Writer, pages int) {
 		t.Fatal(err)
 	}
 	w, err := wire.NewFrameWriter(zip, wire.StreamHeader{TransferSession: testID(101), Profile: "things", Filter: "a", Claim: "{}"})
-	v := counter.Version{Instance: testID(7), Counter: 1}
 	for n := range 3 * pages {
-		source := fmt.Sprint(n)
-		err = errors.Join(err, w.Record(record.Record{ID: ident.Record("a", source, "m"), Profile: "things", Model: "m", Partition: "a",
-			SourceID: source, Serialized: "{}", Version: v, History: counter.Counters{v.Instance: v.Counter}}))
+		err = errors.Join(err, w.Record(thing(n)))
 		if n%3 == 2 {
 			err = errors.Join(err, w.Reach(fmt.Sprintf("%08d", n)))
 		}

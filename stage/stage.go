@@ -109,6 +109,15 @@ type Env struct {
 	SerializeRows int
 }
 
+// AtOnce is how many of all records are made rows of, and these written, in one go: a bound on SQLite, and on
+// PostgreSQL, where each statement is a round trip, all of them. It is one at least.
+func AtOnce(tx *db.Tx, all int) int {
+	if tx.Kind() == db.SQLite {
+		return 500
+	}
+	return max(all, 1)
+}
+
 // Emit passes an event on, stamped with the time, when somebody listens.
 func (e Env) Emit(ev Event) {
 	if e.Events != nil {

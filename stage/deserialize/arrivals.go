@@ -102,10 +102,7 @@ func (a *Arrivals) Apply(ctx context.Context, tx *db.Tx, fresh, changed []*recor
 		}
 	}
 	applied := make([]bool, len(fresh))
-	size := atOnce
-	if tx.Kind() != db.SQLite {
-		size = len(fresh)
-	}
+	size := stage.AtOnce(tx, len(fresh))
 	for at := 0; at < len(fresh); at += size {
 		end := min(at+size, len(fresh))
 		if err := goOn(); err != nil {
@@ -120,10 +117,6 @@ func (a *Arrivals) Apply(ctx context.Context, tx *db.Tx, fresh, changed []*recor
 	}
 	return applied, nil
 }
-
-// atOnce is how many records are looked at, and made rows of, in one go on SQLite. On PostgreSQL, where each statement is a
-// round trip, it is all of them.
-const atOnce = 500
 
 // some is Apply for some of the fresh records.
 func (a *Arrivals) some(ctx context.Context, tx *db.Tx, fresh []*record.Record, applied []bool) error {

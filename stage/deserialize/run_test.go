@@ -43,6 +43,15 @@ func storedUser(id, name string) tableRow {
 	return stored("user", id, "", fmt.Sprintf(`"username": %q, "password": "x"`, name))
 }
 
+// storedUsers are users with the ids 1 to n.
+func storedUsers(n int) state {
+	s := state{}
+	for i := range n {
+		s["store"] = append(s["store"], storedUser(idOf(i+1), fmt.Sprint("name ", i)))
+	}
+	return s
+}
+
 func storedLog(id, user string) tableRow {
 	return stored("contentsummarylog", id, "", fmt.Sprintf(`"user_id": %q, "content_id": %q`, user, noRandom))
 }
@@ -171,10 +180,7 @@ func TestMemoryIsBounded(t *testing.T) {
 	d := dbtest.New(t)
 	env := newEnv(t, d, testProfile(t))
 	padding := `"later": "` + strings.Repeat("x", 600) + `", `
-	s := state{}
-	for i := range users {
-		s["store"] = append(s["store"], storedUser(idOf(i+1), fmt.Sprint("name ", i)))
-	}
+	s := storedUsers(users)
 	for i := range logs {
 		s["store"] = append(s["store"], stored("contentsummarylog", idOf(i+users+1), "",
 			padding+fmt.Sprintf(`"user_id": %q, "content_id": %q`, idOf(i%users+1), noRandom)))
@@ -206,11 +212,7 @@ func TestPartsEndInTime(t *testing.T) {
 	t.Parallel()
 	d := dbtest.New(t)
 	env := newEnv(t, d, testProfile(t))
-	s := state{}
-	for i := range 60 {
-		s["store"] = append(s["store"], storedUser(idOf(i+1), fmt.Sprint("name ", i)))
-	}
-	put(t, d, s)
+	put(t, d, storedUsers(60))
 	clock := now
 	env.Now = func() time.Time { // asked for every row that is decoded: a page takes some 60 ms, a part 150 at most
 		clock = clock.Add(6 * time.Millisecond)
@@ -353,11 +355,7 @@ func TestConstraintsOfTheApplication(t *testing.T) {
 func TestRunAgain(t *testing.T) {
 	d := dbtest.New(t)
 	env := newEnv(t, d, testProfile(t))
-	s := state{}
-	for i := range 100 {
-		s["store"] = append(s["store"], storedUser(idOf(i+1), fmt.Sprint("name ", i)))
-	}
-	put(t, d, s)
+	put(t, d, storedUsers(100))
 	ctx, cancel := context.WithCancel(t.Context())
 	r := newRun(env, partition.Filter{}, Options{}, func(done int64) {
 		if done >= 30 {

@@ -11,20 +11,12 @@ import (
 	"github.com/morango-go/morango/counter"
 	"github.com/morango-go/morango/db"
 	"github.com/morango-go/morango/record"
+	"github.com/morango-go/morango/stage"
 	"github.com/morango-go/morango/store"
 )
 
-// atOnce is how many records are compared with the store in one go, and on SQLite laid out as rows before these are
-// written. On PostgreSQL, where each statement is a round trip, all are written together.
-const atOnce = 500
-
-// size is how many of all records are written in one go.
-func (m *merging) size(all int) int {
-	if m.tx.Kind() == db.SQLite {
-		return atOnce
-	}
-	return max(all, 1)
-}
+// compared is how many records are compared with the store in one go.
+const compared = 500
 
 // one is a record on its way into the store.
 type one struct {
@@ -49,7 +41,7 @@ const (
 // The store takes them in another order, see sorted.
 func (m *merging) mergeRecords(ctx context.Context, records []one) (Report, error) {
 	ordered := m.sorted(records)
-	for part := range slices.Chunk(ordered, atOnce) {
+	for part := range slices.Chunk(ordered, compared) {
 		if err := m.disturbed(); err != nil {
 			return Report{}, err
 		}
@@ -82,7 +74,7 @@ func (m *merging) mergeRecords(ctx context.Context, records []one) (Report, erro
 			others = append(others, *records[i].Record)
 		}
 	}
-	for part := range slices.Chunk(others, m.size(len(others))) {
+	for part := range slices.Chunk(others, stage.AtOnce(m.tx, len(others))) {
 		if err := m.disturbed(); err != nil {
 			return Report{}, err
 		}
@@ -238,7 +230,7 @@ func (m *merging) insert(ctx context.Context, ordered []*one) error {
 		into := db.Insert{Table: "morango_store", Columns: storeColumns, Conflict: way.row}
 		history := db.Insert{Table: "morango_recordmaxcounter", Columns: []string{"store_model_id", "instance_id", "counter"},
 			Conflict: way.unites, RollsBack: true}
-		for part := range slices.Chunk(ordered, m.size(len(ordered))) {
+		for part := range slices.Chunk(ordered, stage.AtOnce(m.tx, len(ordered))) {
 			if err := m.disturbed(); err != nil {
 				return err
 			}
