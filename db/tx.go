@@ -302,6 +302,11 @@ func (t *Tx) Among(column string, n int) string {
 	return t.among(column, t.Texts(n))
 }
 
+// AmongNumbers is a condition that a column of whole numbers is among those in parameter $n, a JSON array of them.
+func (t *Tx) AmongNumbers(column string, n int) string {
+	return t.among(column, "(SELECT CAST(value AS bigint) FROM "+t.Texts(n)+" numbers)")
+}
+
 func (t *Tx) among(column, list string) string {
 	if t.kind == Postgres {
 		return column + " = ANY (ARRAY" + list + ")"

@@ -16,18 +16,49 @@ const mostWindows = 5
 // reading the whole store: the filter holds more than a list may, and a fraction of the store. Without an index by which
 // prefixes of partitions are found, as in Django's layout on PostgreSQL, they are not.
 func (l Lacking) Windows(ctx context.Context, tx *db.Tx, ids int64) (bool, error) {
-	if ids <= 0 || !l.narrow() {
-		return false, nil
-	}
-	if byIndex, err := FindsSaved(ctx, tx); err != nil || !byIndex && tx.Kind() != db.SQLite {
-		return false, err
-	}
-	n, err := CountUnder(ctx, tx, l.Filter, mostWindows*ids)
-	if err != nil || n > mostWindows*ids {
+	n, ok, err := l.counted(ctx, tx, mostWindows*ids)
+	if err != nil || !ok {
 		return false, err
 	}
 	work := n * ((n + ids - 1) / ids)
 	return l.holds(ctx, tx, work)
+}
+
+// Few says whether an index finds the records under the filter, which are at most so many, and the store has so many times as
+// many.
+func (l Lacking) Few(ctx context.Context, tx *db.Tx, most, times int64) (bool, error) {
+	n, ok, err := l.counted(ctx, tx, most)
+	if err != nil || !ok {
+		return false, err
+	}
+	return l.holds(ctx, tx, times*n)
+}
+
+// counted counts the records under a narrow filter. ok says that these are at most so many, and that an index finds them.
+func (l Lacking) counted(ctx context.Context, tx *db.Tx, most int64) (n int64, ok bool, err error) {
+	if most <= 0 || !l.narrow() {
+		return 0, false, nil
+	}
+	if ok, err = findsUnder(ctx, tx); err != nil || !ok {
+		return 0, false, err
+	}
+	n, err = CountUnder(ctx, tx, l.Filter, most)
+	return n, n <= most, err
+}
+
+// Indexes of partitions, in the lean layout and in Django's, of which that on PostgreSQL finds no prefix.
+const (
+	partitionIndex       = "morango_store_partition"
+	djangoPartitionIndex = "idx_morango_store_partition"
+)
+
+// findsUnder says whether an index finds the records under a prefix.
+func findsUnder(ctx context.Context, tx *db.Tx) (bool, error) {
+	found, err := tx.HasIndex(ctx, partitionIndex)
+	if err == nil && !found && tx.Kind() == db.SQLite {
+		found, err = tx.HasIndex(ctx, djangoPartitionIndex)
+	}
+	return found, err
 }
 
 // holds says whether the store has so many records.

@@ -41,6 +41,16 @@ func TestWindows(t *testing.T) {
 					t.Errorf("under %s, %d at a time: %v, %v", c.filter, c.ids, got, err)
 				}
 			}
+			for _, c := range []struct {
+				filter      string
+				most, times int64
+				want        bool
+			}{{"p:1", 100, 10, true}, {"p:1", 99, 10, false}, {"p:1", 100, 11, false}, {"p:1 p:2", 1000, 5, true}, {"p", 1000, 1, true}, {"", 1000, 1, false}, {"p:1", 0, 1, false}} {
+				got, err := store.Lacking{Profile: "p", Filter: partition.Parse(c.filter)}.Few(t.Context(), tx, c.most, c.times)
+				if err != nil || got != (c.want && finds) {
+					t.Errorf("under %s, at most %d and one in %d: %v, %v", c.filter, c.most, c.times, got, err)
+				}
+			}
 			l := store.Lacking{Profile: "p", Filter: partition.Parse("p:0 p:3"), Receiver: counter.ByPartition{"p:3": {ida(1): 500}}}
 			want, _, err := l.Find(t.Context(), tx, -1, 1000)
 			if err != nil || len(want) != 150 || want[0] != ident.Lowest {

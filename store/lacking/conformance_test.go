@@ -16,7 +16,7 @@ import (
 	"github.com/morango-go/morango/store/lacking"
 )
 
-// What the vectors of queue hold is the same whether a list of it is made or the store is read as a
+// What the vectors of queue hold is the same whether a list of it is made, or keys, or the store is read as a
 // whole. Package queue holds the list against them.
 func TestVectorsWithoutLists(t *testing.T) {
 	dbtest.SQLite(t, func(t *testing.T, d *db.DB) {
@@ -46,9 +46,12 @@ func TestVectorsWithoutLists(t *testing.T) {
 			profile := *env.Profile
 			profile.Name = in.Profile
 			job := lacking.Job{Profile: &profile, Filter: filter, Receiver: f.Expand(filter)}
-			want := found(t, d, job, 1000)
-			if diff := cmp.Diff(want, found(t, d, job, -1)); diff != "" {
+			want := found(t, d, job, 1000, 0)
+			if diff := cmp.Diff(want, found(t, d, job, -1, 0)); diff != "" {
 				t.Errorf("%s: -with a list +without: %s", c.ID, diff)
+			}
+			if diff := cmp.Diff(want, found(t, d, job, -1, 4)); diff != "" {
+				t.Errorf("%s: -with a list +by keys: %s", c.ID, diff)
 			}
 			some += len(want)
 		}
@@ -59,14 +62,20 @@ func TestVectorsWithoutLists(t *testing.T) {
 }
 
 // found are the records of the pages of what a receiver lacks.
-func found(t *testing.T, d *db.DB, job lacking.Job, list int64) map[string]record.Record {
+func found(t *testing.T, d *db.DB, job lacking.Job, list, keys int64) map[string]record.Record {
 	all := map[string]record.Record{}
-	err := lacking.PagesBy(t.Context(), d, job, 3, 1<<20, list, list, func(p lacking.Page) error {
+	take := func(p lacking.Page) error {
 		for _, r := range p.Records {
 			all[r.ID] = r
 		}
 		return nil
-	})
+	}
+	var err error
+	if keys > 0 {
+		err = lacking.PagesByKeys(t.Context(), d, job, 3, 1<<20, keys, take)
+	} else {
+		err = lacking.PagesBy(t.Context(), d, job, 3, 1<<20, list, list, take)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}

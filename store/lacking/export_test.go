@@ -10,7 +10,13 @@ import (
 // PagesBy is Pages with lists of at most so many ids; less than 0 allows none. Pages end
 // when their texts have so many bytes.
 func PagesBy(ctx context.Context, d *db.DB, job Job, rows, bytes int, changed, under int64, yield func(Page) error) error {
-	return pages(ctx, d, job, reading{short{changed, under}, rows, bytes}, yield)
+	return pages(ctx, d, job, reading{short{changed: changed, under: under}, rows, bytes}, yield)
+}
+
+// PagesByKeys is PagesBy without lists, and, where the filter is narrow, with so many keys in one go, however much of the
+// store it holds.
+func PagesByKeys(ctx context.Context, d *db.DB, job Job, rows, bytes int, keys int64, yield func(Page) error) error {
+	return pages(ctx, d, job, reading{short{-1, -1, keys, 0}, rows, bytes}, yield)
 }
 
 // WholeQuery is a page of the whole store, or on PostgreSQL of one model, which must be after a
@@ -23,6 +29,19 @@ func WholeQuery(tx *db.Tx, d *db.DB, job Job, rank int64, rows int) (string, []a
 	w := walk{order: o, job: job, rows: rows, plan: plan{all: []int64{rank}}}
 	w.at, _ = w.place(job.After)
 	return w.pageQuery(tx)
+}
+
+// KeyQueries are one that lists the keys of such a job, and a page of the records at those given.
+func KeyQueries(tx *db.Tx, d *db.DB, job Job, rank int64, rows int, some []int64) (list, page string, listArgs, pageArgs []any) {
+	o, err := orderOf(d, job.Profile).look(context.Background(), tx)
+	if err != nil {
+		panic(err)
+	}
+	w := walk{order: o, job: job, rows: rows, plan: plan{all: []int64{rank}, keys: keys{most: 1000, list: some, take: len(some)}}}
+	w.at, _ = w.place(job.After)
+	list, listArgs = w.keysQuery(tx)
+	page, pageArgs = w.pageQuery(tx)
+	return list, page, listArgs, pageArgs
 }
 
 // Cursor is the cursor of a place.

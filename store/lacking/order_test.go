@@ -15,6 +15,7 @@ import (
 	"github.com/morango-go/morango/db/dbtest"
 	"github.com/morango-go/morango/internal/conformance/tables"
 	"github.com/morango-go/morango/model"
+	"github.com/morango-go/morango/partition"
 	"github.com/morango-go/morango/record"
 	"github.com/morango-go/morango/store/lacking"
 )
@@ -187,27 +188,36 @@ func TestNegativeRows(t *testing.T) {
 	})
 }
 
-// A record that has moved since it was listed comes all the same, though pages end before it
+// A record that has moved since it, or its row, was listed comes all the same, though pages end before it
 // in the order of now.
 func TestListedMoves(t *testing.T) {
 	dbtest.SQLite(t, func(t *testing.T, d *db.DB) {
 		env := tables.Env(t, d)
-		tables.LoadRecords(t, d, plain(8))
-		got := map[string]bool{}
-		err := lacking.PagesBy(t.Context(), env.DB, lacking.Job{Profile: env.Profile}, 8, 1, 100, 100, func(p lacking.Page) error {
-			for _, r := range p.Records {
-				got[r.ID] = true
+		for _, keys := range []int64{0, 3, 8, 100} {
+			tables.LoadRecords(t, d, plain(8))
+			pages := func(yield func(lacking.Page) error) error {
+				job := lacking.Job{Profile: env.Profile, Filter: partition.Of("p")}
+				if keys > 0 {
+					return lacking.PagesByKeys(t.Context(), env.DB, job, 8, 1, keys, yield)
+				}
+				return lacking.PagesBy(t.Context(), env.DB, job, 8, 1, 100, 100, yield)
 			}
-			if len(got) > 1 {
-				return nil
-			}
-			return d.Write(t.Context(), func(tx *db.Tx) error {
-				_, err := tx.Exec(t.Context(), `UPDATE morango_store SET rowid = rowid + 100 WHERE id = $1`, tables.Number("c", 5))
-				return err
+			got := map[string]bool{}
+			err := pages(func(p lacking.Page) error {
+				for _, r := range p.Records {
+					got[r.ID] = true
+				}
+				if len(got) > 1 {
+					return nil
+				}
+				return d.Write(t.Context(), func(tx *db.Tx) error {
+					_, err := tx.Exec(t.Context(), `UPDATE morango_store SET rowid = rowid + 100 WHERE id = $1`, tables.Number("c", 5))
+					return err
+				})
 			})
-		})
-		if err != nil || len(got) != 8 {
-			t.Errorf("%d records, %v", len(got), err)
+			if err != nil || len(got) != 8 {
+				t.Errorf("%d keys in one go: %d records, %v", keys, len(got), err)
+			}
 		}
 	})
 }
@@ -266,20 +276,22 @@ func TestPagesWhileOthersWrite(t *testing.T) {
 				stored[i].Partition = rapid.SampledFrom([]string{"p", "p:1", "q"}).Draw(r, "partition")
 			}
 			tables.LoadRecords(t, d, stored)
+			job, got := lacking.Job{Profile: env.Profile, Filter: rapid.SampledFrom([]partition.Filter{{}, partition.Of("p")}).Draw(r, "filter")}, map[string]int64{}
 			w := others{t: t, d: d, records: map[string]record.Record{}, next: 100}
 			due := map[string]int64{} // versions that have to come
 			for _, one := range stored {
-				w.records[one.ID], due[one.ID] = one, one.Version.Counter
+				if w.records[one.ID] = one; job.Filter.IsZero() || job.Filter.Contains(one.Partition) {
+					due[one.ID] = one.Version.Counter
+				}
 			}
-			job, got := lacking.Job{Profile: env.Profile}, map[string]int64{}
 			for last, requests := false, 0; !last; requests++ {
 				if requests > 200 {
 					r.Fatal("it does not end")
 				}
-				lists := rapid.SampledFrom([]int64{-1, 3, 100}).Draw(r, "lists")
+				pages := drawWay(r)
 				rows, enough := rapid.IntRange(1, 4).Draw(r, "rows"), rapid.IntRange(1, 5).Draw(r, "pages")
 				bytes := rapid.SampledFrom([]int{1, 10, 1 << 20}).Draw(r, "bytes")
-				err := lacking.PagesBy(t.Context(), env.DB, job, rows, bytes, lists, lists, func(p lacking.Page) error {
+				err := pages(t.Context(), env.DB, job, rows, bytes, func(p lacking.Page) error {
 					if len(p.Records) > 0 && p.After <= job.After || p.After < job.After {
 						r.Errorf("%d records after %s to %s", len(p.Records), job.After, p.After)
 					}

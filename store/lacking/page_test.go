@@ -2,6 +2,7 @@ package lacking_test
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"slices"
 	"strings"
@@ -102,7 +103,7 @@ func TestPages(t *testing.T) {
 			}
 			var got []record.Record
 			for last := false; !last; { // request after request
-				lists := rapid.SampledFrom([][2]int64{{-1, -1}, {-1, 100}, {100, -1}, {3, 3}}).Draw(r, "lists")
+				pages := drawWay(r)
 				rows, enough := rapid.IntRange(1, 5).Draw(r, "rows"), rapid.IntRange(1, 20).Draw(r, "pages")
 				bytes := rapid.SampledFrom([]int{1, 10, 1 << 20}).Draw(r, "bytes")
 				left := want[len(got):]
@@ -110,7 +111,7 @@ func TestPages(t *testing.T) {
 				if err != nil || n < int64(len(left)) || n != int64(len(left)) && d.Kind() == db.SQLite && hasIndex(r, d) && job.After == "" {
 					r.Errorf("%d records counted of %d: %v", n, len(left), err)
 				}
-				err = lacking.PagesBy(t.Context(), env.DB, job, rows, bytes, lists[0], lists[1], func(p lacking.Page) error {
+				err = pages(t.Context(), env.DB, job, rows, bytes, func(p lacking.Page) error {
 					if beyond := len(p.Records) - 1; beyond > 0 && beyond*len(`{"a": 1}`) >= bytes {
 						r.Errorf("page of %d records where %d bytes are enough", len(p.Records), bytes)
 					}
@@ -138,6 +139,18 @@ func TestPages(t *testing.T) {
 }
 
 var errEnough = errors.New("enough")
+
+// drawWay draws whether records are found by a list, by keys, or by reading the whole store.
+func drawWay(r *rapid.T) func(context.Context, *db.DB, lacking.Job, int, int, func(lacking.Page) error) error {
+	lists := rapid.SampledFrom([][2]int64{{-1, -1}, {-1, 100}, {100, -1}, {3, 3}}).Draw(r, "lists")
+	keys := rapid.SampledFrom([]int64{0, 1, 3, 100}).Draw(r, "keys")
+	return func(ctx context.Context, d *db.DB, job lacking.Job, rows, bytes int, yield func(lacking.Page) error) error {
+		if keys > 0 {
+			return lacking.PagesByKeys(ctx, d, job, rows, bytes, keys, yield)
+		}
+		return lacking.PagesBy(ctx, d, job, rows, bytes, lists[0], lists[1], yield)
+	}
+}
 
 func hasIndex(t *rapid.T, d *db.DB) (has bool) {
 	err := d.Read(t.Context(), func(tx *db.Tx) (err error) {

@@ -16,17 +16,21 @@ import (
 )
 
 // How long a list of the records that are to travel may be, and up to how many records
-// under a narrow filter one is made. See store.Lacking.FindSparse.
+// under a narrow filter one is made, see store.Lacking.FindSparse; how many keys are listed in one go, of 8 bytes each,
+// how often, and how many times the records under the filter the store must have for that.
 const (
 	maxChanged = 20_000
 	maxUnder   = 100_000
+	maxKeys    = 500_000
+	maxLists   = 5
+	minTimes   = 4
 )
 
 // mostClaims is how many instances a query compares with one by one.
 const mostClaims = 200
 
-// short says how long a list may be.
-type short struct{ changed, under int64 }
+// short says how long a list may be, and what part of the store is found by keys.
+type short struct{ changed, under, keys, times int64 }
 
 // listed is a record of a list and its place: see place.
 type listed struct {
@@ -35,11 +39,12 @@ type listed struct {
 }
 
 // plan says how the records that are to travel are read, after a place: those of a list by
-// their ids, and of some models all that the store has, in its order, page by page. On SQLite
+// their ids, and of some models all that the store has, in its order, page by page, or what it has at some keys. On SQLite
 // there is the one or the other, and all models are one.
 type plan struct {
 	list []listed // in their order
 	all  []int64  // ranks of the models, in their order
+	keys keys
 }
 
 // planOf looks for what is to travel.
@@ -51,12 +56,20 @@ func (o order) planOf(ctx context.Context, tx *db.Tx, job Job, at place, s short
 	case ok:
 		return plan{list: o.listOf(found, at)}, nil
 	case o.byRow:
-		return plan{all: []int64{0}}, nil
+		p.all = []int64{0}
+	case o.grouped:
+		p, err = o.byIndex(ctx, tx, at)
+	default:
+		return o.byModels(ctx, tx, job, at, s.changed)
 	}
-	if o.grouped {
-		return o.byIndex(ctx, tx, at)
+	if err != nil {
+		return p, err
 	}
-	return o.byModels(ctx, tx, job, at, s.changed)
+	few, err := job.lacking().Few(ctx, tx, maxLists*s.keys, s.times)
+	if few {
+		p.keys.most = s.keys
+	}
+	return p, err
 }
 
 // The statements that go from model to model by the index.

@@ -31,7 +31,7 @@ const columns = `s.id, s.profile, s.model_name, s.partition, s.source_id, s.seri
 // the engines from taking one of their indexes and sorting all they find.
 const (
 	pageOfAll = `SELECT ` + columns + ` FROM morango_store s
-		WHERE s.profile || '' = $1 AND (FILTER) AND (ABOVE)(AFTER) ORDER BY (KEY) LIMIT (LIMIT)`
+		WHERE s.profile || '' = $1 AND (FILTER) AND (ABOVE)(AFTER)(AMONG) ORDER BY (KEY) LIMIT (LIMIT)`
 	pageOfList = `SELECT ` + columns + ` FROM morango_store s WHERE s.profile = $2 AND (IDS) ORDER BY (KEY)`
 )
 
@@ -65,7 +65,11 @@ func (w *walk) pageQuery(tx *db.Tx) (string, []any) {
 		}
 		after += fmt.Sprintf(" AND (%s) > (%s)", key, strings.Join(places, ", "))
 	}
-	return strings.NewReplacer("(AFTER)", after, "(KEY)", key, "(LIMIT)", fmt.Sprint(w.limit())).Replace(query), args
+	among := ""
+	if w.keyed() {
+		among, args = w.amongKeys(tx, args)
+	}
+	return strings.NewReplacer("(AFTER)", after, "(AMONG)", among, "(KEY)", key, "(LIMIT)", fmt.Sprint(w.limit())).Replace(query), args
 }
 
 // limit is how many rows a page's query asks for. PostgreSQL sends them all, also those that
@@ -98,7 +102,7 @@ func (w *walk) nextOfAll(ctx context.Context, tx *db.Tx) ([]record.Record, error
 	if w.at, err = w.confirm(ctx, tx, w.at); err != nil {
 		return nil, err
 	}
-	if err := tx.WalkIndex(ctx); err != nil {
+	if more, err := w.ready(ctx, tx); err != nil || !more {
 		return nil, err
 	}
 	query, args := w.pageQuery(tx)
@@ -106,7 +110,8 @@ func (w *walk) nextOfAll(ctx context.Context, tx *db.Tx) ([]record.Record, error
 	if err != nil {
 		return nil, err
 	}
-	over := !full && len(records) < w.limit()
+	read := len(records)
+	over := !full && read < w.limit()
 	if w.wide = 2 * w.limit(); full {
 		w.wide = len(records) + len(records)/8
 	}
@@ -120,13 +125,32 @@ func (w *walk) nextOfAll(ctx context.Context, tx *db.Tx) ([]record.Record, error
 	if n := fitting(records); n < len(records) {
 		records, last, over = records[:n], records[n-1], false
 	}
-	if over {
-		w.all = w.all[1:]
-	}
 	if last.ID != "" {
 		w.at, err = w.after(ctx, tx, w.at.epoch, last.ID, last.Model)
 	}
+	if w.keyed() {
+		w.passed(read, over)
+	} else if over {
+		w.all = w.all[1:]
+	}
 	return records, err
+}
+
+// ready prepares the transaction for a page of the first model of which all is read. Without more that is over.
+func (w *walk) ready(ctx context.Context, tx *db.Tx) (more bool, err error) {
+	if !w.keyed() {
+		return true, tx.WalkIndex(ctx)
+	}
+	if err := tx.LookUp(ctx); err != nil {
+		return false, err
+	}
+	if err := w.findKeys(ctx, tx); err != nil {
+		return false, err
+	}
+	if len(w.keys.list) == 0 {
+		w.all = w.all[1:]
+	}
+	return len(w.keys.list) > 0, nil
 }
 
 // nextOfList reads a page of the next n of the list, or of some of these.
