@@ -220,8 +220,15 @@ const takeOver = `ON CONFLICT (id) DO UPDATE SET profile = excluded.profile, mod
 const unite = `ON CONFLICT (store_model_id, instance_id) DO UPDATE SET counter = excluded.counter
 	WHERE excluded.counter > morango_recordmaxcounter.counter`
 
-// insert writes new and newer records with their histories.
+// insert writes new and newer records with their histories. Capture is on meanwhile: what turns it off on SQLite is a foreign
+// key that is broken until then, and as long as there is one SQLite looks for the histories of each new record, where there
+// are none yet: in a large store on a page that is not in the cache.
 func (m *merging) insert(ctx context.Context, ordered []*one) error {
+	if m.tx.Kind() == db.SQLite {
+		if err := m.tx.Capture(ctx, true); err != nil {
+			return err
+		}
+	}
 	var places []string
 	for _, way := range []struct {
 		is          standing

@@ -60,7 +60,8 @@ func inRows(t *testing.T, d *db.DB) (ids []string) {
 	return ids
 }
 
-// applier notes the order of what it is to apply, which it takes as applied.
+// applier notes the order of what it is to apply, which it takes as applied. As whoever writes rows it turns the capture of
+// changes off.
 type applier struct {
 	came   [][]string
 	meddle func(goOn func() error) error
@@ -68,12 +69,15 @@ type applier struct {
 
 func (a *applier) Begin(context.Context, *db.Tx) error { return nil }
 func (a *applier) End(context.Context, *db.Tx) error   { return nil }
-func (a *applier) Apply(_ context.Context, _ *db.Tx, fresh, _ []*record.Record, goOn func() error) (applied []bool, err error) {
+func (a *applier) Apply(ctx context.Context, tx *db.Tx, fresh, _ []*record.Record, goOn func() error) (applied []bool, err error) {
 	var ids []string
 	for _, r := range fresh {
 		ids = append(ids, r.ID)
 	}
 	a.came = append(a.came, ids)
+	if err := tx.Capture(ctx, false); err != nil {
+		return nil, err
+	}
 	if a.meddle != nil {
 		err = a.meddle(goOn)
 	}
@@ -110,6 +114,23 @@ func TestOrders(t *testing.T) {
 			t.Errorf("-by model and id +in the store: %s", diff)
 		}
 	})
+}
+
+// While the store is written no foreign key is broken, by which capture is turned off: SQLite would look for what refers to
+// each record.
+func TestNothingIsBroken(t *testing.T) {
+	d := dbtest.New(t)
+	env := tables.Env(t, d)
+	tables.Sessions(t, d, transferID)
+	tables.Write(t, d, func(tx *db.Tx) error {
+		_, err := tx.Exec(t.Context(), `CREATE TRIGGER watch BEFORE INSERT ON morango_store WHEN EXISTS (SELECT 1 FROM morango_applying)
+			BEGIN SELECT RAISE (FAIL, 'capture is off'); END`)
+		return err
+	})
+	c, _ := arrivals(5, 10)
+	if _, report, err := stream.Receive(t.Context(), env, at(t, d, stage.Queuing), c, merger(env), &applier{}); err != nil || report.Applied != 50 {
+		t.Error(report, err)
+	}
 }
 
 // Who wants to write while many pages are merged in one go has its turn at once: all is taken back, and done again page by
