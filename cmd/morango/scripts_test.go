@@ -14,11 +14,14 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -46,7 +49,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"serve": scriptServe, "stop": scriptStop, "proxy": scriptProxy, "website": scriptWebsite,
+			"serve": scriptServe, "stop": scriptStop, "logs": scriptLogs, "proxy": scriptProxy, "website": scriptWebsite,
 			"code": scriptCode, "row": scriptRow, "sql": scriptSQL, "let": scriptLet, "tlsfiles": scriptTLSFiles,
 		},
 	})
@@ -54,9 +57,63 @@ func TestScripts(t *testing.T) {
 
 // hubProcess is a running `morango serve` of a script.
 type hubProcess struct {
-	cmd      *exec.Cmd
-	out, err bytes.Buffer
-	end      chan struct{} // closed when the process has ended
+	cmd *exec.Cmd
+	out bytes.Buffer
+	err hubLog
+	end chan struct{} // closed when the process has ended
+}
+
+// hubLog is what a hub has logged so far.
+type hubLog struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+	more chan struct{} // closed when there is more; nil while nobody waits
+}
+
+func (l *hubLog) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.more != nil {
+		close(l.more)
+		l.more = nil
+	}
+	return l.text.Write(p)
+}
+
+// read returns the text so far, and what is closed when there is more.
+func (l *hubLog) read() (string, <-chan struct{}) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.more == nil {
+		l.more = make(chan struct{})
+	}
+	return l.text.String(), l.more
+}
+
+func (l *hubLog) String() string {
+	text, _ := l.read()
+	return text
+}
+
+// scriptLogs is `logs NAME PATTERN`: it waits until the hub has logged something that matches.
+func scriptLogs(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: logs NAME PATTERN")
+	}
+	hub, late := ts.Value("hubs").(map[string]*hubProcess)[args[0]], time.After(time.Minute)
+	for {
+		text, more := hub.err.read()
+		if regexp.MustCompile(args[1]).MatchString(text) {
+			return
+		}
+		select {
+		case <-more:
+		case <-hub.end:
+			ts.Fatalf("%s has ended and logged nothing like %s: %s", args[0], args[1], hub.err.String())
+		case <-late:
+			ts.Fatalf("%s logs nothing like %s: %s", args[0], args[1], text)
+		}
+	}
 }
 
 // scriptServe is `serve NAME FLAGS...`: it starts `morango serve FLAGS` on a free port
@@ -105,7 +162,7 @@ func scriptStop(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(hub.cmd.Process.Signal(syscall.SIGTERM))
 	<-hub.end
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]+".out"), hub.out.Bytes(), 0o600))
-	ts.Check(os.WriteFile(ts.MkAbs(args[0]+".err"), hub.err.Bytes(), 0o600))
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]+".err"), []byte(hub.err.String()), 0o600))
 	if code := hub.cmd.ProcessState.ExitCode(); code != exitDone {
 		ts.Fatalf("%s ended with %d: %s", args[0], code, hub.err.String())
 	}

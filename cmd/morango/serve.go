@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/morango-go/morango"
@@ -111,7 +113,7 @@ func (f *serveCmd) handler(c console, n *morango.Node) (http.Handler, error) {
 	return n.Handler(o)
 }
 
-// serve runs the server and, beside it, the closing of idle sessions.
+// serve runs the server and, beside it, the closing of idle sessions and an eye on what is kept back.
 func (f *serveCmd) serve(ctx context.Context, c console, n *morango.Node, srv *http.Server, listener net.Listener) error {
 	failed := make(chan error, 1)
 	go func() {
@@ -124,6 +126,9 @@ func (f *serveCmd) serve(ctx context.Context, c console, n *morango.Node, srv *h
 	idle := time.Duration(f.CleanupHours * float64(time.Hour))
 	sweep := time.NewTicker(min(idle/2+time.Second, 10*time.Minute))
 	defer sweep.Stop()
+	look := time.NewTicker(time.Hour)
+	defer look.Stop()
+	kept := keptBack(ctx, c, n, nil)
 	for {
 		select {
 		case err := <-failed:
@@ -134,10 +139,43 @@ func (f *serveCmd) serve(ctx context.Context, c console, n *morango.Node, srv *h
 			} else if done.SyncSessions+done.TransferSessions > 0 {
 				c.log.Info("closed idle sessions", "sync", done.SyncSessions, "transfer", done.TransferSessions)
 			}
+		case <-look.C:
+			kept = keptBack(ctx, c, n, kept)
 		case <-ctx.Done():
 			return f.stop(c, srv)
 		}
 	}
+}
+
+// keptBack counts the problems by kind, up to some thousands, and tells of them where they are not as before: nobody is at
+// hand who would see a summary.
+func keptBack(ctx context.Context, c console, n *morango.Node, before map[morango.ProblemKind]int64) map[morango.ProblemKind]int64 {
+	const most = 10_000
+	now, total := map[morango.ProblemKind]int64{}, 0
+	for p, err := range n.Problems(ctx) {
+		if err != nil {
+			if ctx.Err() == nil {
+				c.log.Error("count what is kept back", "error", err)
+			}
+			return before
+		}
+		now[p.Kind]++
+		if total++; total == most {
+			break
+		}
+	}
+	switch {
+	case maps.Equal(now, before):
+	case total == 0:
+		c.log.Info("nothing is kept back any more")
+	default:
+		var counts []any
+		for _, kind := range slices.Sorted(maps.Keys(now)) {
+			counts = append(counts, slog.Int64(string(kind), now[kind]))
+		}
+		c.log.Warn("records are kept back; `morango errors` says which, why, and what to do", counts...)
+	}
+	return now
 }
 
 // stop takes no new requests and lets running ones end. Stages that run in the
