@@ -37,10 +37,9 @@ const (
 )
 
 // mergeRecords merges records, of which no two have the same id, into the store. They are given in the order in which they
-// came, and so they are applied: what they refer to comes before them, and their neighbours refer to the same.
-// The store takes them in another order, see sorted.
+// came: what they refer to comes before them.
 func (m *merging) mergeRecords(ctx context.Context, records []one) (Report, error) {
-	ordered := m.sorted(records)
+	ordered := m.sorted(records, func(r *one) string { return r.ID })
 	for part := range slices.Chunk(ordered, compared) {
 		if err := m.disturbed(); err != nil {
 			return Report{}, err
@@ -87,10 +86,11 @@ func (m *merging) mergeRecords(ctx context.Context, records []one) (Report, erro
 	return report, nil
 }
 
-// sorted gives records in the order in which the store takes them. On SQLite that is the order of their ids: whatever goes into
-// one page of an index goes there together, and from 100,000 rows on most of these are not in the cache. But others
-// get records in the store's order, and what one refers to should come before it: so model by model, and trees as they came.
-func (m *merging) sorted(records []one) []*one {
+// sorted gives records model by model, and of each by a key, but trees as they came, on SQLite: whatever goes into one page of
+// an index goes there together, and from 100,000 rows on most of these are not in the cache. For the store that is the order of
+// ids. The application has an index for each column that refers to something, and what lies in one partition refers to
+// the same: that is its order. Others get records in the store's order, and what one refers to comes before it there too.
+func (m *merging) sorted(records []one, key func(*one) string) []*one {
 	ordered := make([]*one, len(records))
 	for i := range records {
 		ordered[i] = &records[i]
@@ -106,7 +106,7 @@ func (m *merging) sorted(records []one) []*one {
 		if byModel := cmp.Compare(turn[a.Model], turn[b.Model]); byModel != 0 || tree[a.Model] {
 			return byModel
 		}
-		return strings.Compare(a.ID, b.ID)
+		return strings.Compare(key(a), key(b))
 	})
 	return ordered
 }
@@ -114,10 +114,11 @@ func (m *merging) sorted(records []one) []*one {
 // applyFresh applies those that are fresh, and notes which it did.
 func (m *merging) applyFresh(ctx context.Context, records []one) error {
 	var added, changed []*record.Record
-	for _, r := range records {
+	var ones []*one
+	for _, r := range m.sorted(records, func(r *one) string { return r.Partition }) {
 		switch r.is {
 		case fresh:
-			added = append(added, r.Record)
+			ones, added = append(ones, r), append(added, r.Record)
 		case newer, other:
 			changed = append(changed, r.Record)
 		}
@@ -126,12 +127,8 @@ func (m *merging) applyFresh(ctx context.Context, records []one) error {
 	if err != nil || applied == nil {
 		return err
 	}
-	n := 0
-	for i := range records {
-		if records[i].is == fresh {
-			records[i].applied = applied[n]
-			n++
-		}
+	for i, r := range ones {
+		r.applied = applied[i]
 	}
 	return nil
 }

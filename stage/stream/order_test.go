@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -18,20 +19,20 @@ import (
 	"github.com/morango-go/morango/stage/stream"
 )
 
-// arrivals are pages of new records whose ids come in no order: users, and then facilities, to which users refer.
-func arrivals(pages, each int) (c stream.Chunk, byModel map[string][]string) {
+// arrivals are pages of new records whose ids and partitions come in no order: users, and then facilities, to which users refer.
+func arrivals(pages, each int) (c stream.Chunk, byModel map[string][]record.Record) {
 	v := counter.Version{Instance: tables.Number("a", 1), Counter: 1}
-	byModel = map[string][]string{}
+	byModel = map[string][]record.Record{}
 	for p := range pages {
 		page := stream.Page{After: fmt.Sprintf("%04d", p)}
 		for i := range each {
 			n := (p*each + i) * 37 % (pages * each)
-			r := record.Record{ID: tables.Number("c", n), Profile: "facilitydata", Model: "user", Partition: "p", SourceID: "s",
+			r := record.Record{ID: tables.Number("c", n), Profile: "facilitydata", Model: "user", Partition: fmt.Sprintf("p:%d", n%7), SourceID: "s",
 				Serialized: "{}", Version: v, History: counter.Counters{v.Instance: v.Counter}}
 			if n%3 == 0 {
 				r.Model = "facility"
 			}
-			byModel[r.Model] = append(byModel[r.Model], r.ID)
+			byModel[r.Model] = append(byModel[r.Model], r)
 			page.Records = append(page.Records, r)
 		}
 		c.Pages, c.After = append(c.Pages, page), page.After
@@ -84,33 +85,41 @@ func (a *applier) Apply(ctx context.Context, tx *db.Tx, fresh, _ []*record.Recor
 	return slices.Repeat([]bool{true}, len(fresh)), err
 }
 
-// The application gets records in the order in which they came, the store by models, targets first, and then by ids, but
-// for a tree.
+// The application gets records by models, targets first, and then by partitions, the store by models and then by ids; but trees
+// come to both as they came.
 func TestOrders(t *testing.T) {
 	dbtest.SQLite(t, func(t *testing.T, d *db.DB) {
 		env := tables.Env(t, d)
 		tables.Sessions(t, d, transferID)
 		c, byModel := arrivals(20, 100)
-		var came []string
-		for r := range c.All() {
-			came = append(came, r.ID)
-		}
 		apply := &applier{}
 		_, report, err := stream.Receive(t.Context(), env, at(t, d, stage.Queuing), c, merger(env), apply)
-		if err != nil || int(report.Applied) != len(came) || report.Pages != len(c.Pages) {
+		if err != nil || report.Applied != 2000 || report.Pages != len(c.Pages) {
 			t.Fatal(report, err)
 		}
-		if diff := cmp.Diff([][]string{came}, apply.came); diff != "" {
-			t.Errorf("-as they came +as they were applied: %s", diff)
-		}
-		var want []string
+		var applied, stored []string
 		for _, m := range env.Profile.Models {
-			if m.SelfReference() == nil {
-				slices.Sort(byModel[m.Name])
+			came := byModel[m.Name]
+			for _, order := range []struct {
+				by   func(a, b record.Record) int
+				want *[]string
+			}{
+				{func(a, b record.Record) int { return strings.Compare(a.Partition, b.Partition) }, &applied},
+				{func(a, b record.Record) int { return strings.Compare(a.ID, b.ID) }, &stored},
+			} {
+				sorted := slices.Clone(came)
+				if m.SelfReference() == nil {
+					slices.SortStableFunc(sorted, order.by)
+				}
+				for _, r := range sorted {
+					*order.want = append(*order.want, r.ID)
+				}
 			}
-			want = append(want, byModel[m.Name]...)
 		}
-		if diff := cmp.Diff(want, inRows(t, d)); diff != "" {
+		if diff := cmp.Diff([][]string{applied}, apply.came); diff != "" {
+			t.Errorf("-by model and partition +as they were applied: %s", diff)
+		}
+		if diff := cmp.Diff(stored, inRows(t, d)); diff != "" {
 			t.Errorf("-by model and id +in the store: %s", diff)
 		}
 	})
