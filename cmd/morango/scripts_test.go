@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -41,17 +42,38 @@ func TestMain(m *testing.M) {
 // TestScripts runs the command line as people do; see testdata/script. Beside the
 // usual commands the scripts have those below.
 func TestScripts(t *testing.T) {
+	ours := map[string]func(*testscript.TestScript, bool, []string){
+		"serve": scriptServe, "shutdown": scriptShutdown, "logs": scriptLogs, "proxy": scriptProxy, "website": scriptWebsite,
+		"code": scriptCode, "row": scriptRow, "sql": scriptSQL, "let": scriptLet, "tlsfiles": scriptTLSFiles,
+	}
+	var scripts atomic.Int64
+	var called sync.Map
+	for name, run := range ours {
+		ours[name] = func(ts *testscript.TestScript, neg bool, args []string) {
+			called.Store(name, true)
+			run(ts, neg, args)
+		}
+	}
+	t.Cleanup(func() {
+		files, err := filepath.Glob("testdata/script/*.txtar")
+		if err != nil || t.Failed() || int(scripts.Load()) < len(files) {
+			return // not all have run to their end
+		}
+		for name := range ours {
+			if _, ok := called.Load(name); !ok {
+				t.Errorf("no script has come to our %s: testscript has a command of that name itself, or nothing uses it", name)
+			}
+		}
+	})
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script", RequireExplicitExec: true,
 		Setup: func(env *testscript.Env) error {
+			scripts.Add(1)
 			env.Values["hubs"] = map[string]*hubProcess{}
 			env.Values["proxies"] = map[string]*atomic.Int64{}
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"serve": scriptServe, "stop": scriptStop, "logs": scriptLogs, "proxy": scriptProxy, "website": scriptWebsite,
-			"code": scriptCode, "row": scriptRow, "sql": scriptSQL, "let": scriptLet, "tlsfiles": scriptTLSFiles,
-		},
+		Cmds: ours,
 	})
 }
 
@@ -152,11 +174,11 @@ func scriptServe(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Value("hubs").(map[string]*hubProcess)[args[0]] = hub
 }
 
-// scriptStop is `stop NAME`: it asks the hub to end (SIGTERM), waits, and wants exit
+// scriptShutdown is `shutdown NAME`: it asks the hub to end (SIGTERM), waits, and wants exit
 // code 0. What the hub printed is in the files NAME.out and NAME.err then.
-func scriptStop(ts *testscript.TestScript, neg bool, args []string) {
+func scriptShutdown(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
-		ts.Fatalf("usage: stop NAME")
+		ts.Fatalf("usage: shutdown NAME")
 	}
 	hub := ts.Value("hubs").(map[string]*hubProcess)[args[0]]
 	ts.Check(hub.cmd.Process.Signal(syscall.SIGTERM))
