@@ -39,7 +39,11 @@ const (
 // mergeRecords merges records, of which no two have the same id, into the store. They are given in the order in which they
 // came: what they refer to comes before them.
 func (m *merging) mergeRecords(ctx context.Context, records []one) (Report, error) {
-	ordered := m.sorted(records, func(r *one) string { return r.ID })
+	ordered := make([]*one, len(records))
+	for i := range records {
+		ordered[i] = &records[i]
+	}
+	m.sort(ordered, func(r *one) string { return r.ID })
 	for part := range slices.Chunk(ordered, compared) {
 		if err := m.disturbed(); err != nil {
 			return Report{}, err
@@ -86,48 +90,48 @@ func (m *merging) mergeRecords(ctx context.Context, records []one) (Report, erro
 	return report, nil
 }
 
-// sorted gives records model by model, and of each by a key, but trees as they came, on SQLite: whatever goes into one page of
-// an index goes there together, and from 100,000 rows on most of these are not in the cache. For the store that is the order of
-// ids. The application has an index for each column that refers to something, and what lies in one partition refers to
-// the same: that is its order. Others get records in the store's order, and what one refers to comes before it there too.
-func (m *merging) sorted(records []one, key func(*one) string) []*one {
-	ordered := make([]*one, len(records))
-	for i := range records {
-		ordered[i] = &records[i]
-	}
+// sort puts records into the order of models, and of each into that of a key, but trees as they came, on SQLite: whatever goes
+// into one page of an index goes there together, and from 100,000 rows on most of these are not in the cache. For the store that
+// is the order of ids. The application has an index for each column that refers to something, and what lies in one partition
+// refers to the same: that is its order. Others get records in the store's order, and what one refers to comes before it there too.
+func (m *merging) sort(records []*one, key func(*one) string) {
 	if m.tx.Kind() != db.SQLite {
-		return ordered
+		return
 	}
 	turn, tree := make(map[string]int, len(m.env.Profile.Models)), map[string]bool{}
 	for i, of := range m.env.Profile.Models {
 		turn[of.Name], tree[of.Name] = i, of.SelfReference() != nil
 	}
-	slices.SortStableFunc(ordered, func(a, b *one) int {
+	slices.SortStableFunc(records, func(a, b *one) int {
 		if byModel := cmp.Compare(turn[a.Model], turn[b.Model]); byModel != 0 || tree[a.Model] {
 			return byModel
 		}
 		return strings.Compare(key(a), key(b))
 	})
-	return ordered
 }
 
 // applyFresh applies those that are fresh, and notes which it did.
 func (m *merging) applyFresh(ctx context.Context, records []one) error {
-	var added, changed []*record.Record
-	var ones []*one
-	for _, r := range m.sorted(records, func(r *one) string { return r.Partition }) {
-		switch r.is {
+	var added []*one
+	var changed []*record.Record
+	for i := range records {
+		switch r := &records[i]; r.is {
 		case fresh:
-			ones, added = append(ones, r), append(added, r.Record)
+			added = append(added, r)
 		case newer, other:
 			changed = append(changed, r.Record)
 		}
 	}
-	applied, err := m.apply.Apply(ctx, m.tx, added, changed, m.disturbed)
+	m.sort(added, func(r *one) string { return r.Partition })
+	rows := make([]*record.Record, len(added))
+	for i, r := range added {
+		rows[i] = r.Record
+	}
+	applied, err := m.apply.Apply(ctx, m.tx, rows, changed, m.disturbed)
 	if err != nil || applied == nil {
 		return err
 	}
-	for i, r := range ones {
+	for i, r := range added {
 		r.applied = applied[i]
 	}
 	return nil
