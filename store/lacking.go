@@ -109,6 +109,10 @@ func (l Lacking) narrow() bool { return !slices.Contains(orAll(l.Filter).Prefixe
 // many is how many records can be much of the store. Fewer are always worth a list.
 const many = 1000
 
+// FewTimes is how many times as many records as some the store must have for these to be looked up faster than
+// it is read as a whole.
+const FewTimes = 4
+
 // much says whether much of the store seems to be lacking, of which n records are above the
 // counters that the receiver claims throughout the filter. It looks at counts alone, and so
 // not at claims that differ within the filter.
@@ -119,7 +123,7 @@ func (l Lacking) much(ctx context.Context, tx *db.Tx, n int64) (bool, error) {
 			return false, err
 		}
 	}
-	enough, err := l.holds(ctx, tx, 4*n)
+	enough, err := l.holds(ctx, tx, FewTimes*n)
 	return !enough, err
 }
 
@@ -223,7 +227,7 @@ func CountUnder(ctx context.Context, tx *db.Tx, filter partition.Filter, most in
 	if known, err := keptRecords(ctx, tx, filter); err != nil || known > most {
 		return most + 1, err
 	}
-	byIndex, err := tx.HasIndex(ctx, savedIndex) // in Django's layout PostgreSQL finds no prefix by an index
+	byIndex, err := findsUnder(ctx, tx)
 	if err != nil {
 		return 0, err
 	}

@@ -123,9 +123,11 @@ func scriptLogs(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("usage: logs NAME PATTERN")
 	}
 	hub, late := ts.Value("hubs").(map[string]*hubProcess)[args[0]], time.After(time.Minute)
+	pattern, err := regexp.Compile(args[1])
+	ts.Check(err)
 	for {
 		text, more := hub.err.read()
-		if regexp.MustCompile(args[1]).MatchString(text) {
+		if pattern.MatchString(text) {
 			return
 		}
 		select {

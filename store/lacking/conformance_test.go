@@ -64,18 +64,12 @@ func TestVectorsWithoutLists(t *testing.T) {
 // found are the records of the pages of what a receiver lacks.
 func found(t *testing.T, d *db.DB, job lacking.Job, list, keys int64) map[string]record.Record {
 	all := map[string]record.Record{}
-	take := func(p lacking.Page) error {
+	err := wayOf(list, list, keys)(t.Context(), d, job, 3, 1<<20, func(p lacking.Page) error {
 		for _, r := range p.Records {
 			all[r.ID] = r
 		}
 		return nil
-	}
-	var err error
-	if keys > 0 {
-		err = lacking.PagesByKeys(t.Context(), d, job, 3, 1<<20, keys, take)
-	} else {
-		err = lacking.PagesBy(t.Context(), d, job, 3, 1<<20, list, list, take)
-	}
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

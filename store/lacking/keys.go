@@ -92,21 +92,8 @@ func (w *walk) keysQuery(tx *db.Tx) (string, []any) {
 
 // listKeys lists the next keys. Rows that are replaced come last: there are no more only when none is found.
 func (w *walk) listKeys(ctx context.Context, tx *db.Tx) error {
-	query, args := w.keysQuery(tx)
-	rows, err := tx.Query(ctx, query, args...)
+	list, err := w.nextKeys(ctx, tx)
 	if err != nil {
-		return fmt.Errorf("list where records under a filter lie: %w", err)
-	}
-	defer rows.Close()
-	var list []int64
-	for rows.Next() {
-		var key int64
-		if err := rows.Scan(&key); err != nil {
-			return err
-		}
-		list = append(list, key)
-	}
-	if err := rows.Err(); err != nil {
 		return fmt.Errorf("list where records under a filter lie: %w", err)
 	}
 	k := &w.keys
@@ -119,6 +106,23 @@ func (w *walk) listKeys(ctx context.Context, tx *db.Tx) error {
 		k.from = list[n-1] + 1
 	}
 	return nil
+}
+
+func (w *walk) nextKeys(ctx context.Context, tx *db.Tx) (list []int64, err error) {
+	query, args := w.keysQuery(tx)
+	rows, err := tx.Query(ctx, query, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var key int64
+		if err := rows.Scan(&key); err != nil {
+			return nil, err
+		}
+		list = append(list, key)
+	}
+	return list, rows.Err()
 }
 
 // amongKeys is a condition that a row is one of those at which the next page looks.

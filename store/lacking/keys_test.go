@@ -16,17 +16,11 @@ import (
 func TestPlansOfKeys(t *testing.T) {
 	for _, d := range []*db.DB{dbtest.New(t), dbtest.Postgres(t)} {
 		env := tables.Env(t, d)
-		tables.LoadRecords(t, d, nil)
-		tables.Write(t, d, func(tx *db.Tx) error {
-			into := db.Insert{Table: "morango_store", Columns: strings.Fields(`id profile model_name partition source_id serialized conflicting_serialized_data
-				_self_ref_fk deleted hard_deleted last_saved_instance last_saved_counter dirty_bit deserialization_error`)}
-			var rows [][]any
-			for n := range 20_000 {
-				rows = append(rows, []any{tables.Number("c", n*7919%65536), "facilitydata", "user", fmt.Sprintf("p:%d", n%100), "s", strings.Repeat("x", 500), "",
-					"", false, false, tables.Number("a", 1), n, false, ""})
-			}
-			return tx.InsertAll(t.Context(), into, rows)
-		})
+		records := plain(20_000)
+		for i := range records {
+			records[i].Partition, records[i].Serialized = fmt.Sprintf("p:%d", i%100), strings.Repeat("x", 500)
+		}
+		tables.LoadRecords(t, d, records)
 		job := lacking.Job{Profile: env.Profile, Filter: partition.Parse("p:1 p:2")}
 		later := job
 		later.After = lacking.Cursor(env.DB, env.Profile, 1, tables.Number("c", 1))

@@ -35,18 +35,11 @@ func BenchmarkNarrow(b *testing.B) {
 			b.Fatal(err)
 		}
 		job := lacking.Job{Profile: tables.Profile(b), Filter: partition.Of("f3")}
-		for way, pages := range map[string]func(yield func(lacking.Page) error) error{
-			"whole": func(yield func(lacking.Page) error) error {
-				return lacking.PagesBy(b.Context(), d, job, 500, 256<<10, -1, -1, yield)
-			},
-			"keys": func(yield func(lacking.Page) error) error {
-				return lacking.PagesByKeys(b.Context(), d, job, 500, 256<<10, 500_000, yield)
-			},
-		} {
+		for way, pages := range map[string]way{"whole": wayOf(-1, -1, 0), "keys": wayOf(-1, -1, 500_000)} {
 			b.Run(name+"/"+way, func(b *testing.B) {
 				for b.Loop() {
 					read := 0
-					err := pages(func(p lacking.Page) error {
+					err := pages(b.Context(), d, job, 500, 256<<10, func(p lacking.Page) error {
 						read += len(p.Records)
 						return nil
 					})

@@ -195,15 +195,9 @@ func TestListedMoves(t *testing.T) {
 		env := tables.Env(t, d)
 		for _, keys := range []int64{0, 3, 8, 100} {
 			tables.LoadRecords(t, d, plain(8))
-			pages := func(yield func(lacking.Page) error) error {
-				job := lacking.Job{Profile: env.Profile, Filter: partition.Of("p")}
-				if keys > 0 {
-					return lacking.PagesByKeys(t.Context(), env.DB, job, 8, 1, keys, yield)
-				}
-				return lacking.PagesBy(t.Context(), env.DB, job, 8, 1, 100, 100, yield)
-			}
 			got := map[string]bool{}
-			err := pages(func(p lacking.Page) error {
+			job := lacking.Job{Profile: env.Profile, Filter: partition.Of("p")}
+			err := wayOf(100, 100, keys)(t.Context(), env.DB, job, 8, 1, func(p lacking.Page) error {
 				for _, r := range p.Records {
 					got[r.ID] = true
 				}

@@ -75,7 +75,7 @@ type Page struct {
 // others write in between is seen or not, as it happens. While yield works on a page the
 // next one is read.
 func Pages(ctx context.Context, d *db.DB, job Job, rows int, yield func(Page) error) error {
-	return pages(ctx, d, job, reading{short{maxChanged, maxUnder, maxKeys, minTimes}, rows, pageBytes}, yield)
+	return pages(ctx, d, job, reading{short{maxChanged, maxUnder, maxKeys, store.FewTimes}, rows, pageBytes}, yield)
 }
 
 // pageBytes ends a page: records may be of any length.

@@ -140,16 +140,23 @@ func TestPages(t *testing.T) {
 
 var errEnough = errors.New("enough")
 
-// drawWay draws whether records are found by a list, by keys, or by reading the whole store.
-func drawWay(r *rapid.T) func(context.Context, *db.DB, lacking.Job, int, int, func(lacking.Page) error) error {
-	lists := rapid.SampledFrom([][2]int64{{-1, -1}, {-1, 100}, {100, -1}, {3, 3}}).Draw(r, "lists")
-	keys := rapid.SampledFrom([]int64{0, 1, 3, 100}).Draw(r, "keys")
+// way reads pages of so many rows and bytes.
+type way func(ctx context.Context, d *db.DB, job lacking.Job, rows, bytes int, yield func(lacking.Page) error) error
+
+// wayOf is by lists of at most so many ids, or, where there are any keys, by so many of these in one go.
+func wayOf(changed, under, keys int64) way {
 	return func(ctx context.Context, d *db.DB, job lacking.Job, rows, bytes int, yield func(lacking.Page) error) error {
 		if keys > 0 {
 			return lacking.PagesByKeys(ctx, d, job, rows, bytes, keys, yield)
 		}
-		return lacking.PagesBy(ctx, d, job, rows, bytes, lists[0], lists[1], yield)
+		return lacking.PagesBy(ctx, d, job, rows, bytes, changed, under, yield)
 	}
+}
+
+// drawWay draws whether records are found by a list, by keys, or by reading the whole store.
+func drawWay(r *rapid.T) way {
+	lists := rapid.SampledFrom([][2]int64{{-1, -1}, {-1, 100}, {100, -1}, {3, 3}}).Draw(r, "lists")
+	return wayOf(lists[0], lists[1], rapid.SampledFrom([]int64{0, 1, 3, 100}).Draw(r, "keys"))
 }
 
 func hasIndex(t *rapid.T, d *db.DB) (has bool) {

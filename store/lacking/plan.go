@@ -17,19 +17,19 @@ import (
 
 // How long a list of the records that are to travel may be, and up to how many records
 // under a narrow filter one is made, see store.Lacking.FindSparse; how many keys are listed in one go, of 8 bytes each,
-// how often, and how many times the records under the filter the store must have for that.
+// and how often.
 const (
 	maxChanged = 20_000
 	maxUnder   = 100_000
 	maxKeys    = 500_000
 	maxLists   = 5
-	minTimes   = 4
 )
 
 // mostClaims is how many instances a query compares with one by one.
 const mostClaims = 200
 
-// short says how long a list may be, and what part of the store is found by keys.
+// short says how long a list may be, and how many times the records under a filter the store must have for these to be
+// found by keys.
 type short struct{ changed, under, keys, times int64 }
 
 // listed is a record of a list and its place: see place.
