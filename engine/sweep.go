@@ -167,8 +167,7 @@ func (e *Engine) KeepAlive(ctx context.Context, id string) (stop func()) {
 		for {
 			select {
 			case <-ticker.C:
-				// A beat that is lost is made up for by the next.
-				_ = e.env.DB.Write(ctx, func(tx *db.Tx) error { return session.Touch(ctx, tx, id, e.env.Now()) })
+				_ = e.noteActivity(ctx, id) // a beat that is lost is made up for by the next
 			case <-ctx.Done():
 				return
 			}
@@ -183,4 +182,14 @@ func (e *Engine) KeepAlive(ctx context.Context, id string) (stop func()) {
 			delete(e.alive, id)
 		}
 	}
+}
+
+// noteActivity notes activity on a transfer session of which there was none for a beat. What is merged notes its own, and
+// would be disturbed by who wants to write: see stream.Receive.
+func (e *Engine) noteActivity(ctx context.Context, id string) error {
+	now := e.env.Now()
+	if t, err := e.Transfer(ctx, id); err != nil || now.Sub(t.LastTime) < e.beat {
+		return err
+	}
+	return e.env.DB.Write(ctx, func(tx *db.Tx) error { return session.Touch(ctx, tx, id, now) })
 }

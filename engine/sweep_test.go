@@ -120,4 +120,24 @@ func TestKeepAlive(t *testing.T) {
 	})
 }
 
+// Who has noted activity a moment ago is not disturbed.
+func TestNoteActivity(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		e := newEngine(t, d)
+		for i, ago := range []time.Duration{beat - time.Second, beat} {
+			open(t, d, i, true, ago)
+			if err := e.noteActivity(t.Context(), testID(100+i)); err != nil {
+				t.Fatal(err)
+			}
+			row, err := e.Transfer(t.Context(), testID(100+i))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if noted := row.LastTime.Equal(noon); noted != (ago == beat) {
+				t.Errorf("%v after the last activity: noted %v", ago, noted)
+			}
+		}
+	})
+}
+
 func version(n int) counter.Version { return counter.Version{Instance: testID(7), Counter: int64(n)} }
