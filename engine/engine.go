@@ -68,6 +68,7 @@ type Engine struct {
 	running map[string]*task
 	alive   map[string]int // transfer sessions that KeepAlive keeps, how many times
 	reports map[string]Report
+	resting resting // of the transfer session whose stream had a part that ended last
 	// Refused records, by client and content: see warned.
 	warnings map[[32]byte]bool
 	// When this database took new ids because of what peers claimed.

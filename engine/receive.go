@@ -41,11 +41,11 @@ type incoming struct {
 // Errors of what is in the stream are *wire.FormatError, wire.ErrTooLarge, wire.ErrOrder,
 // transfer.ErrInvalid and stream.ErrGap.
 func (e *Engine) StreamIn(ctx context.Context, t session.Transfer, from io.Reader, records int, bytes func() (sent, received int64)) (_ session.Transfer, end wire.StreamEnd, err error) {
-	in := &incoming{e: e, t: t, filter: partition.Parse(t.Filter), side: sideOf(t), bytes: bytes, pace: newPace(e.env.DB.Kind(), records),
-		apply: deserialize.NewArrivals(e.env)}
+	in := &incoming{e: e, t: t, filter: partition.Parse(t.Filter), side: sideOf(t), bytes: bytes, pace: newPace(e.env.DB.Kind(), records)}
 	if in.side.producer {
 		return t, end, fmt.Errorf("transfer session %s: %w", t.ID, ErrWrongDirection)
 	}
+	in.apply = e.arrivals(t.ID)
 	unzip, err := wire.Decompress(from)
 	if err != nil {
 		return t, end, err
@@ -55,7 +55,35 @@ func (e *Engine) StreamIn(ctx context.Context, t session.Transfer, from io.Reade
 	if err != nil {
 		return in.t, end, fmt.Errorf("receive records of transfer session %s: %w", t.ID, err)
 	}
+	if end.More {
+		e.rest(t.ID, in.apply)
+	}
 	return in.t, end, nil
+}
+
+// resting is what is known of the targets of a transfer session whose stream goes on with the next request.
+type resting struct {
+	session string
+	apply   *deserialize.Arrivals
+}
+
+// arrivals applies the records that come to a session: with what was learned from the part of its stream before, if no other
+// has ended since.
+func (e *Engine) arrivals(session string) *deserialize.Arrivals {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if r := e.resting; r.session == session {
+		e.resting = resting{}
+		return r.apply
+	}
+	return deserialize.NewArrivals(e.env)
+}
+
+// rest keeps what was learned until the next part comes. It takes some megabytes, so there is one at most.
+func (e *Engine) rest(session string, apply *deserialize.Arrivals) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.resting = resting{session, apply}
 }
 
 // read reads the stream to its end. Raw is what it comes from.

@@ -2,7 +2,7 @@ package deserialize
 
 import (
 	"context"
-	"encoding/binary"
+	"hash/maphash"
 	"math/bits"
 	"slices"
 
@@ -17,12 +17,17 @@ import (
 // applied, and not deleted. The zero value is none.
 type known struct {
 	tables []string // by number
-	slots  []slot   // each row has some, next to each other; who comes later takes one of them
+	seed   maphash.Seed
+	slots  []stamp // each row has some, next to each other; who comes later takes one of them
 	used   int
 	mark   string // of the database after the transaction that knew them; "" within one
 }
 
-// slot is a row, by its table's number from 1 on; that of an empty one is 0.
+// stamp stands for a row, and 0 for none. A row that nobody knows is taken for one that is known once in 10^13 times,
+// and whoever sends ids cannot choose which: 8 bytes a row are enough, and an id with its table has 17.
+type stamp uint64
+
+// slot is a row, by its table's number from 1 on.
 type slot struct {
 	id    key
 	table uint8
@@ -30,18 +35,18 @@ type slot struct {
 
 const (
 	fewSlots   = 1 << 10
-	mostSlots  = 1 << 17 // 2 MiB
+	mostSlots  = 1 << 18 // 2 MiB
 	choices    = 4       // slots that a row has
 	manyTables = 255
 )
 
+// stamp is that of a row.
+func (k *known) stamp(s slot) stamp { return stamp(maphash.Comparable(k.seed, s) | 1) }
+
 // place is the slots that a row has, and which of them it takes when there is no other.
-func (k *known) place(s slot) (slots []slot, taken int) {
-	const spread = 0x9e3779b97f4a7c15 // ids need not be random: they may count
-	mixed := binary.LittleEndian.Uint64(s.id[:8]) ^ binary.BigEndian.Uint64(s.id[8:]) + uint64(s.table)<<56
-	mixed *= spread
-	at := int(mixed>>(64-bits.TrailingZeros(uint(len(k.slots))))) / choices * choices
-	return k.slots[at : at+choices], int(mixed % choices)
+func (k *known) place(p stamp) (slots []stamp, taken int) {
+	at := int(uint64(p)>>(64-bits.TrailingZeros(uint(len(k.slots))))) / choices * choices
+	return k.slots[at : at+choices], int(p >> 1 % choices)
 }
 
 // number is that of a table, 0 when it cannot have one.
@@ -64,8 +69,9 @@ func (k *known) has(table string, id key) bool {
 	if s.table == 0 || len(k.slots) == 0 {
 		return false
 	}
-	slots, _ := k.place(s)
-	return slices.Contains(slots, s)
+	p := k.stamp(s)
+	slots, _ := k.place(p)
+	return slices.Contains(slots, p)
 }
 
 // add makes a row known.
@@ -76,26 +82,29 @@ func (k *known) add(table string, id key) {
 	}
 	if k.used >= len(k.slots)/2 && len(k.slots) < mostSlots {
 		old := k.slots
-		k.slots, k.used = make([]slot, max(2*len(old), fewSlots)), 0
-		for _, s := range old {
-			if s.table != 0 {
-				k.put(s)
+		if old == nil {
+			k.seed = maphash.MakeSeed()
+		}
+		k.slots, k.used = make([]stamp, max(2*len(old), fewSlots)), 0
+		for _, p := range old {
+			if p != 0 {
+				k.put(p)
 			}
 		}
 	}
-	k.put(s)
+	k.put(k.stamp(s))
 }
 
-func (k *known) put(s slot) {
-	slots, at := k.place(s)
-	if slices.Contains(slots, s) {
+func (k *known) put(p stamp) {
+	slots, at := k.place(p)
+	if slices.Contains(slots, p) {
 		return
 	}
-	if free := slices.IndexFunc(slots, func(s slot) bool { return s.table == 0 }); free >= 0 {
+	if free := slices.Index(slots, 0); free >= 0 {
 		k.used++
 		at = free
 	}
-	slots[at] = s
+	slots[at] = p
 }
 
 // drop makes a row unknown.
@@ -103,9 +112,10 @@ func (k *known) drop(s slot) {
 	if len(k.slots) == 0 {
 		return
 	}
-	slots, _ := k.place(s)
-	if at := slices.Index(slots, s); at >= 0 {
-		slots[at] = slot{}
+	p := k.stamp(s)
+	slots, _ := k.place(p)
+	if at := slices.Index(slots, p); at >= 0 {
+		slots[at] = 0
 		k.used--
 	}
 }
