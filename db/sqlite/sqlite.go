@@ -19,6 +19,7 @@ import (
 	"runtime"
 	"strings"
 
+	"github.com/morango-go/morango/db/sqlite/host"
 	"github.com/morango-go/morango/db/transaction"
 	driver "modernc.org/sqlite" // also registers itself under the name "sqlite"
 )
@@ -37,14 +38,13 @@ type Engine struct {
 
 // Settings of every connection. FULL: an acknowledged chunk, and the counter that
 // stamped records which a peer already has, must survive a power cut; in WAL mode
-// NORMAL may lose the last commits. Foreign keys as Django has them. A page of
-// 8 KiB suits rows of JSON and indexes by random ids, and only takes effect on a new file; in the cache it takes 16.
-// Each commit empties the caches of those who read; for who writes, with pages of 16 KiB, one of 6 MB was as fast as
-// one of 16.
+// NORMAL may lose the last commits, and host.Files relies on it. Foreign keys as Django has them. A page of
+// 8 KiB suits rows of JSON and indexes by random ids, and only takes effect on a new file.
+// Each commit empties the caches of those who read; the cache of who writes is as large as memory allows.
 const (
 	common  = "_busy_timeout=5000&_foreign_keys=on&_error_rc=1&_dqs=0"
 	writing = common + "&_txlock=immediate&_pragma=page_size(8192)&_journal_mode=wal&_synchronous=full" +
-		"&_pragma=cache_size(-4500)&_pragma=wal_autocheckpoint(16000)&_pragma=journal_size_limit(67108864)"
+		"&_pragma=cache_size(-8900)&_pragma=wal_autocheckpoint(16000)&_pragma=journal_size_limit(67108864)"
 	copying = common + "&_synchronous=full&_pragma=cache_size(-100)"
 	reading = common + "&_query_only=1&_pragma=cache_size(-1000)"
 )
@@ -55,9 +55,14 @@ func Open(ctx context.Context, path string, readOnly, mustExist bool) (*Engine, 
 	if err != nil {
 		return nil, err
 	}
+	_ = host.Pages() // without them caches take more memory
+	files, err := host.Files()
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", abs, err)
+	}
 	e := &Engine{path: abs, readOnly: readOnly}
 	if !readOnly {
-		e.writer, err = sql.Open("sqlite", dsn(abs, writing+temporary()))
+		e.writer, err = sql.Open("sqlite", dsn(abs, writing+temporary()+"&vfs="+files))
 		if err != nil {
 			return nil, fmt.Errorf("open %s: %w", abs, err)
 		}

@@ -39,7 +39,8 @@ var table = map[string]row{
 	"record":    {layer: layerWords, peers: []string{"ident", "partition", "counter", "model"}},
 
 	"db":             {layer: layerTables, peers: []string{"db/sqlite", "db/postgres", "db/transaction"}},
-	"db/sqlite":      {layer: layerTables, peers: []string{"db/transaction"}},
+	"db/sqlite":      {layer: layerTables, peers: []string{"db/transaction", "db/sqlite/host"}},
+	"db/sqlite/host": {layer: layerTables, std: []string{"unsafe"}}, // SQLite's memory is not Go's
 	"db/postgres":    {layer: layerTables, peers: []string{"db/transaction"}},
 	"db/transaction": {layer: layerTables},
 	"store":          {layer: layerTables, peers: []string{"db"}},
