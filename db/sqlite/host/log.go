@@ -139,13 +139,15 @@ func (g *log) read(tls *libc.TLS, p []byte, offset int64) int32 {
 	}
 	g.ahead = nil
 	done, meets := g.waiting(p, offset)
-	switch {
-	case done, onward && !meets && len(p) > 0 && 2*len(p) <= bufferBytes && g.readOn(tls, p, offset):
+	if done {
 		return sqlite3.SQLITE_OK
-	case meets:
-		if code := g.drain(tls); code != sqlite3.SQLITE_OK {
-			return code
-		}
+	}
+	code := g.failed() // then what was handed over is nowhere
+	if meets {
+		code = g.drain(tls)
+	}
+	if code != sqlite3.SQLITE_OK || onward && !meets && len(p) > 0 && 2*len(p) <= bufferBytes && g.readOn(tls, p, offset) {
+		return code
 	}
 	return g.below.read(tls, p, offset)
 }
@@ -186,6 +188,13 @@ func (g *log) drain(tls *libc.TLS) int32 {
 		g.code = g.filling.write(tls, g.below)
 		g.filling.empty()
 	}
+	return g.code
+}
+
+// failed is the code of what was handed over and could not be written.
+func (g *log) failed() int32 {
+	g.Lock()
+	defer g.Unlock()
 	return g.code
 }
 

@@ -2,6 +2,8 @@ package host
 
 import (
 	"bytes"
+	"runtime"
+	"strings"
 	"sync"
 	"testing"
 
@@ -148,6 +150,55 @@ func TestFull(t *testing.T) {
 	g.write([]byte("new"), 0)
 	if code := g.drain(nil); code != sqlite3.SQLITE_OK || string(m.bytes) != "new" {
 		t.Errorf("code %d, %q", code, m.bytes[:min(10, len(m.bytes))])
+	}
+}
+
+// While the disk is slow a read finds what was written last, and what is forgotten then does not come to the file any more.
+func TestSlowDisk(t *testing.T) {
+	m := &memory{}
+	tls := libc.NewTLS()
+	defer tls.Close()
+	g := newLog(tls, m.file())
+	defer g.close(tls)
+	for _, forget := range []bool{false, true} {
+		m.Lock()
+		for _, b := range []byte("ab") { // one is on its way, the other waits
+			g.write(bytes.Repeat([]byte{b}, batchBytes), 0)
+		}
+		g.write([]byte("c"), 10)
+		got := make([]byte, 1)
+		for offset, want := range map[int64]string{9: "b", 10: "c", 11: "b", batchBytes - 1: "b"} {
+			if code := g.read(tls, got, offset); code != sqlite3.SQLITE_OK || string(got) != want {
+				t.Errorf("code %d, %q at %d, want %q", code, got, offset, want)
+			}
+		}
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			if forget {
+				g.forget()
+			} else {
+				g.drain(tls)
+			}
+		}()
+		for begun := !forget; !begun; runtime.Gosched() {
+			select {
+			case <-done: // nothing was on its way yet
+				begun = true
+			default:
+				g.Lock()
+				begun = g.forgotten
+				g.Unlock()
+			}
+		}
+		m.Unlock()
+		<-done
+		if forget && bytes.ContainsAny(m.bytes, "bc") {
+			t.Error("what was forgotten has come to the file")
+		} else if all := string(m.bytes); !forget && (strings.Count(all, "b") != batchBytes-1 || all[10] != 'c') {
+			t.Error("not all has come to the file")
+		}
+		m.bytes = nil
 	}
 }
 
