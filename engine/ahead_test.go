@@ -9,12 +9,9 @@ import (
 	"time"
 
 	"github.com/morango-go/morango/counter"
-	"github.com/morango-go/morango/db"
 	"github.com/morango-go/morango/db/dbtest"
 	"github.com/morango-go/morango/ident"
 	"github.com/morango-go/morango/record"
-	"github.com/morango-go/morango/session"
-	"github.com/morango-go/morango/stage"
 	"github.com/morango-go/morango/stage/stream"
 	"github.com/morango-go/morango/wire"
 )
@@ -66,12 +63,7 @@ func half(t *testing.T, to io.Writer, after string) {
 func TestStreamGivenUp(t *testing.T) {
 	d := dbtest.New(t)
 	e := newEngine(t, d)
-	open(t, d, 1, true, time.Minute)
-	write(t, d, func(ctx context.Context, tx *db.Tx) error {
-		row, err := session.GetTransfer(ctx, tx, testID(101))
-		return errors.Join(err, session.MarkStream(ctx, tx, row),
-			session.SetStage(ctx, tx, row.ID, string(stage.Queuing), string(stage.Completed), noon))
-	})
+	openStream(t, d)
 	in := func(t *testing.T, after string, meanwhile func(*line)) (panicked any, err error) {
 		t.Helper()
 		from, to := io.Pipe()

@@ -15,7 +15,6 @@ import (
 	"github.com/morango-go/morango/db/dbtest"
 	"github.com/morango-go/morango/ident"
 	"github.com/morango-go/morango/record"
-	"github.com/morango-go/morango/session"
 	"github.com/morango-go/morango/stage"
 	"github.com/morango-go/morango/wire"
 )
@@ -66,12 +65,7 @@ func slowly(t *testing.T, records int, ends ...int64) {
 		}
 		var done []int64
 		e.env.Events = func(ev stage.Event) { done = append(done, ev.Done) }
-		open(t, d, 1, true, time.Minute)
-		write(t, d, func(ctx context.Context, tx *db.Tx) error {
-			row, err := session.GetTransfer(ctx, tx, testID(101))
-			return errors.Join(err, session.MarkStream(ctx, tx, row),
-				session.SetStage(ctx, tx, row.ID, string(stage.Queuing), string(stage.Completed), noon))
-		})
+		openStream(t, d)
 		var sent bytes.Buffer
 		paged(t, &sent, pages)
 		row, err := e.Transfer(t.Context(), testID(101))

@@ -2,15 +2,10 @@ package engine
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"testing"
-	"time"
 
-	"github.com/morango-go/morango/db"
 	"github.com/morango-go/morango/db/dbtest"
-	"github.com/morango-go/morango/session"
-	"github.com/morango-go/morango/stage"
 	"github.com/morango-go/morango/wire"
 )
 
@@ -18,13 +13,8 @@ import (
 func TestPartsOfAStream(t *testing.T) {
 	d := dbtest.New(t)
 	e := newEngine(t, d)
-	open(t, d, 1, true, time.Minute)
+	openStream(t, d)
 	id := testID(101)
-	write(t, d, func(ctx context.Context, tx *db.Tx) error {
-		row, err := session.GetTransfer(ctx, tx, id)
-		return errors.Join(err, session.MarkStream(ctx, tx, row),
-			session.SetStage(ctx, tx, row.ID, string(stage.Queuing), string(stage.Completed), noon))
-	})
 	part := func(after string, end wire.StreamEnd) {
 		t.Helper()
 		var rest bytes.Buffer

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -51,6 +52,17 @@ func open(t *testing.T, d *db.DB, n int, active bool, ago time.Duration) {
 		_, _, err := buffer.Put(ctx, tx, testID(100+n), []record.Record{{ID: testID(1000 + n), Profile: "things",
 			Model: "m", Partition: "a", SourceID: "s", Serialized: "{}", Version: version(n), History: map[string]int64{testID(7): 1}}})
 		return err
+	})
+}
+
+// openStream makes sync session 1 with transfer session 101, to which a stream can come.
+func openStream(t *testing.T, d *db.DB) {
+	t.Helper()
+	open(t, d, 1, true, time.Minute)
+	write(t, d, func(ctx context.Context, tx *db.Tx) error {
+		row, err := session.GetTransfer(ctx, tx, testID(101))
+		return errors.Join(err, session.MarkStream(ctx, tx, row),
+			session.SetStage(ctx, tx, row.ID, string(stage.Queuing), string(stage.Completed), noon))
 	})
 }
 

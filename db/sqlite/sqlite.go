@@ -56,12 +56,12 @@ func Open(ctx context.Context, path string, readOnly, mustExist bool) (*Engine, 
 		return nil, err
 	}
 	_ = host.Pages() // without them caches take more memory
-	files, err := host.Files()
-	if err != nil {
-		return nil, fmt.Errorf("open %s: %w", abs, err)
-	}
 	e := &Engine{path: abs, readOnly: readOnly}
 	if !readOnly {
+		files, err := host.Files()
+		if err != nil {
+			return nil, fmt.Errorf("open %s: %w", abs, err)
+		}
 		e.writer, err = sql.Open("sqlite", dsn(abs, writing+temporary()+"&vfs="+files))
 		if err != nil {
 			return nil, fmt.Errorf("open %s: %w", abs, err)

@@ -146,8 +146,11 @@ func (g *log) read(tls *libc.TLS, p []byte, offset int64) int32 {
 	if meets {
 		code = g.drain(tls)
 	}
-	if code != sqlite3.SQLITE_OK || onward && !meets && len(p) > 0 && 2*len(p) <= bufferBytes && g.readOn(tls, p, offset) {
+	switch {
+	case code != sqlite3.SQLITE_OK:
 		return code
+	case onward && g.readOn(tls, p, offset):
+		return sqlite3.SQLITE_OK
 	}
 	return g.below.read(tls, p, offset)
 }
@@ -155,6 +158,9 @@ func (g *log) read(tls *libc.TLS, p []byte, offset int64) int32 {
 // readOn reads p, and as much behind it as the next reads are going to ask for: at the end of a transaction that has changed a page
 // a second time SQLite reads all frames from there on, to compute their checksums anew.
 func (g *log) readOn(tls *libc.TLS, p []byte, offset int64) bool {
+	if len(p) == 0 || 2*len(p) > len(g.buffer) {
+		return false // there is no room for more than p
+	}
 	some := g.buffer[:len(g.buffer)/len(p)*len(p)]
 	if _, meets := g.waiting(some, offset); meets || g.below.read(tls, some, offset) != sqlite3.SQLITE_OK {
 		return false // the file ends before
