@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"path/filepath"
 	"runtime"
 	"testing"
@@ -73,7 +74,9 @@ func TestCheckpointsBesideTheWriter(t *testing.T) {
 	defer tx.Rollback()
 	for copied := 0; copied < backlog; _, copied = wal(t, e) {
 		e.checkpoints.looked = e.checkpoints.looked.Add(-lookEvery)
-		e.checkpoints.begun()
+		if err := e.checkpoints.begun(t.Context(), nil); err != nil { // the bounds stay
+			t.Fatal(err)
+		}
 		runtime.Gosched()
 	}
 }
@@ -87,5 +90,38 @@ func TestTheWALBeginsAnew(t *testing.T) {
 		if written > 100*backlog {
 			t.Fatalf("of %d pages that were written one after the other %d are in the WAL", written, pages)
 		}
+	}
+}
+
+// A large file has a longer WAL than a small one, from the next transactions on.
+func TestBoundsOfTheWAL(t *testing.T) {
+	for _, c := range []struct {
+		pages int
+		want  bounds
+	}{{0, bounds{16_000, 64 << 20}}, {79_999, bounds{16_000, 64 << 20}}, {80_000, bounds{20_000, 20_000 * 8192 * 3 / 2}}, {1_000_000, bounds{32_000, 32_000 * 8192 * 3 / 2}}} {
+		if got := boundsOf(c.pages, 8192); got != c.want {
+			t.Errorf("a file of %d pages has the bounds %v, want %v", c.pages, got, c.want)
+		}
+	}
+	e := small(t)
+	set := func() (b bounds) {
+		tx, err := e.Begin(t.Context(), true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer tx.Rollback()
+		err = errors.Join(tx.QueryRowContext(t.Context(), `PRAGMA wal_autocheckpoint`).Scan(&b.pages),
+			tx.QueryRowContext(t.Context(), `PRAGMA journal_size_limit`).Scan(&b.bytes))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	if got := set(); got != boundsOf(0, 512) {
+		t.Errorf("a small file has the bounds %v, want %v", got, boundsOf(0, 512))
+	}
+	write(t, e, 90_000)
+	for want := boundsOf(90_001, 512); set() != want; runtime.Gosched() {
+		e.checkpoints.looked = e.checkpoints.looked.Add(-lookEvery)
 	}
 }

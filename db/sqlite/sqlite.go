@@ -44,9 +44,9 @@ type Engine struct {
 const (
 	common  = "_busy_timeout=5000&_foreign_keys=on&_error_rc=1&_dqs=0"
 	writing = common + "&_txlock=immediate&_pragma=page_size(8192)&_journal_mode=wal&_synchronous=full" +
-		"&_pragma=cache_size(-8900)&_pragma=wal_autocheckpoint(16000)&_pragma=journal_size_limit(67108864)"
+		"&_pragma=cache_size(-15000)&_pragma=wal_autocheckpoint(16000)&_pragma=journal_size_limit(67108864)" // see boundsOf
 	copying = common + "&_synchronous=full&_pragma=cache_size(-100)"
-	reading = common + "&_query_only=1&_pragma=cache_size(-1000)"
+	reading = common + "&_query_only=1&_pragma=cache_size(-500)"
 )
 
 // Open opens the file at path. It creates the file unless mustExist or readOnly.
@@ -204,7 +204,9 @@ func (e *Engine) Begin(ctx context.Context, write bool) (*transaction.Tx, error)
 		return nil, err
 	}
 	if write {
-		e.checkpoints.begun()
+		if err := e.checkpoints.begun(ctx, tx); err != nil {
+			return nil, errors.Join(err, tx.Rollback())
+		}
 	}
 	return transaction.Of(tx), nil
 }

@@ -47,9 +47,9 @@ func adjust(s state) {
 }
 
 // growth is by how many percent a heap grows that has more than the least.
-const growth = 50
+const growth = 25
 
-// percent is at which percentage the heap is collected when it has least bytes, or by half more
+// percent is at which percentage the heap is collected when it has least bytes, or by a quarter more
 // than what was live after the last collection.
 func percent(least, live uint64) int {
 	least = max(least, ownLeast)

@@ -15,8 +15,8 @@ func TestPercent(t *testing.T) {
 		{10 * mb, 1 * mb, 250},
 		{10 * mb, 4 * mb, 150},
 		{10 * mb, 5 * mb, 100},
-		{10 * mb, 8 * mb, 50},
-		{10 * mb, 500 * mb, 50},
+		{10 * mb, 8 * mb, 25},
+		{10 * mb, 500 * mb, 25},
 		{0, 0, 100},
 	} {
 		if got := percent(c.least, c.live); got != c.want {
@@ -35,7 +35,7 @@ func TestTheUserWins(t *testing.T) {
 	}
 	t.Setenv("GOGC", "")
 	Rest(Least)
-	if got := debug.SetGCPercent(77); got < 50 || got > 250 {
+	if got := debug.SetGCPercent(77); got < 25 || got > 250 {
 		t.Errorf("the collector is set to %d %%", got)
 	}
 }

@@ -23,7 +23,7 @@ type slots struct {
 const (
 	leastSlot = 8 << 10
 	slotBytes = leastSlot + 512
-	mostSlots = 2 << 10
+	mostSlots = 4 << 10
 )
 
 var pages slots
