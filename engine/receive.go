@@ -29,6 +29,8 @@ type incoming struct {
 	pace   pace
 	chunk  stream.Chunk // what has come and is not merged yet
 	apply  *deserialize.Arrivals
+
+	receiver stream.Receiver
 }
 
 // StreamIn reads a stream, compressed as it comes, into the transfer session that t shows, which
@@ -46,6 +48,10 @@ func (e *Engine) StreamIn(ctx context.Context, t session.Transfer, from io.Reade
 		return t, end, fmt.Errorf("transfer session %s: %w", t.ID, ErrWrongDirection)
 	}
 	in.apply = e.arrivals(t.ID)
+	in.receiver = stream.Receiver{Env: e.env, Apply: in.apply, Merge: func(ctx context.Context, tx *db.Tx, records []record.Record) (stream.Report, error) {
+		r, err := dequeue.Merge(ctx, tx, e.env, t.ID, records)
+		return stream.Report{Conflicts: r.Conflicts, Joined: r.Joined}, err
+	}}
 	unzip, err := wire.Decompress(from)
 	if err != nil {
 		return t, end, err
@@ -260,15 +266,12 @@ func (in *incoming) merge(ctx context.Context, c stream.Chunk) (pages int, err e
 	if in.bytes != nil {
 		in.t.BytesSent, in.t.BytesReceived = in.bytes()
 	}
-	merge := func(ctx context.Context, tx *db.Tx, records []record.Record) (stream.Report, error) {
-		r, err := dequeue.Merge(ctx, tx, in.e.env, in.t.ID, records)
-		return stream.Report{Conflicts: r.Conflicts, Joined: r.Joined}, err
-	}
-	t, r, err := stream.Receive(ctx, in.e.env, in.t, c, merge, in.apply)
+	t, r, err := in.receiver.Receive(ctx, in.t, c)
 	if err == nil {
 		in.apply.Committed()
 	} else if in.apply.Refused(err) { // then the stage finds out which row it is
-		t, r, err = stream.Receive(ctx, in.e.env, in.t, c, merge, nil)
+		plain := stream.Receiver{Env: in.receiver.Env, Merge: in.receiver.Merge}
+		t, r, err = plain.Receive(ctx, in.t, c)
 	}
 	if err != nil {
 		return 0, err

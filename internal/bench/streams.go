@@ -89,6 +89,12 @@ func (w *walk) stream(ctx context.Context, env stage.Env, apply *deserialize.Arr
 	if err != nil {
 		return err
 	}
+	receiver := &stream.Receiver{Env: env, Merge: func(_ context.Context, _ *db.Tx, records []record.Record) (r stream.Report, err error) {
+		return r, fmt.Errorf("record %s is in conflict", records[0].ID)
+	}}
+	if apply != nil {
+		receiver.Apply = apply
+	}
 	var c stream.Chunk
 	for !c.Last {
 		f, err := frames.Next()
@@ -105,7 +111,7 @@ func (w *walk) stream(ctx context.Context, env stage.Env, apply *deserialize.Arr
 		}
 		last := c.Last
 		for more := true; more; more = c.Records() > 0 {
-			if t, c, err = receive(ctx, env, t, c, apply); err != nil {
+			if t, c, err = receive(ctx, receiver, t, c, apply); err != nil {
 				return err
 			}
 		}
@@ -115,15 +121,9 @@ func (w *walk) stream(ctx context.Context, env stage.Env, apply *deserialize.Arr
 }
 
 // receive merges a chunk, and returns what is left of it.
-func receive(ctx context.Context, env stage.Env, t session.Transfer, c stream.Chunk, apply *deserialize.Arrivals) (_ session.Transfer, rest stream.Chunk, err error) {
-	conflict := func(_ context.Context, _ *db.Tx, records []record.Record) (r stream.Report, err error) {
-		return r, fmt.Errorf("record %s is in conflict", records[0].ID)
-	}
-	var r stream.Report
-	if apply == nil {
-		t, r, err = stream.Receive(ctx, env, t, c, conflict, nil)
-	} else {
-		t, r, err = stream.Receive(ctx, env, t, c, conflict, apply)
+func receive(ctx context.Context, receiver *stream.Receiver, t session.Transfer, c stream.Chunk, apply *deserialize.Arrivals) (_ session.Transfer, rest stream.Chunk, err error) {
+	t, r, err := receiver.Receive(ctx, t, c)
+	if apply != nil {
 		apply.Committed()
 	}
 	_, rest = c.Cut(r.Pages)

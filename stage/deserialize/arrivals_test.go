@@ -76,14 +76,14 @@ func (a *arrival) receive(t testing.TB, records []record.Record, last bool) {
 	var err error
 	if a.apply != nil {
 		defer a.apply.Decode(c.All())()
-		a.transfer, r, err = stream.Receive(t.Context(), a.env, a.transfer, c, merge, a.apply)
+		a.transfer, r, err = (&stream.Receiver{Env: a.env, Merge: merge, Apply: a.apply}).Receive(t.Context(), a.transfer, c)
 	}
 	switch {
 	case a.apply != nil && err == nil:
 		a.apply.Committed()
 	case a.apply == nil || a.apply.Refused(err):
 		a.refused++
-		a.transfer, r, err = stream.Receive(t.Context(), a.env, a.transfer, c, merge, nil)
+		a.transfer, r, err = (&stream.Receiver{Env: a.env, Merge: merge}).Receive(t.Context(), a.transfer, c)
 	}
 	if err != nil {
 		t.Fatal(err)

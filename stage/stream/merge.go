@@ -37,8 +37,8 @@ const (
 )
 
 // mergeRecords merges records, of which no two have the same id, into the store. They are given in the order in which they
-// came: what they refer to comes before them.
-func (m *merging) mergeRecords(ctx context.Context, records []one) (Report, error) {
+// came: what they refer to comes before them. With allNew the store is not asked after them.
+func (m *merging) mergeRecords(ctx context.Context, records []one, allNew bool) (Report, error) {
 	ordered := make([]*one, len(records))
 	for i := range records {
 		ordered[i] = &records[i]
@@ -48,11 +48,11 @@ func (m *merging) mergeRecords(ctx context.Context, records []one) (Report, erro
 		if err := m.disturbed(); err != nil {
 			return Report{}, err
 		}
-		if err := classify(ctx, m.tx, part); err != nil {
+		if err := classify(ctx, m.tx, part, allNew); err != nil {
 			return Report{}, fmt.Errorf("compare with the store: %w", err)
 		}
 	}
-	if m.apply != nil {
+	if m.Apply != nil {
 		if err := m.applyFresh(ctx, records); err != nil {
 			return Report{}, fmt.Errorf("apply new records at once: %w", err)
 		}
@@ -81,7 +81,7 @@ func (m *merging) mergeRecords(ctx context.Context, records []one) (Report, erro
 		if err := m.disturbed(); err != nil {
 			return Report{}, err
 		}
-		merged, err := m.merge(ctx, m.tx, part)
+		merged, err := m.Merge(ctx, m.tx, part)
 		if err != nil {
 			return Report{}, err
 		}
@@ -98,8 +98,8 @@ func (m *merging) sort(records []*one, key func(*one) string) {
 	if m.tx.Kind() != db.SQLite {
 		return
 	}
-	turn, tree := make(map[string]int, len(m.env.Profile.Models)), map[string]bool{}
-	for i, of := range m.env.Profile.Models {
+	turn, tree := make(map[string]int, len(m.Env.Profile.Models)), map[string]bool{}
+	for i, of := range m.Env.Profile.Models {
 		turn[of.Name], tree[of.Name] = i, of.SelfReference() != nil
 	}
 	slices.SortStableFunc(records, func(a, b *one) int {
@@ -127,7 +127,7 @@ func (m *merging) applyFresh(ctx context.Context, records []one) error {
 	for i, r := range added {
 		rows[i] = r.Record
 	}
-	applied, err := m.apply.Apply(ctx, m.tx, rows, changed, m.disturbed)
+	applied, err := m.Apply.Apply(ctx, m.tx, rows, changed, m.disturbed)
 	if err != nil || applied == nil {
 		return err
 	}
@@ -146,8 +146,14 @@ type held struct {
 
 const versionsOf = `SELECT id, partition, last_saved_instance, last_saved_counter FROM morango_store WHERE `
 
-// classify compares records with the store.
-func classify(ctx context.Context, tx *db.Tx, records []*one) error {
+// classify compares records with the store, or takes all for new.
+func classify(ctx context.Context, tx *db.Tx, records []*one, allNew bool) error {
+	if allNew {
+		for _, r := range records {
+			r.is = fresh
+		}
+		return nil
+	}
 	ids := make([]string, len(records))
 	for i, r := range records {
 		ids[i] = r.ID

@@ -93,7 +93,7 @@ func TestOrders(t *testing.T) {
 		tables.Sessions(t, d, transferID)
 		c, byModel := arrivals(20, 100)
 		apply := &applier{}
-		_, report, err := stream.Receive(t.Context(), env, at(t, d, stage.Queuing), c, merger(env), apply)
+		_, report, err := receiver(env, apply).Receive(t.Context(), at(t, d, stage.Queuing), c)
 		if err != nil || report.Applied != 2000 || report.Pages != len(c.Pages) {
 			t.Fatal(report, err)
 		}
@@ -137,7 +137,7 @@ func TestNothingIsBroken(t *testing.T) {
 		return err
 	})
 	c, _ := arrivals(5, 10)
-	if _, report, err := stream.Receive(t.Context(), env, at(t, d, stage.Queuing), c, merger(env), &applier{}); err != nil || report.Applied != 50 {
+	if _, report, err := receiver(env, &applier{}).Receive(t.Context(), at(t, d, stage.Queuing), c); err != nil || report.Applied != 50 {
 		t.Error(report, err)
 	}
 }
@@ -173,7 +173,7 @@ func TestDisturbed(t *testing.T) {
 			for last := 0; last < 50; {
 				var report stream.Report
 				var err error
-				if have, report, err = stream.Receive(t.Context(), env, have, c, merger(env), apply); err != nil {
+				if have, report, err = receiver(env, apply).Receive(t.Context(), have, c); err != nil {
 					t.Fatal(err)
 				}
 				if slow && last == 0 && report.Pages != 1 {

@@ -103,26 +103,58 @@ type Applier interface {
 	End(ctx context.Context, tx *db.Tx) error
 }
 
+// Receiver merges what one stream brings. It is not for concurrent use.
+type Receiver struct {
+	Env   stage.Env
+	Merge Merger
+	Apply Applier // nil: nothing is applied at once
+
+	presumed presumption
+}
+
 // Receive merges a chunk into the store and moves the transfer session's cursor, in one
 // transaction. What came before is passed over. It ends behind a page of the chunk when others want to
 // write, or when it has taken long enough: the rest is for the next call, see Report.Pages and Chunk.Cut.
 // With the end of the last chunk the stage of transferring is complete; a chunk that comes after that is
-// accepted and changes nothing. ErrGap when records are missing before the chunk. apply may be nil.
-func Receive(ctx context.Context, env stage.Env, have session.Transfer, c Chunk, merge Merger, apply Applier) (t session.Transfer, r Report, err error) {
+// accepted and changes nothing. ErrGap when records are missing before the chunk.
+func (v *Receiver) Receive(ctx context.Context, have session.Transfer, c Chunk) (t session.Transfer, r Report, err error) {
 	if c.Records() == 0 {
-		t, err = c.end(ctx, env, have)
+		t, err = c.end(ctx, v.Env, have)
 		return t, Report{Pages: len(c.Pages)}, err
 	}
-	m := &merging{env: env, session: have.ID, merge: merge, apply: apply}
-	t, r, err = m.receive(ctx, have, c)
-	if errors.Is(err, errDisturbed) {
-		m.single = true
+	m := &merging{Receiver: v, session: have.ID, allNew: v.Env.DB.Kind() == db.SQLite && v.presumed.holds()}
+	for again := true; again; again = m.again(err) {
 		t, r, err = m.receive(ctx, have, c)
 	}
 	if err != nil {
 		return have, Report{}, fmt.Errorf("merge %d records of transfer session %s: %w", c.Records(), have.ID, err)
 	}
+	come, _ := c.Cut(r.Pages)
+	v.presumed.came(come.Records(), r.New)
 	return t, r, nil
+}
+
+// presumption says whether the store is asked which records of a chunk it has. Where it had none of the chunk before, as a rule it has
+// none of the next, and to ask a large store takes a twentieth of all the time. Where that is wrong, the store refuses a second
+// record of the same id, and the chunk is merged again with asking. The zero value asks. On PostgreSQL, which would log each
+// refusal as an error, it is always asked.
+type presumption struct {
+	proven, needed int // chunks of nothing but new records since it failed, and how many of these it takes
+}
+
+func (p *presumption) holds() bool { return p.proven > p.needed }
+
+// came says that a chunk has come.
+func (p *presumption) came(records int, fresh int64) {
+	if p.proven++; fresh < int64(records) {
+		p.proven = 0
+	}
+}
+
+// failed makes it take longer each time, so that whoever sends chunks of both kinds in turns wins nothing.
+func (p *presumption) failed() {
+	const most = 1 << 10
+	p.proven, p.needed = 0, min(2*p.needed+1, most)
 }
 
 // errDisturbed says that somebody else wants to write while a whole chunk is merged in one go.
@@ -130,11 +162,10 @@ var errDisturbed = errors.New("somebody else wants to write")
 
 // merging is a transaction of Receive.
 type merging struct {
-	env     stage.Env
+	*Receiver
 	session string
-	merge   Merger
-	apply   Applier
 	single  bool // pages are merged one by one
+	allNew  bool // the store is presumed to have none of the records
 
 	tx     *db.Tx
 	whole  bool // all pages are merged in one go, which ends when somebody comes
@@ -142,30 +173,44 @@ type merging struct {
 	report Report
 }
 
+// again says whether the transaction, which was rolled back with err, is to be done once more, and in another way.
+func (m *merging) again(err error) bool {
+	switch {
+	case errors.Is(err, errDisturbed):
+		m.single = true
+	case m.allNew && db.IsConstraint(err):
+		m.allNew = false
+		m.presumed.failed()
+	default:
+		return false
+	}
+	return true
+}
+
 // receive is the transaction. With errDisturbed it is rolled back.
 func (m *merging) receive(ctx context.Context, have session.Transfer, c Chunk) (t session.Transfer, r Report, err error) {
 	var all bool
-	err = m.env.DB.WritePart(ctx, have.ID, func(tx *db.Tx) (err error) {
-		m.tx, m.whole, m.report, m.began = tx, false, Report{}, m.env.Now() // and not before: it may have had to wait
+	err = m.Env.DB.WritePart(ctx, have.ID, func(tx *db.Tx) (err error) {
+		m.tx, m.whole, m.report, m.began = tx, false, Report{}, m.Env.Now() // and not before: it may have had to wait
 		if err := tx.Lock(ctx, partition.Parse(have.Filter), false); err != nil {
 			return err
 		}
-		if m.apply != nil {
-			if err := m.apply.Begin(ctx, tx); err != nil {
+		if m.Apply != nil {
+			if err := m.Apply.Begin(ctx, tx); err != nil {
 				return err
 			}
 		}
-		t, all, err = c.take(ctx, tx, m.env, have, m.pages)
-		if err != nil || all || m.apply == nil {
+		t, all, err = c.take(ctx, tx, m.Env, have, m.pages)
+		if err != nil || all || m.Apply == nil {
 			return err
 		}
-		return m.apply.End(ctx, tx)
+		return m.Apply.End(ctx, tx)
 	})
 	if err != nil {
 		return have, Report{}, err
 	}
 	r = m.report
-	r.Pages, r.Took, r.Bound = c.upTo(t), m.env.Now().Sub(m.began), m.tx.PartTime()
+	r.Pages, r.Took, r.Bound = c.upTo(t), m.Env.Now().Sub(m.began), m.tx.PartTime()
 	if all {
 		r.Pages = len(c.Pages)
 	}
@@ -201,14 +246,14 @@ func (m *merging) disturbed() error {
 func (m *merging) pages(ctx context.Context, pages []Page) (done int, err error) {
 	for n := m.together(pages); done < len(pages); {
 		n = min(n, len(pages)-done)
-		for _, records := range turns(Chunk{Pages: pages[done : done+n]}) {
-			more, err := m.mergeRecords(ctx, records)
+		for turn, records := range turns(Chunk{Pages: pages[done : done+n]}) {
+			more, err := m.mergeRecords(ctx, records, m.allNew && turn == 0)
 			if err != nil {
 				return done, err
 			}
 			m.report = m.report.plus(more)
 		}
-		if done += n; m.env.Now().Sub(m.began) >= m.tx.PartMost() {
+		if done += n; m.Env.Now().Sub(m.began) >= m.tx.PartMost() {
 			break
 		}
 	}

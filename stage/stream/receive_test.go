@@ -49,6 +49,10 @@ func merger(env stage.Env) stream.Merger {
 	}
 }
 
+func receiver(env stage.Env, apply stream.Applier) *stream.Receiver {
+	return &stream.Receiver{Env: env, Merge: merger(env), Apply: apply}
+}
+
 // content is what two databases must agree in: versions that were made here have other
 // counters where there were more transactions.
 func content(t *testing.T, d *db.DB) map[string][]tables.Row {
@@ -117,6 +121,7 @@ func TestReceiveAsDequeue(t *testing.T) {
 // receiveAll receives records in chunks as they are drawn, some of them twice.
 func receiveAll(t *testing.T, r *rapid.T, env stage.Env, arrived []record.Record) (have session.Transfer, total stream.Report) {
 	have = at(t, env.DB, stage.Queuing)
+	receiver := receiver(env, nil)
 	pages := drawPages(r, arrived)
 	for before, rest := "", pages; ; {
 		n := rapid.IntRange(0, len(rest)).Draw(r, "chunk")
@@ -127,7 +132,7 @@ func receiveAll(t *testing.T, r *rapid.T, env stage.Env, arrived []record.Record
 		var report stream.Report
 		for range rapid.IntRange(1, 2).Draw(r, "times") {
 			var err error
-			if have, report, err = stream.Receive(t.Context(), env, have, c, merger(env), nil); err != nil {
+			if have, report, err = receiver.Receive(t.Context(), have, c); err != nil {
 				t.Fatal(err)
 			}
 			total.New, total.FastForwards, total.Stale = total.New+report.New, total.FastForwards+report.FastForwards, total.Stale+report.Stale
@@ -177,19 +182,20 @@ func TestReceiveRefuses(t *testing.T) {
 		tables.LoadRecords(t, d, []record.Record{mine})
 		before := content(t, d)
 		c := stream.Chunk{After: tables.Number("c", 2), Pages: []stream.Page{{Records: []record.Record{one, two}, After: tables.Number("c", 2)}}}
-		if _, _, err := stream.Receive(t.Context(), env, at(t, d, stage.Serializing), c, merger(env), nil); !errors.Is(err, stream.ErrNotReady) {
+		if _, _, err := receiver(env, nil).Receive(t.Context(), at(t, d, stage.Serializing), c); !errors.Is(err, stream.ErrNotReady) {
 			t.Errorf("too early: %v", err)
 		}
 		late := c
 		late.Before = tables.Number("c", 0)
-		if _, _, err := stream.Receive(t.Context(), env, at(t, d, stage.Queuing), late, merger(env), nil); !errors.Is(err, stream.ErrGap) {
+		if _, _, err := receiver(env, nil).Receive(t.Context(), at(t, d, stage.Queuing), late); !errors.Is(err, stream.ErrGap) {
 			t.Errorf("after a gap: %v", err)
 		}
 		broken := errors.New("broken")
 		row := at(t, d, stage.Queuing)
-		_, _, err := stream.Receive(t.Context(), env, row, c, func(context.Context, *db.Tx, []record.Record) (stream.Report, error) {
+		fails := stream.Receiver{Env: env, Merge: func(context.Context, *db.Tx, []record.Record) (stream.Report, error) {
 			return stream.Report{}, broken
-		}, nil)
+		}}
+		_, _, err := fails.Receive(t.Context(), row, c)
 		if diff := cmp.Diff(before, content(t, d)); diff != "" || !errors.Is(err, broken) {
 			t.Errorf("%v: something was kept: %s", err, diff)
 		}
@@ -202,7 +208,7 @@ func TestReceiveRefuses(t *testing.T) {
 		if cursor != "" {
 			t.Errorf("the cursor stands at %s", cursor)
 		}
-		if _, _, err := stream.Receive(t.Context(), env, row, c, merger(env), nil); err != nil {
+		if _, _, err := receiver(env, nil).Receive(t.Context(), row, c); err != nil {
 			t.Error(err)
 		}
 	})
