@@ -35,7 +35,7 @@ type slot struct {
 
 const (
 	fewSlots   = 1 << 10
-	mostSlots  = 1 << 18 // 2 MiB
+	mostSlots  = 1 << 19 // 4 MiB
 	choices    = 4       // slots that a row has
 	manyTables = 255
 )
