@@ -54,7 +54,7 @@ lint: .bin/golangci-lint-$(GOLANGCI)
 bench:
 	.ci/setup
 	@[ -n "$(BENCH)$(N)$(ENGINE)" ] || $(GO) test -run '^$$' -bench . -benchmem ./... | grep -v '^?'
-	$(GO) run ./internal/bench -jobs "$(BENCH)" -n "$(N)" -engines "$(ENGINE)" -runs $(RUNS)
+	CGO_ENABLED=0 $(GO) run ./internal/bench -jobs "$(BENCH)" -n "$(N)" -engines "$(ENGINE)" -runs $(RUNS)
 
 # One target at a time, as the Go tool wants it.
 fuzz:
