@@ -14,7 +14,10 @@ func FSICBy(ctx context.Context, tx *db.Tx, filter partition.Filter, producer, v
 }
 
 // The statements, for the test of their plans.
-const CountSaved = countSaved
+const (
+	CountSaved   = countSaved
+	CountClaimed = countClaimed
+)
 
 // ListSaved and ListUnder list records.
 func ListSaved(tx *db.Tx) string { return listing(tx, listSaved) }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 
@@ -103,6 +104,32 @@ func (l Lacking) look(ctx context.Context, tx *db.Tx, changed, under int64, spar
 	return found, ok, err
 }
 
+// AlmostAll is how many records the filter holds, where at most a hundredth of them are claimed throughout the filter, which
+// the indexes alone tell on SQLite: of 1,000,000 in a twentieth of the time in which they are read. ok is false where it is not so.
+func (l Lacking) AlmostAll(ctx context.Context, tx *db.Tx) (n int64, ok bool, err error) {
+	if ok, err = FindsSaved(ctx, tx); err != nil || !ok || tx.Kind() != db.SQLite {
+		return 0, false, err // PostgreSQL's indexes do not say which of their entries count
+	}
+	floor := l.Receiver.Throughout(orAll(l.Filter))
+	if len(floor) > mostChanged {
+		return 0, false, nil
+	}
+	if n, err = CountUnder(ctx, tx, l.Filter, math.MaxInt64-1); err != nil {
+		return 0, false, err
+	}
+	left := n / 100
+	for instance, upTo := range floor {
+		var claimed int64
+		if err := tx.QueryRow(ctx, countClaimed, instance, upTo, left+1).Scan(&claimed); err != nil {
+			return 0, false, fmt.Errorf("count the records that the receiver claims: %w", err)
+		}
+		if left -= claimed; left < 0 {
+			return 0, false, nil
+		}
+	}
+	return n, true, nil
+}
+
 // narrow says whether the filter leaves any partition out.
 func (l Lacking) narrow() bool { return !slices.Contains(orAll(l.Filter).Prefixes(), "") }
 
@@ -150,6 +177,8 @@ func (l Lacking) Any(ctx context.Context, tx *db.Tx, few int) (bool, error) {
 const (
 	countSaved = `SELECT COUNT(*) FROM (SELECT 1 FROM morango_store
 		WHERE last_saved_instance = $1 AND last_saved_counter > $2 LIMIT $3) found`
+	countClaimed = `SELECT COUNT(*) FROM (SELECT 1 FROM morango_store
+		WHERE last_saved_instance = $1 AND last_saved_counter <= $2 LIMIT $3) found`
 	latestSaved = listSaved + ` ORDER BY last_saved_counter DESC LIMIT %d`
 	listSaved   = `SELECT id, (PLACE), profile, partition, last_saved_instance, last_saved_counter FROM morango_store
 		WHERE last_saved_instance = $1 AND last_saved_counter > $2`

@@ -44,6 +44,7 @@ func TestPlans(t *testing.T) {
 				column string // of the index on PostgreSQL
 			}{
 				{store.CountSaved, []any{ida(0), 19_900, 1000}, []string{"COVERING INDEX morango_store_last_saved (last_saved_instance=? AND last_saved_counter>?)"}, "last_saved_counter >"},
+				{store.CountClaimed, []any{ida(0), 100, 1000}, []string{"COVERING INDEX morango_store_last_saved (last_saved_instance=? AND last_saved_counter<?)"}, "last_saved_counter <="},
 				{store.ListSaved(tx), []any{ida(0), 19_900}, []string{"INDEX morango_store_last_saved (last_saved_instance=? AND last_saved_counter>?)"}, "last_saved_counter >"},
 				{store.Saved(tx), []any{db.JSONList([]string{ida(0), ida(7)})}, []string{
 					"COVERING INDEX morango_store_last_saved (last_saved_instance=?)",

@@ -41,6 +41,9 @@ func Count(ctx context.Context, d *db.DB, job Job) (n int64, err error) {
 			n = int64(len(o.listOf(found, at)))
 			return err
 		}
+		if n, ok, err = job.lacking().AlmostAll(ctx, tx); err != nil || ok {
+			return err
+		}
 		query, args := job.fill(tx, countWhole, "s.partition")
 		return tx.QueryRow(ctx, query, args...).Scan(&n)
 	})
