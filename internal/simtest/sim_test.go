@@ -41,19 +41,26 @@ func TestSeed(t *testing.T) {
 	}
 }
 
-// one runs a history and, if it fails, prints it as short as it can be.
+// one runs a history and says what was wrong with it.
 func one(t *testing.T, l *lab, seed uint64, show bool) {
 	t.Helper()
 	h := newHistory(seed)
 	lines, _, err := h.run(l)
 	if err != nil {
-		steps := len(h.steps)
-		h, lines, err = h.shrink(l, *tries)
-		t.Errorf("seed %d, with %d of %d steps:\n%s\n%v\nrun it again: go test ./internal/simtest -run TestSeed -seed %d",
-			seed, len(h.steps), steps, strings.Join(lines, "\n"), err, seed)
+		report(t, l, h, lines, err)
 	} else if show {
 		t.Logf("seed %d:\n%s", seed, strings.Join(lines, "\n"))
 	}
+}
+
+// report prints a history that failed as short as it can be: one that fails only at times as it
+// was then.
+func report(t *testing.T, l *lab, h history, lines []string, err error) {
+	t.Helper()
+	steps := len(h.steps)
+	h, lines, err = h.shrink(l, *tries, lines, err)
+	t.Errorf("seed %d, with %d of %d steps:\n%s\n%v\nrun it again: go test ./internal/simtest -run TestSeed -seed %d",
+		h.seed, len(h.steps), steps, strings.Join(lines, "\n"), err, h.seed)
 }
 
 // regressions are seeds that failed while this was built.
@@ -86,6 +93,7 @@ var regressions = []struct {
 	{1050, "the model did not know that a copied device goes on with what its original began"},
 	{622705393, "the simulator took rows that a push saved while it ran ahead for those of another session's filter"},
 	{954499483, "the simulator did not count what a version had seen whose merge by a rule gave itself, so that no row was written"},
+	{513288236, "a page that nobody wanted any more was read on beside the simulator, after its reader had ended"},
 }
 
 // TestSimulate runs random histories, each from a seed of its own.
@@ -133,7 +141,8 @@ func several(t *testing.T, l *lab, first uint64, more func(n uint64) bool) {
 	for range *workers {
 		group.Go(func() {
 			for seed, more := take(); more; seed, more = take() {
-				_, count, err := newHistory(seed).run(l)
+				h := newHistory(seed)
+				lines, count, err := h.run(l)
 				mu.Lock()
 				total.add(count)
 				if err != nil {
@@ -141,7 +150,7 @@ func several(t *testing.T, l *lab, first uint64, more func(n uint64) bool) {
 				}
 				mu.Unlock()
 				if err != nil {
-					one(t, l, seed, false)
+					report(t, l, h, lines, err)
 				}
 			}
 		})

@@ -2,6 +2,7 @@ package lacking
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -92,35 +93,46 @@ type reading struct {
 }
 
 func pages(ctx context.Context, d *db.DB, job Job, by reading, yield func(Page) error) error {
-	ctx, stop := context.WithCancel(ctx)
-	defer stop()
 	ahead := make(chan Page) // without room: one page waits, and no more are read
+	enough, ended := make(chan struct{}), make(chan struct{})
 	var failed error
 	var broken any // a panic is for who called: nobody would catch it there
 	go func() {
+		defer close(ended)
 		defer close(ahead)
 		defer func() { broken = recover() }()
 		failed = readPages(ctx, d, job, by, func(p Page) error {
 			select {
 			case ahead <- p:
 				return nil
-			case <-ctx.Done():
-				return ctx.Err()
+			case <-enough:
+				return errUnwanted
 			}
 		})
 	}()
-	for p := range ahead {
-		if err := yield(p); err != nil {
-			stop()
-			for range ahead { // until the reader has noticed
-			}
-			return err
-		}
+	if err := hand(ahead, enough, yield); err != nil {
+		<-ended // a page that has been begun is read: how much is read follows from what was yielded alone
+		return err
 	}
 	if broken != nil {
 		panic(broken)
 	}
 	return failed
+}
+
+// errUnwanted ends the reading of pages that nobody wants.
+var errUnwanted = errors.New("no more pages are wanted")
+
+// hand calls yield with the pages that come, until it returns an error. However it ends, it
+// closes enough.
+func hand(ahead <-chan Page, enough chan<- struct{}, yield func(Page) error) error {
+	defer close(enough)
+	for p := range ahead {
+		if err := yield(p); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // readPages reads page after page.

@@ -6,9 +6,11 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	gocmp "github.com/google/go-cmp/cmp"
+	"modernc.org/sqlite"
 	"pgregory.net/rapid"
 
 	"github.com/morango-go/morango/counter"
@@ -170,8 +172,16 @@ func hasIndex(t *rapid.T, d *db.DB) (has bool) {
 	return has
 }
 
-// Pages end when their reader has enough.
+// Pages end when their reader has enough, and leave no reading behind that goes on beside it: what
+// is read, which the driver tells when the transaction has ended, follows from the pages wanted.
 func TestPagesEnd(t *testing.T) {
+	var readings atomic.Int64
+	sqlite.RegisterConnectionHook(func(conn sqlite.ExecQuerierContext, dsn string) error {
+		if strings.Contains(dsn, t.Name()) && strings.Contains(dsn, "_query_only") {
+			conn.(sqlite.HookRegisterer).RegisterRollbackHook(func() { readings.Add(1) })
+		}
+		return nil
+	})
 	d := dbtest.New(t)
 	env := tables.Env(t, d)
 	var records []record.Record
@@ -181,14 +191,15 @@ func TestPagesEnd(t *testing.T) {
 			Serialized: "{}", Version: v, History: counter.Counters{v.Instance: 1}})
 	}
 	tables.LoadRecords(t, d, records)
-	for _, lists := range [][2]int64{{-1, -1}, {100, 100}} {
-		pages := 0
+	for n := range 200 {
+		lists := [][2]int64{{-1, -1}, {100, 100}}[n%2]
+		pages, before := 0, readings.Load()
 		err := lacking.PagesBy(t.Context(), env.DB, lacking.Job{Profile: env.Profile}, 3, 1<<20, lists[0], lists[1], func(lacking.Page) error {
 			pages++
 			return errEnough
 		})
-		if pages != 1 || !errors.Is(err, errEnough) {
-			t.Errorf("%d pages, %v", pages, err)
+		if now := readings.Load() - before; pages != 1 || now != 3 || !errors.Is(err, errEnough) { // a look, the page, and the next one
+			t.Fatalf("%d pages in %d readings, %v", pages, now, err)
 		}
 	}
 }
