@@ -13,8 +13,8 @@ import (
 // them would take a sixth of the writer's time, or on a slow disk more.
 //
 // What is committed while it copies is left for the next time, so the WAL does not begin anew as long
-// as somebody writes without a rest. When it has grown to the bound that suits the file the writer's own checkpoint, at the end of
-// a commit, copies what is left: mostly the pages of that commit.
+// as somebody writes without a rest. When it has grown to the bound that suits the file the writer's own
+// checkpoint, at the end of a commit, copies what is left: mostly the pages of that commit.
 type checkpoints struct {
 	pool   *sql.DB // of one connection, which is made when there is something to do
 	wake   chan struct{}
@@ -37,23 +37,23 @@ type bounds struct {
 	bytes int // that it keeps when it begins anew
 }
 
-// The bounds of files of up to half a gigabyte.
-const (
-	leastLog  = 16_000
-	leastKept = 64 << 20
-)
-
 // boundsOf gives a larger file a longer WAL: a transaction that brings many records then changes thousands of pages all over it, half
 // of which the next does too, and to copy each one time less is worth a tenth of all. Nor is such a WAL cut off when it begins
 // anew, to be made as long again at once. It is a quarter of the file, and what one transaction adds to that.
 func boundsOf(pages, pageBytes int) bounds {
-	const most, step = 32_000, 4000 // in steps, for the bounds are set anew for each
+	small := bounds{16_000, 64 << 20} // of up to half a gigabyte
+	const most, step = 32_000, 4000   // in steps, for the bounds are set anew for each
 	b := bounds{pages: min(pages/4/step*step, most)}
-	if b.pages <= leastLog {
-		return bounds{leastLog, leastKept}
+	if b.pages <= small.pages {
+		return small
 	}
 	b.bytes = b.pages * pageBytes * 3 / 2
 	return b
+}
+
+// settings has a new connection begin with the bounds.
+func (b bounds) settings() string {
+	return fmt.Sprintf("&_pragma=wal_autocheckpoint(%d)&_pragma=journal_size_limit(%d)", b.pages, b.bytes)
 }
 
 func newCheckpoints(path string) (*checkpoints, error) {

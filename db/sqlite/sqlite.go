@@ -43,8 +43,7 @@ type Engine struct {
 // Each commit empties the caches of those who read; the cache of who writes is as large as memory allows.
 const (
 	common  = "_busy_timeout=5000&_foreign_keys=on&_error_rc=1&_dqs=0"
-	writing = common + "&_txlock=immediate&_pragma=page_size(8192)&_journal_mode=wal&_synchronous=full" +
-		"&_pragma=cache_size(-15000)&_pragma=wal_autocheckpoint(16000)&_pragma=journal_size_limit(67108864)" // see boundsOf
+	writing = common + "&_txlock=immediate&_pragma=page_size(8192)&_journal_mode=wal&_synchronous=full&_pragma=cache_size(-15000)"
 	copying = common + "&_synchronous=full&_pragma=cache_size(-100)"
 	reading = common + "&_query_only=1&_pragma=cache_size(-500)"
 )
@@ -62,7 +61,7 @@ func Open(ctx context.Context, path string, readOnly, mustExist bool) (*Engine, 
 		if err != nil {
 			return nil, fmt.Errorf("open %s: %w", abs, err)
 		}
-		e.writer, err = sql.Open("sqlite", dsn(abs, writing+temporary()+"&vfs="+files))
+		e.writer, err = sql.Open("sqlite", dsn(abs, writing+boundsOf(0, 0).settings()+temporary()+"&vfs="+files))
 		if err != nil {
 			return nil, fmt.Errorf("open %s: %w", abs, err)
 		}

@@ -44,13 +44,12 @@ func (m *merging) mergeRecords(ctx context.Context, records []one, allNew bool) 
 		ordered[i] = &records[i]
 	}
 	m.sort(ordered, func(r *one) string { return r.ID })
-	for part := range slices.Chunk(ordered, compared) {
-		if err := m.disturbed(); err != nil {
-			return Report{}, err
+	if allNew {
+		for _, r := range ordered {
+			r.is = fresh
 		}
-		if err := classify(ctx, m.tx, part, allNew); err != nil {
-			return Report{}, fmt.Errorf("compare with the store: %w", err)
-		}
+	} else if err := m.compare(ctx, ordered); err != nil {
+		return Report{}, fmt.Errorf("compare with the store: %w", err)
 	}
 	if m.Apply != nil {
 		if err := m.applyFresh(ctx, records); err != nil {
@@ -146,14 +145,20 @@ type held struct {
 
 const versionsOf = `SELECT id, partition, last_saved_instance, last_saved_counter FROM morango_store WHERE `
 
-// classify compares records with the store, or takes all for new.
-func classify(ctx context.Context, tx *db.Tx, records []*one, allNew bool) error {
-	if allNew {
-		for _, r := range records {
-			r.is = fresh
+// compare finds out how records stand to the store.
+func (m *merging) compare(ctx context.Context, records []*one) error {
+	for part := range slices.Chunk(records, compared) {
+		if err := m.disturbed(); err != nil {
+			return err
 		}
-		return nil
+		if err := classify(ctx, m.tx, part); err != nil {
+			return err
+		}
 	}
+	return nil
+}
+
+func classify(ctx context.Context, tx *db.Tx, records []*one) error {
 	ids := make([]string, len(records))
 	for i, r := range records {
 		ids[i] = r.ID

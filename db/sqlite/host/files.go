@@ -179,26 +179,29 @@ func writeLog(_ *libc.TLS, file, buffer uintptr, n int32, offset int64) int32 {
 	return between.of(file).log.write(unsafe.Slice(at[byte](buffer), n), offset)
 }
 
-func truncateLog(tls *libc.TLS, file uintptr, size int64) int32 {
+// whole calls the usual way to a log when all of it is written.
+func whole(tls *libc.TLS, file uintptr, then func(usual *sqlite3.Tsqlite3_io_methods) int32) int32 {
 	o := between.of(file)
 	if code := o.log.drain(tls); code != sqlite3.SQLITE_OK {
 		return code
 	}
-	return function[truncating](o.usual.FxTruncate)(tls, file, size)
+	return then(o.usual)
+}
+
+func truncateLog(tls *libc.TLS, file uintptr, size int64) int32 {
+	return whole(tls, file, func(usual *sqlite3.Tsqlite3_io_methods) int32 {
+		return function[truncating](usual.FxTruncate)(tls, file, size)
+	})
 }
 
 func syncLog(tls *libc.TLS, file uintptr, flags int32) int32 {
-	o := between.of(file)
-	if code := o.log.drain(tls); code != sqlite3.SQLITE_OK {
-		return code
-	}
-	return function[syncing](o.usual.FxSync)(tls, file, flags)
+	return whole(tls, file, func(usual *sqlite3.Tsqlite3_io_methods) int32 {
+		return function[syncing](usual.FxSync)(tls, file, flags)
+	})
 }
 
 func measureLog(tls *libc.TLS, file, size uintptr) int32 {
-	o := between.of(file)
-	if code := o.log.drain(tls); code != sqlite3.SQLITE_OK {
-		return code
-	}
-	return function[measuring](o.usual.FxFileSize)(tls, file, size)
+	return whole(tls, file, func(usual *sqlite3.Tsqlite3_io_methods) int32 {
+		return function[measuring](usual.FxFileSize)(tls, file, size)
+	})
 }
