@@ -117,7 +117,7 @@ func (t *twin) travelsAsStream(id string) bool {
 
 // cursor merges what a transaction says has come of a stream: the cursors of a sync
 // session's transfers are in its JSON.
-func (t *twin) cursor(text string, stamp entry) {
+func (t *twin) cursor(text string, stamps map[string]entry) {
 	var cursors map[string]string
 	if json.Unmarshal([]byte(text), &cursors) != nil {
 		return
@@ -131,7 +131,7 @@ func (t *twin) cursor(text string, stamp entry) {
 		}
 		t.p.w.count.chunks++
 		for _, arrived := range s.turns(before, now) {
-			t.merge(arrived, stamp)
+			t.merge(arrived, stamps)
 		}
 	}
 }

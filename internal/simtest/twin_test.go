@@ -196,8 +196,8 @@ func lower[K comparable](all map[K]int64, key K, n int64) {
 	}
 }
 
-// merge merges what has arrived.
-func (t *twin) merge(arrived map[string]kept, stamp entry) {
+// merge merges what has arrived. A merged record gets the counter that was taken for it.
+func (t *twin) merge(arrived map[string]kept, stamps map[string]entry) {
 	for id, b := range arrived {
 		s, known := t.store[id]
 		history := united(s.history, b.history)
@@ -218,7 +218,7 @@ func (t *twin) merge(arrived map[string]kept, stamp entry) {
 				s.serialized, s.conflicting = "{}", ""
 			}
 			s.history, s.dirty = history, true
-			t.save(id, s, stamp)
+			t.save(id, s, stamps[id])
 		}
 	}
 }

@@ -72,9 +72,9 @@ func (t *twin) commit(entries []entry) {
 	}
 	switch {
 	case t.stage == "dequeuing" && len(all["unbuffer"]) > 0 && len(all["closed"]) == 0:
-		t.merge(t.buffers[t.transfer], stamp)
+		t.merge(t.buffers[t.transfer], stampsOf(entries))
 	case len(all["cursor"]) > 0:
-		t.cursor(all["cursor"][len(all["cursor"])-1].serialized, stamp)
+		t.cursor(all["cursor"][len(all["cursor"])-1].serialized, stampsOf(entries))
 	case stamp.counter > 0:
 		var only map[string]bool
 		if t.p.rows > 0 {
@@ -99,6 +99,22 @@ func (t *twin) commit(entries []entry) {
 	if len(all["row"])+len(all["seen"])+len(all["claim"])+len(all["dirty"]) > 0 {
 		t.compare()
 	}
+}
+
+// stampsOf are the counters that a transaction takes for what it merges: for each record the last before its
+// row is written. Pages that are merged one by one have one each.
+func stampsOf(entries []entry) map[string]entry {
+	var last entry
+	stamps := map[string]entry{}
+	for _, e := range entries {
+		switch e.kind {
+		case "stamp":
+			last = e
+		case "row":
+			stamps[e.id] = last
+		}
+	}
+	return stamps
 }
 
 // take takes over one change that the twin is told of.
