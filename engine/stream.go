@@ -290,8 +290,8 @@ const (
 	mostChunk  = 2000
 	chunkBytes = 2 << 20
 
-	mostSQLite       = 5000
-	chunkBytesSQLite = 6 << 20
+	mostSQLite       = 9_000
+	chunkBytesSQLite = 10 << 20
 )
 
 // pace finds how large a chunk should be.

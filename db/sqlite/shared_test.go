@@ -10,6 +10,8 @@ import (
 	"runtime"
 	"testing"
 	"time"
+
+	"github.com/morango-go/morango/db/transaction"
 )
 
 // otherProcess is set in the process that opens a database for TestShared.
@@ -37,6 +39,15 @@ func holdOpen(path string) int {
 	return 0
 }
 
+// wantShared looks anew whether others have the database open.
+func wantShared(t *testing.T, e *Engine, shared bool, when string) {
+	t.Helper()
+	e.presence.looked = time.Time{}
+	if is := e.Shared(); is != (shared || runtime.GOOS != "linux") {
+		t.Errorf("%s: shared is %t", when, is)
+	}
+}
+
 // Others have a database open: another process, or another connection of this one. On
 // systems where nobody can tell it is as if there always were.
 func TestShared(t *testing.T) {
@@ -46,13 +57,7 @@ func TestShared(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer e.Close()
-	want := func(shared bool, when string) {
-		t.Helper()
-		e.presence.looked = time.Time{}
-		if is := e.Shared(); is != (shared || runtime.GOOS != "linux") {
-			t.Errorf("%s: shared is %t", when, is)
-		}
-	}
+	want := func(shared bool, when string) { t.Helper(); wantShared(t, e, shared, when) }
 	want(false, "alone")
 	cmd := exec.CommandContext(t.Context(), os.Args[0])
 	cmd.Env = append(os.Environ(), otherProcess+"="+path)
@@ -98,4 +103,28 @@ func TestShared(t *testing.T) {
 	if err := reader.Close(); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// Who has read more often at once than before, or than it does now, is not taken for somebody else.
+func TestSharedByReaders(t *testing.T) {
+	e, err := Open(t.Context(), filepath.Join(t.TempDir(), "a.db"), false, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	var reads []*transaction.Tx
+	for range 4 {
+		tx, err := e.Begin(t.Context(), false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		reads = append(reads, tx)
+	}
+	wantShared(t, e, false, "it reads four times at once")
+	for _, tx := range reads {
+		if err := tx.Rollback(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wantShared(t, e, false, "it has read four times at once")
 }

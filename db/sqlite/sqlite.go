@@ -40,12 +40,12 @@ type Engine struct {
 // stamped records which a peer already has, must survive a power cut; in WAL mode
 // NORMAL may lose the last commits, and host.Files relies on it. Foreign keys as Django has them. A page of
 // 8 KiB suits rows of JSON and indexes by random ids, and only takes effect on a new file.
-// Each commit empties the caches of those who read; the cache of who writes is as large as memory allows.
+// Each commit empties the caches of those who read; who writes has what memory allows beside the records that wait.
 const (
 	common  = "_busy_timeout=5000&_foreign_keys=on&_error_rc=1&_dqs=0"
-	writing = common + "&_txlock=immediate&_pragma=page_size(8192)&_journal_mode=wal&_synchronous=full&_pragma=cache_size(-15000)"
+	writing = common + "&_txlock=immediate&_pragma=page_size(8192)&_journal_mode=wal&_synchronous=full&_pragma=cache_size(-7000)"
 	copying = common + "&_synchronous=full&_pragma=cache_size(-100)"
-	reading = common + "&_query_only=1&_pragma=cache_size(-500)"
+	reading = common + "&_query_only=1&_pragma=cache_size(-250)"
 )
 
 // Open opens the file at path. It creates the file unless mustExist or readOnly.
@@ -81,7 +81,11 @@ func Open(ctx context.Context, path string, readOnly, mustExist bool) (*Engine, 
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open %s: %w", abs, err), e.Close())
 	}
-	e.readers.SetMaxOpenConns(max(4, runtime.GOMAXPROCS(0)))
+	// None is closed before all are: SQLite keeps its file open as long as this process has a lock on it, and then
+	// it looks as if somebody else had it, see Shared.
+	many := min(max(4, runtime.GOMAXPROCS(0)), 16)
+	e.readers.SetMaxOpenConns(many)
+	e.readers.SetMaxIdleConns(many)
 	var tables int
 	if err := e.readers.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_master").Scan(&tables); err != nil {
 		return nil, errors.Join(e.Explain(err), e.Close())

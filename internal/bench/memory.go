@@ -6,9 +6,9 @@ import (
 	"fmt"
 )
 
-// mostMemory is what one process may have resident at its highest, whatever the number of
-// rows.
-const mostMemory = 64 << 20
+// mostMemory is how many bytes one process may have resident at its highest, whatever the number
+// of rows.
+const mostMemory = 64_000_000
 
 // memoryPush pushes as many notes as there would be rows: where only their number matters,
 // small ones do, in a tenth of the time.

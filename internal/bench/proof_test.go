@@ -65,7 +65,7 @@ func TestMemory(t *testing.T) {
 		}
 		for who, u := range map[string]usage{"client": r.Client, "server": r.Server} {
 			if u.Memory <= 0 || u.Memory > mostMemory {
-				t.Errorf("%s on %s: the %s had %.1f MB resident, more than %d", r.Job, r.Engine, who, float64(u.Memory)/(1<<20), mostMemory>>20)
+				t.Errorf("%s on %s: the %s had %d bytes resident, more than %d", r.Job, r.Engine, who, u.Memory, mostMemory)
 			}
 		}
 	}
