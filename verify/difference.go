@@ -54,14 +54,8 @@ func (c *comparison) list(ctx context.Context, spans []Span) (answered int, err 
 	if len(theirs.Lists) == 0 || len(theirs.Lists) > len(spans) {
 		return 0, fmt.Errorf("the peer answered %d lists for %d ranges", len(theirs.Lists), len(spans))
 	}
-	if missing := c.named(theirs.Lists, ours.Lists); len(missing) > 0 {
-		// Of these a version may be here that is not covered. Should it have come since, it is
-		// newer than what the peer answered.
-		again, err := c.ownLists(ctx, Question{Lists: spans[:len(theirs.Lists)], IDs: missing})
-		if err != nil {
-			return 0, err
-		}
-		ours.Lists = again.Lists
+	if err := c.complete(ctx, spans, &ours, theirs); err != nil {
+		return 0, err
 	}
 	for i := range theirs.Lists {
 		slices.SortFunc(theirs.Lists[i], byID)
@@ -75,6 +69,31 @@ func (c *comparison) list(ctx context.Context, spans []Span) (answered int, err 
 		}
 	}
 	return len(theirs.Lists), nil
+}
+
+// complete adds to what was listed here the records that the peer lists and that were not,
+// because their versions are not covered; one that has come since is newer than what the
+// peer answered. Those that were listed stay as they were before the peer was asked: what
+// the application has saved since is not covered any more, and not lost.
+func (c *comparison) complete(ctx context.Context, spans []Span, ours *Answer, theirs Answer) error {
+	missing := c.named(theirs.Lists, ours.Lists)
+	if len(missing) == 0 {
+		return nil
+	}
+	again, err := c.ownLists(ctx, Question{Lists: spans[:len(theirs.Lists)], IDs: missing})
+	if err != nil {
+		return err
+	}
+	slices.Sort(missing)
+	for i, list := range again.Lists {
+		for _, e := range list {
+			if _, found := slices.BinarySearch(missing, e.ID); found {
+				ours.Lists[i] = append(ours.Lists[i], e)
+			}
+		}
+		slices.SortFunc(ours.Lists[i], byID)
+	}
+	return nil
 }
 
 // named are the ids in lists that are not in others; none where all records are listed

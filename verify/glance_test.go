@@ -100,3 +100,34 @@ func TestGlanceAmongMuchElse(t *testing.T) {
 		}
 	})
 }
+
+// What the application saves while a peer is asked is not taken for lost, whatever else is
+// looked at again.
+func TestGlanceBesideTheApplication(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, us *db.DB) {
+		them := dbtest.New(t)
+		claimed(t, us, 99, 3)
+		claimed(t, them, 99, 3)
+		const own = "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
+		const save = `UPDATE morango_store SET last_saved_instance = $1, last_saved_counter = 9, serialized = '[]'`
+		execute(t, us, save+` WHERE id = $2`, own, recordID(1))
+		peer := &other{d: them, now: time.Now}
+		ask := asker(func(ctx context.Context, q Question) (Answer, error) {
+			a, err := peer.Ask(ctx, q)
+			if len(q.Lists) > 0 {
+				execute(t, us, save, own)
+			}
+			return a, err
+		})
+		g := Glance{Profile: "p", Filter: partition.Of("part:"), Start: Everything().First, Peer: saver, Now: time.Now, Unpushed: true}
+		c, err := g.Compare(t.Context(), us, ask, func(ctx context.Context, q Question, _ []Sum, _ *Kept) (Answer, error) { return ask(ctx, q) })
+		if err != nil || !c.Clean() || c.Explained == 0 {
+			t.Errorf("%+v, %v", c, err)
+		}
+	})
+}
+
+// asker is an Asker that may wait.
+type asker func(ctx context.Context, q Question) (Answer, error)
+
+func (f asker) Ask(ctx context.Context, q Question) (Answer, error) { return f(ctx, q) }

@@ -95,6 +95,7 @@ var regressions = []struct {
 	{954499483, "the simulator did not count what a version had seen whose merge by a rule gave itself, so that no row was written"},
 	{513288236, "a page that nobody wanted any more was read on beside the simulator, after its reader had ended"},
 	{24966871, "the model did not know that pages merged one by one in one transaction take a counter each"},
+	{24398941, "what the application saved while a peer was asked after records was taken for lost, when another was looked at again"},
 }
 
 // TestSimulate runs random histories, each from a seed of its own.
