@@ -112,22 +112,20 @@ func TestGlanceBesideTheApplication(t *testing.T) {
 		const save = `UPDATE morango_store SET last_saved_instance = $1, last_saved_counter = 9, serialized = '[]'`
 		execute(t, us, save+` WHERE id = $2`, own, recordID(1))
 		peer := &other{d: them, now: time.Now}
-		ask := asker(func(ctx context.Context, q Question) (Answer, error) {
-			a, err := peer.Ask(ctx, q)
+		ask := asking(func(q Question) Answer {
+			a, err := peer.Ask(t.Context(), q)
+			if err != nil {
+				t.Fatal(err)
+			}
 			if len(q.Lists) > 0 {
 				execute(t, us, save, own)
 			}
-			return a, err
+			return a
 		})
 		g := Glance{Profile: "p", Filter: partition.Of("part:"), Start: Everything().First, Peer: saver, Now: time.Now, Unpushed: true}
-		c, err := g.Compare(t.Context(), us, ask, func(ctx context.Context, q Question, _ []Sum, _ *Kept) (Answer, error) { return ask(ctx, q) })
+		c, err := g.Compare(t.Context(), us, ask, func(ctx context.Context, q Question, _ []Sum, _ *Kept) (Answer, error) { return ask.Ask(ctx, q) })
 		if err != nil || !c.Clean() || c.Explained == 0 {
 			t.Errorf("%+v, %v", c, err)
 		}
 	})
 }
-
-// asker is an Asker that may wait.
-type asker func(ctx context.Context, q Question) (Answer, error)
-
-func (f asker) Ask(ctx context.Context, q Question) (Answer, error) { return f(ctx, q) }
