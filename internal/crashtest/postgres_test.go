@@ -90,5 +90,10 @@ func (s *serverless) struck(ctx context.Context) bool {
 	}
 }
 
-// revive starts the server again. Who used it goes on as if nothing had been.
-func (s *serverless) revive(*run) { s.server.Start() }
+// revive starts the server again, which then stays. Who used it goes on as if nothing had been.
+func (s *serverless) revive(r *run) {
+	ctx, cancel := context.WithTimeout(r.Context(), patience)
+	defer cancel()
+	must(r.T, s.proxy.disarm(ctx))
+	s.server.Start()
+}

@@ -3,7 +3,9 @@
 package crashtest
 
 import (
+	"context"
 	"encoding/binary"
+	"fmt"
 	"io"
 	"net"
 	"net/url"
@@ -24,10 +26,12 @@ type proxy struct {
 	network  string // of the server
 	server   string // its address
 
+	once   sync.Once
 	struck chan struct{} // closed when it has struck
 
 	mu      sync.Mutex
 	armed   bool
+	doomed  bool // the fatal commit has come
 	commits int
 }
 
@@ -71,6 +75,11 @@ func (p *proxy) serve(client net.Conn) {
 	both.Go(func() { p.answers(client, server, fatal) })
 	both.Go(func() { p.questions(client, server, fatal) })
 	both.Wait()
+	select {
+	case <-fatal:
+		p.die() // also when one of the two has gone before the answer
+	default:
+	}
 }
 
 // questions passes on what the victim sends.
@@ -122,21 +131,44 @@ func (p *proxy) answers(client, server net.Conn, fatal chan struct{}) {
 func (p *proxy) count() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.armed {
-		p.commits++
+	if !p.armed {
+		return false
 	}
-	return p.armed && p.commits == p.doom.At
+	p.commits++
+	fatal := p.commits == p.doom.At
+	p.doomed = p.doomed || fatal
+	return fatal
 }
 
 func (p *proxy) die() {
-	p.strike()
-	close(p.struck)
+	p.once.Do(func() {
+		p.strike()
+		close(p.struck)
+	})
 }
 
 func (p *proxy) arm() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.armed = true
+}
+
+// disarm keeps the proxy from striking any more, and waits until it has struck when the
+// fatal commit has come: nobody need have heard of that yet.
+func (p *proxy) disarm(ctx context.Context) error {
+	p.mu.Lock()
+	p.armed = false
+	doomed := p.doomed
+	p.mu.Unlock()
+	if !doomed {
+		return nil
+	}
+	select {
+	case <-p.struck:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("wait for what the fatal commit brings: %w", ctx.Err())
+	}
 }
 
 func (p *proxy) counted() int {

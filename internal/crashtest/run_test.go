@@ -159,6 +159,9 @@ func (r *run) line(line string) error {
 func (r *run) recover() {
 	r.Helper()
 	r.fate.revive(r)
+	if !r.script.fresh {
+		r.lines([]string{"hub open", "tablet open"}) // it may have come while one of them opened
+	}
 	states := map[string]*state{}
 	for _, side := range []string{hub, tablet} {
 		if p := r.sides[side].(*peer); p.node != nil {
