@@ -34,12 +34,17 @@ type report struct {
 	tallies  []string
 	passed   int
 	failed   []string
+	said     map[string][]string // the first lines of what failed
 	skipped  []string
 }
 
+// worthRepeating is how many lines of a failed test the end shows once more: who reads only
+// the end of a long log sees why, and can draw a random failure again.
+const worthRepeating = 40
+
 func main() {
 	start := time.Now()
-	r := &report{out: os.Stdout, packages: map[string]string{}, output: map[string][]string{}}
+	r := newReport(os.Stdout)
 	if err := r.read(os.Stdin); err != nil {
 		fmt.Fprintln(os.Stderr, "testreport:", err)
 		os.Exit(1)
@@ -47,6 +52,10 @@ func main() {
 	if !r.close(time.Since(start)) {
 		os.Exit(1)
 	}
+}
+
+func newReport(out io.Writer) *report {
+	return &report{out: out, packages: map[string]string{}, output: map[string][]string{}, said: map[string][]string{}}
 }
 
 // read takes events until the input ends. Lines that are none are shown as they are.
@@ -87,6 +96,7 @@ func (r *report) take(e event) {
 	case "fail":
 		r.end(e)
 		r.failed = append(r.failed, name)
+		r.said[name] = r.output[name][:min(len(r.output[name]), worthRepeating)]
 		for _, line := range r.output[name] {
 			r.print(line)
 		}
@@ -145,6 +155,9 @@ func (r *report) close(took time.Duration) bool {
 	slices.Sort(r.failed)
 	for _, name := range slices.Compact(r.failed) {
 		r.print("failed: " + name + "\n")
+		for _, line := range r.said[name] {
+			r.print("| " + line)
+		}
 	}
 	slices.Sort(r.skipped)
 	for _, name := range r.skipped {

@@ -25,13 +25,13 @@ func TestReport(t *testing.T) {
 		{"passing", passing, true, []string{"ok  \tp\t0.1s\nconformance: uuid: 3 cases, 3 exact, 0 failed lean\n1 packages, 1 tests passed, 0 failed, 0 skipped"}, "said"},
 		{"nothing", "", false, []string{"0 packages, 0 tests passed"}, "failed:"},
 		{"failed", passing + `{"Action":"output","Package":"p","Test":"B","Output":"why\n"}` + "\n" + `{"Action":"fail","Package":"p","Test":"B"}`, false,
-			[]string{"why\n", "failed: p B\n", "1 tests passed, 1 failed"}, "said"},
+			[]string{"why\n", "failed: p B\n| why\n", "1 tests passed, 1 failed"}, "said"},
 		{"skipped", passing + `{"Action":"skip","Package":"p","Test":"B"}`, false, []string{"skipped, which no test may be: p B\n", "1 skipped"}, "failed:"},
 		{"cut off", passing + `{"Action":"start","Package":"q"}`, false, []string{"failed: q (never ended)"}, "said"},
 		{"not built", `{"ImportPath":"q","Action":"build-output","Output":"q.go:1: wrong\n"}` + "\nplain text\n" + passing, true, []string{"q.go:1: wrong\n", "plain text\n"}, "said"},
 	} {
 		var out strings.Builder
-		r := &report{out: &out, packages: map[string]string{}, output: map[string][]string{}}
+		r := newReport(&out)
 		if err := r.read(strings.NewReader(c.input)); err != nil {
 			t.Fatal(err)
 		}
